@@ -1,0 +1,91 @@
+# Every verb of the command line, and the developers' own. `make` alone lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+# A variable of make may run a shell command when it is expanded: look at the raw text, and hand the
+# value on through the environment only, never through a recipe's text.
+VARIABLES := REGION MODEL SOURCE SEASON CLUSTER DISCLOSURE MAP_LANG WORKSPACE LABELS SEED WORKERS
+$(foreach name,$(VARIABLES),$(if $(findstring $$,$(value $(name))),$(error $(name) must not hold a dollar sign)))
+$(foreach name,$(VARIABLES),$(if $(value $(name)),$(eval export ASM_ATLAS_$(name) := $$(value $(name)))))
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ATLAS := $(BIN)/asm-atlas
+STAGES := regions scenes composite featurize dataset train predict join publish report
+BESIDE := evaluate models demo
+DEVELOPERS := test lint interface demo-check clean
+
+.PHONY: help install install-dev $(STAGES) $(BESIDE) $(DEVELOPERS)
+
+help:
+	@echo "make predict REGION=demo     maps the simulated landscape, nothing else needed"
+	@echo "make test                    runs the tests"
+	@echo
+	@echo "Verbs, in the order of the flow (each runs from what the one before it stored):"
+	@echo "  regions     show REGION, or list the names"
+	@echo "  scenes      find the scenes of REGION and SEASON in SOURCE"
+	@echo "  composite   blend them into cloud-free blocks"
+	@echo "  featurize   compute the features of every cell"
+	@echo "  dataset     join features with the visits in LABELS to a training table"
+	@echo "  train       train and register models (runs whatever is missing before it)"
+	@echo "  predict     map REGION with MODEL (runs whatever is missing, up to the report)"
+	@echo "  join        join the predictions with known sites"
+	@echo "  publish     write the styled map"
+	@echo "  report      write the page that explains it"
+	@echo "Beside them:  evaluate  models  demo    and in $(ATLAS): catalogue  score"
+	@echo "Developers:   $(DEVELOPERS)"
+	@echo
+	@echo "Variables:    $(VARIABLES)"
+	@echo "              REGION: a name (make regions), a GeoJSON or GeoPackage file, bbox:w,s,e,n"
+	@echo "              SEASON: YYYY-MM..YYYY-MM    DISCLOSURE: public or restricted    MAP_LANG: en or fr"
+
+# The environment: uv where it is at hand, else venv and pip; every file checked against its hash.
+install: $(VENV)/installed
+install-dev: $(VENV)/installed-dev
+
+define install_from
+	@if command -v uv > /dev/null; then \
+	  uv venv --quiet --allow-existing --python 3.11 $(VENV) && \
+	  uv pip install --quiet --python $(BIN)/python --require-hashes -r $(1) && \
+	  uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . ; \
+	else \
+	  $(PYTHON) -m venv $(VENV) && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r $(1) && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . ; \
+	fi
+	@touch $@
+endef
+
+$(VENV)/installed: requirements.txt pyproject.toml
+	@echo "Installing what requirements.txt lists into $(VENV) ..."
+	$(call install_from,requirements.txt)
+
+$(VENV)/installed-dev: requirements-dev.txt pyproject.toml
+	@echo "Installing what requirements-dev.txt lists into $(VENV) ..."
+	$(call install_from,requirements-dev.txt)
+	@touch $(VENV)/installed
+
+$(STAGES) $(BESIDE): install
+	@$(ATLAS) $@
+
+test: install-dev lint
+	@$(BIN)/python -m pytest -q -n 2
+
+lint: install-dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+# Against real QGIS and a real browser; skipped with a reason where they are not installed.
+interface: install-dev
+	@$(BIN)/python -m pytest -q tests/interface
+
+# The demo from end to end against its marks, in a workspace of its own.
+demo-check: install-dev
+	@$(BIN)/python -m pytest -q -s tests/demo
+
+clean:
+	rm -rf data/interim data/processed data/raw/demo

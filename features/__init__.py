@@ -1,0 +1,6 @@
+"""Random convolutional features: arrays in, arrays out.
+
+No network, no scheduler, no geometry. The reading order is ``scaling`` (reflectance to the numbers
+that filters see), ``bank`` (filters with an identity), ``kernel`` (convolve, rectify, pool) and
+``rcf`` (a block or chips in, features out).
+"""

@@ -1,0 +1,84 @@
+"""A model's card: what it is for, what it was trained on and how it scored, in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def write_card(manifest: dict[str, Any], bank: dict[str, Any]) -> str:
+    """Return the card as Markdown.
+
+    Parameters
+    ----------
+    manifest : dict
+        The model's manifest, as given to ``write_model``.
+    bank : dict
+        The bank's description.
+
+    Returns
+    -------
+    str
+        The card.
+    """
+    data, pooled = manifest["data"], manifest["scores"]["pooled"]
+    share = data["positives"] / data["rows"]
+    simulated = "**SIMULATED: trained on an invented landscape, of no use on Earth.**\n\n"
+    rows = "\n".join(
+        f"| {fold['fold']} | {fold['n']} | {fold['positives']} | {_show(fold['auc'])} "
+        f"| {_show(fold['ap'])} |"
+        for fold in manifest["scores"]["folds"]
+    )
+    return f"""# {manifest["id"]}
+
+{simulated if manifest["simulated"] else ""}A {manifest["kind"]} on random convolutional features
+(Rolf et al. 2021) that scores whether a cell of about 550 m holds artisanal mining.
+A model score is not a verified site and not evidence of illegality.
+
+| | |
+|---|---|
+| imagery | {bank["level"]}, bands {" ".join(bank["bands"])} in this order |
+| scaling | reflectance 0..{bank["scaling"]["clip"]:g} as 0..1{_steps(bank["scaling"]["steps"])} |
+| features | {sum(bank["filters"])} filters, patches of {_sizes(bank["patches"])} px, \
+biases {", ".join(f"{bias:g}" for bias in bank["biases"])} |
+| bank | {manifest.get("bank_hash", "")} |
+| trained on | {data["description"]} |
+| rows | {data["rows"]}, {data["positives"]} of them mines ({share:.1%}) |
+| licence and credit of the data | {data["licence"]} |
+| ground | {manifest["ground"]["description"]} |
+| trained | {manifest["created"]} |
+
+## Scores
+
+How obtained: {manifest["scores"]["how"]}
+
+All folds together: AUC {_show(pooled["auc"])}, average precision {_show(pooled["ap"])} at a
+prevalence of {pooled["prevalence"]:.1%}, {pooled["n"]} rows.
+
+| fold | rows | mines | AUC | AP |
+|---|---|---|---|---|
+{rows}
+
+## The number
+
+The probability is calibrated out of fold to the training rows, of which {share:.1%} are mines; \
+where mines are rarer it is too high, and its use is to rank.
+"Likely" begins at {manifest["thresholds"]["likely"]:.3f} (1 % of the negatives called, out of
+fold), "possible" at {manifest["thresholds"]["possible"]:.3f} (5 %).
+
+## Not for
+
+Imagery of other bands, level or scaling (refused), places unlike the training ground, single cells
+taken as proof.
+"""
+
+
+def _show(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _steps(steps: int) -> str:
+    return f", {steps} steps" if steps else ""
+
+
+def _sizes(patches: list[int]) -> str:
+    return ", ".join(f"{patch} x {patch}" for patch in patches)

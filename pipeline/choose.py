@@ -1,0 +1,163 @@
+"""Which model: the one asked for, or the nearest registered one that fits the imagery."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+
+from features.errors import BankError
+from features.scaling import Scaling
+from models.errors import ModelError, ModelNotFoundError
+from models.registry import SHIPPED, Model, find_model, load_model, read_manifest, registered
+from pipeline.context import Context
+from pipeline.errors import ModelMismatchError, NoModelError, UnknownModelError
+from pipeline.nearest import great_circle_km
+from pipeline.runtime.console import say
+from pipeline.scenes import SceneList
+
+
+def registries(context_workspace: str) -> list[Path]:
+    """Return the registries, the user's own first, then the one that ships."""
+    return [Path(context_workspace) / "models", SHIPPED]
+
+
+def choose_model(context: Context, scenes: SceneList) -> tuple[Model, str]:
+    """Load the model to apply to these scenes.
+
+    Returns
+    -------
+    model : Model
+        Checked against the imagery.
+    why : str
+        Why this one, in words for the map.
+
+    Raises
+    ------
+    NoModelError
+        If ``model`` is ``auto`` and none fits; it names the command that trains one.
+    UnknownModelError
+        If no model of that name is registered.
+    ModelMismatchError
+        If the imagery's bands, level or scaling differ from the model's.
+    """
+    asked = context.config.model
+    if asked != "auto":
+        model = load_named(context.config.workspace, asked)
+        check_fits(model.manifest, scenes)
+        return model, "asked for by name"
+    centre = context.region.geometry.centroid
+    found = []
+    misfits = []
+    for name, folder in registered(registries(context.config.workspace)).items():
+        manifest = read_manifest(folder)
+        reason = misfit(manifest, scenes)
+        if reason:
+            misfits.append(f"{name}: {reason}")
+        else:
+            away = _distance_km(manifest, centre)
+            found.append((away, -(manifest["scores"]["pooled"]["auc"] or 0), name, folder))
+    if not found:
+        raise NoModelError(
+            f"no registered model fits {imagery_words(scenes)}",
+            where="; ".join(misfits) or "no model is registered",
+            next_step=f"make train REGION={context.region.name} LABELS=visits.csv",
+        )
+    away, _, name, folder = min(found)
+    why = f"the nearest of {len(found)} that fit: trained {away:,.0f} km away"
+    say("model", f"{name}: {why}")
+    return load_model(folder), why
+
+
+def load_named(workspace: str, name: str) -> Model:
+    """Load a registered model by name.
+
+    Raises
+    ------
+    UnknownModelError
+        If no registry holds it.
+    """
+    try:
+        folder = find_model(name, registries(workspace))
+    except ModelNotFoundError as error:
+        raise UnknownModelError(str(error), next_step="asm-atlas models lists them") from None
+    try:
+        return load_model(folder)
+    except (ModelError, BankError) as error:
+        raise UnknownModelError(
+            f"the model {name} cannot be used: {error}", next_step="train or fetch it anew"
+        ) from None
+
+
+def check_fits(manifest: dict[str, Any], scenes: SceneList) -> None:
+    """Refuse imagery that a model was not trained for.
+
+    Raises
+    ------
+    ModelMismatchError
+        Naming both.
+    """
+    reason = misfit(manifest, scenes)
+    if reason:
+        raise ModelMismatchError(
+            f"the model {manifest['id']} is for {model_words(manifest)}, "
+            f"the imagery is {imagery_words(scenes)}",
+            where=reason,
+            next_step="choose another MODEL (asm-atlas models lists them) or train one",
+        )
+
+
+def misfit(manifest: dict[str, Any], scenes: SceneList) -> str:
+    """Say why a model cannot be applied to scenes; empty if it can."""
+    missing = [band for band in manifest["bands"] if band not in scenes.bands]
+    if missing:
+        return f"bands {' '.join(missing)} are missing"
+    if manifest["level"] != scenes.level:
+        return f"level {manifest['level']} is not {scenes.level}"
+    model_scaling = Scaling.from_dict(manifest["scaling"])
+    clip, steps = scenes.scaling
+    # Full-range reflectance can be clipped as the model's own pixels were; anything else cannot.
+    if clip and Scaling(clip, steps) != model_scaling:
+        return f"scaling {model_scaling} is not {Scaling(clip, steps)}"
+    if manifest["simulated"] != scenes.simulated:
+        return "one is simulated, the other is real"
+    return ""
+
+
+def model_words(manifest: dict[str, Any]) -> str:
+    """Bands, level and scaling that a model is for."""
+    scaling = Scaling.from_dict(manifest["scaling"])
+    simulated = "simulated " if manifest["simulated"] else ""
+    return f"{simulated}{manifest['level']} {' '.join(manifest['bands'])}, {scaling}"
+
+
+def imagery_words(scenes: SceneList) -> str:
+    """Bands, level and scaling of imagery."""
+    clip, steps = scenes.scaling
+    scaling = str(Scaling(clip, steps)) if clip else "full-range reflectance"
+    simulated = "simulated " if scenes.simulated else ""
+    return f"{simulated}{scenes.level} {' '.join(scenes.bands)}, {scaling}"
+
+
+def _distance_km(manifest: dict[str, Any], centre: shapely.Point) -> float:
+    squares = np.array(manifest["ground"]["squares"], float)
+    if not len(squares):
+        return float("inf")
+    away = great_circle_km(centre.x, centre.y, squares[:, 0] + 0.5, squares[:, 1] + 0.5)
+    return float(np.min(away))
+
+
+def list_models(workspace: str) -> list[str]:
+    """Return a line for each registered model: name, imagery, scores, ground."""
+    lines = []
+    for name, folder in registered(registries(workspace)).items():
+        manifest = read_manifest(folder)
+        pooled = manifest["scores"]["pooled"]
+        lines.append(
+            f"{name}: {manifest['kind']} for {model_words(manifest)}; AUC {pooled['auc']:.3f}, "
+            f"AP {pooled['ap']:.3f} at prevalence {pooled['prevalence']:.3f} "
+            f"({manifest['scores']['how']}); {manifest['ground']['description']}"
+        )
+    return lines or ["no model is registered"]

@@ -1,0 +1,325 @@
+"""The command line: the verbs in the order of the flow, and exit codes. No logic lives here."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from pipeline.config import Config, load_config
+from pipeline.errors import AsmAtlasError, ConfigError
+
+MODEL_FILE_EXIT_CODE = 53
+INTERRUPTED_EXIT_CODE = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Default: the process's own.
+
+    Returns
+    -------
+    int
+        0 when all was done; otherwise the exit code of the named error, see ``pipeline.errors``.
+    """
+    from features.errors import BankError
+    from models.errors import ModelError
+
+    options = _parser().parse_args(arguments)
+    try:
+        result: int | None = options.run(options)
+        return result or 0
+    except AsmAtlasError as error:
+        return _fail(type(error).__name__, str(error), error.exit_code)
+    except (BankError, ModelError) as error:
+        return _fail(type(error).__name__, str(error), MODEL_FILE_EXIT_CODE)
+    except KeyboardInterrupt:
+        return _fail("Interrupted", "finished blocks are kept", INTERRUPTED_EXIT_CODE)
+
+
+def _fail(name: str, text: str, code: int) -> int:
+    print(f"{name}: {text}", file=sys.stderr)
+    return code
+
+
+def _config(options: argparse.Namespace) -> Config:
+    given = {field.name: getattr(options, field.name) for field in dataclasses.fields(Config)}
+    if given["region"] is None:
+        given["region"] = options.place
+    return load_config(options.config, options=given)
+
+
+def _regions(options: argparse.Namespace) -> None:
+    from pipeline.regions import region_names, resolve_region
+    from pipeline.runtime.console import console, say
+
+    config = _config(options)
+    if not config.region:
+        console.print("\n".join(region_names()), markup=False)
+        return
+    region = resolve_region(config.region, config.max_blocks)
+    west, south, east, north = region.geometry.bounds
+    say("regions", f"{region.name}: {region.title}; {len(region.blocks)} blocks of 0.1 degree")
+    say(
+        "",
+        f"bbox:{west:g},{south:g},{east:g},{north:g}" + (f"; {region.note}" if region.note else ""),
+    )
+
+
+def _stage(name: str) -> Callable[[argparse.Namespace], None]:
+    def run(options: argparse.Namespace) -> None:
+        from pipeline.run import map_region
+
+        with _context(options) as context:
+            # ``predict`` is the main job: it runs whatever is missing, up to the report.
+            chain = name == "predict" and not options.only
+            map_region(context, "report" if chain else name, only=not chain)
+
+    return run
+
+
+def _dataset(options: argparse.Namespace) -> None:
+    from pipeline.run import dataset_region
+
+    with _context(options) as context:
+        dataset_region(context, only=True)
+
+
+def _train(options: argparse.Namespace) -> None:
+    from pipeline.run import train_region
+    from pipeline.train_chips import train_chips
+
+    if options.chips:
+        train_chips(
+            Path(options.chips),
+            options.name,
+            _config(options),
+            leave_out=options.leave_out,
+            without=options.without,
+            weights=dict(options.weight),
+            data=options.data,
+            licence=options.licence,
+        )
+        return
+    with _context(options) as context:
+        train_region(context, only=options.only)
+
+
+def _weight(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    return name, float(value)
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from pipeline.demo import make_demo
+    from pipeline.runtime.console import say
+
+    config = _config(options)
+    folder = config.raw / "demo" / f"seed-{config.seed}"
+    make_demo(folder, config.seed)
+    say("demo", f"the simulated landscape of seed {config.seed}: {folder}")
+
+
+def _catalogue(options: argparse.Namespace) -> None:
+    from pipeline.catalogue import catalogue_chips, catalogue_rasters
+
+    if options.chips:
+        catalogue_chips(Path(options.chips), Path(options.out))
+    else:
+        catalogue_rasters(
+            [Path(file) for file in options.files],
+            Path(options.out),
+            bands=tuple(options.bands.split(",")) if options.bands else (),
+            level=options.level,
+            dates=options.dates,
+            scale=options.scale,
+            offset=options.offset,
+            clip=options.clip,
+            steps=options.steps,
+        )
+
+
+def _score(options: argparse.Namespace) -> None:
+    from pipeline.chips import read_chips
+    from pipeline.choose import load_named
+    from pipeline.score import chip_imagery, score_chips, write_scores
+
+    config = _config(options)
+    model = load_named(config.workspace, config.model)
+    imagery = chip_imagery(options.bands, options.level, options.clip, options.steps)
+    chips = read_chips(Path(options.chips), imagery)
+    write_scores(score_chips(chips, model), Path(options.out))
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from pipeline.evaluate_run import evaluate_region
+
+    with _context(options) as context:
+        evaluate_region(context, options.truth, options.out)
+
+
+def _join(options: argparse.Namespace) -> None:
+    if not options.detections:
+        _stage("join")(options)
+        return
+    from pipeline.join_files import join_files
+
+    config = _config(options)
+    join_files(
+        options.detections, config.labels, options.tolerance_km, options.out, config.disclosure
+    )
+
+
+def _models(options: argparse.Namespace) -> None:
+    from pipeline.choose import list_models
+    from pipeline.runtime.console import console
+
+    console.print("\n".join(list_models(_config(options).workspace)), markup=False)
+
+
+def _context(options: argparse.Namespace):  # type: ignore[no-untyped-def]
+    from contextlib import contextmanager
+
+    from pipeline.context import Context
+    from pipeline.regions import resolve_region
+    from pipeline.runtime.cluster import workers
+
+    @contextmanager
+    def opened():  # type: ignore[no-untyped-def]
+        config = _config(options)
+        if not config.region:
+            raise ConfigError(
+                "no region was given", next_step="REGION=demo, or see asm-atlas regions"
+            )
+        region = resolve_region(config.region, config.max_blocks)
+        with workers(config.cluster, config.workers) as pool:
+            yield Context(config, region, pool)
+
+    return opened()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="asm-atlas", description="Map artisanal mining from Sentinel imagery."
+    )
+    parser.add_argument("--version", action="version", version=f"asm-atlas {version('asm-atlas')}")
+    verbs = parser.add_subparsers(title="verbs, in the order of the flow", required=True)
+    shared, placeless = _shared_options(place=True), _shared_options(place=False)
+
+    def verb(
+        name: str, text: str, run: Callable[[argparse.Namespace], int | None], place: bool = True
+    ) -> argparse.ArgumentParser:
+        options = shared if place else placeless
+        added = verbs.add_parser(name, help=text, description=text, parents=[options])
+        added.set_defaults(run=run, place=None)
+        return added
+
+    verb("regions", "show a region, or list the names", _regions)
+    for name, text in (
+        ("scenes", "find the scenes of a region and season"),
+        ("composite", "blend them into cloud-free blocks"),
+        ("featurize", "compute the features of every cell"),
+    ):
+        verb(name, text, _stage(name))
+    verb("dataset", "join features with visits to a training table", _dataset)
+    train = verb("train", "train and register models on visits, or on an archive of chips", _train)
+    train.add_argument("--only", action="store_true", help="from what is stored")
+    train.add_argument("--chips", help="folder with chips.npz and chips.csv")
+    train.add_argument("--name", default="chips", help="name of the models trained on chips")
+    train.add_argument(
+        "--leave-out", action="append", default=[], help="a square (column cell) not to be seen"
+    )
+    train.add_argument("--without", action="append", default=[], help="a subset not to train on")
+    train.add_argument(
+        "--weight",
+        action="append",
+        default=[],
+        type=_weight,
+        help="SUBSET=3: its rows count 3-fold",
+    )
+    train.add_argument("--data", default="", help="what the chips are, for the card")
+    train.add_argument("--licence", default="", help="licence and credit of the chips")
+    predict = verb(
+        "predict", "map a region: whatever is missing, up to the report", _stage("predict")
+    )
+    predict.add_argument(
+        "--only", action="store_true", help="apply the model to stored features only"
+    )
+    join = verb("join", "join predictions, or any detections, with known sites", _join)
+    join.add_argument(
+        "--detections", help="points or polygons (GeoJSON, GeoPackage, shapefile, CSV)"
+    )
+    join.add_argument("--tolerance-km", type=float, default=1.0, help="how near is matched")
+    join.add_argument("--out", help="folder for what is matched and unmatched")
+    verb("publish", "write the styled map", _stage("publish"))
+    verb("report", "write the page that explains it", _stage("report"))
+    evaluate = verb("evaluate", "compare a map with what is known to be true", _evaluate)
+    evaluate.add_argument(
+        "--truth", help="label raster, polygons or points; default: the demo's truth"
+    )
+    evaluate.add_argument("--out", help="file for the figures, JSON")
+    verb("models", "list the registered models", _models, place=False)
+    score = verb("score", "score chips with a model", _score, place=False)
+    score.add_argument("--chips", required=True, help="chips.npz")
+    score.add_argument("--out", required=True, help="chip,probability as CSV")
+    _imagery_options(score)
+    catalogue = verb(
+        "catalogue", "turn imagery at hand into a static catalogue", _catalogue, place=False
+    )
+    catalogue.add_argument("files", nargs="*", help="GeoTIFFs, one scene each")
+    catalogue.add_argument("--chips", help="folder with an archive of chips: the located ones")
+    catalogue.add_argument("--out", required=True, help="folder of the catalogue, new")
+    catalogue.add_argument("--dates", help="YYYY-MM-DD, or YYYY-MM-DD..YYYY-MM-DD for a composite")
+    catalogue.add_argument("--scale", type=float, help="reflectance of one step")
+    catalogue.add_argument("--offset", type=float, default=0.0, help="reflectance of step 0")
+    _imagery_options(catalogue)
+    verb("demo", "write the simulated landscape", _demo, place=False)
+    return parser
+
+
+def _imagery_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--level", help="L1C or L2A")
+    parser.add_argument("--clip", type=float, help="reflectance at which pixels saturate")
+    parser.add_argument("--steps", type=int, help="steps between 0 and there; 255 for 8 bits")
+
+
+def _shared_options(place: bool) -> argparse.ArgumentParser:
+    shared = argparse.ArgumentParser(add_help=False)
+    if place:
+        shared.add_argument("place", nargs="?", metavar="REGION", help="the same as --region")
+    shared.add_argument("--config", help="TOML file of configuration keys")
+    group = shared.add_argument_group("configuration (also as ASM_ATLAS_KEY, and in the TOML file)")
+    words = _documented()
+    for field in dataclasses.fields(Config):
+        group.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            dest=field.name,
+            type=type(field.default),
+            help=words[field.name].replace("%", "%%"),
+        )
+    return shared
+
+
+def _documented() -> dict[str, str]:
+    """Read each key's words from the configuration's own docstring, so that there is one text."""
+    words: dict[str, str] = {}
+    name = ""
+    for line in (Config.__doc__ or "").split("----------", 1)[-1].splitlines():
+        text = line.strip()
+        if " : " in text and text.split(" : ")[0].isidentifier():
+            name = text.split(" : ")[0]
+            words[name] = ""
+        elif name and text:
+            words[name] = f"{words[name]} {text}".strip()
+    return words
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,243 @@
+"""The configuration: one frozen object, from one TOML file, the environment and the command line.
+
+A key means the same in all three: ``region`` in the file, ``ASM_ATLAS_REGION`` in the environment
+(where the Makefile puts ``REGION=...``) and ``--region`` on the command line; the later wins. An
+unknown key is an error, and the hash of what a result depends on goes into every output.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import ConfigError
+
+ENVIRONMENT_PREFIX = "ASM_ATLAS_"
+# Variables of this prefix that are not configuration: where the tests find real data.
+_NOT_CONFIGURATION = {"ASM_ATLAS_TEST_DATA"}
+_MONTHS = re.compile(r"([12][0-9]{3})-([0-9]{2})\.\.([12][0-9]{3})-([0-9]{2})")
+_KINDS = {int: "a whole number", float: "a number", str: "text"}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that a run can be told.
+
+    Parameters
+    ----------
+    region : str
+        A region's name, a GeoJSON or GeoPackage file, or ``bbox:west,south,east,north``.
+    model : str
+        A registered model's name, or ``auto``: the nearest one that fits the imagery.
+    source : str
+        A static catalogue's folder or file, the address of a STAC API, or ``auto``: what the region
+        itself names (the demo's simulated catalogue).
+    season : str
+        ``YYYY-MM..YYYY-MM``, both months included; empty: what the region names, else every date.
+    cluster : str
+        ``local`` or the address of a Dask scheduler (``tcp://...``).
+    disclosure : str
+        ``public`` (coarse, safe to hand on) or ``restricted``.
+    map_lang : str
+        ``en`` or ``fr``: the language of names and styles in the map.
+    workspace : str
+        Folder that holds ``raw``, ``interim`` and ``processed``.
+    collection : str
+        Collection to search in, where the source is a STAC API.
+    bands : str
+        Bands to composite, such as ``B04,B03,B02``; empty: those of the usual six that the imagery
+        has.
+    labels : str
+        A table of visits in the IPIS form, to train on and to join with; empty: what the region
+        names.
+    seed : int
+        Seed of the demo's landscape.
+    workers : int
+        Worker processes of the local cluster; 0: one a core.
+    max_blocks : int
+        A region of more 0.1-degree blocks than this is refused.
+    min_observed : float
+        A cell with less than this share of its windows observed is called "cannot tell".
+    filters : int
+        Filters of a newly sampled bank, for each of its patch sizes.
+    patches : str
+        Patch sizes of a newly sampled bank in pixels, such as ``3,5``.
+    visit_years : int
+        A visit is used with the imagery of a season at most this many years away from it.
+    """
+
+    region: str = ""
+    model: str = "auto"
+    source: str = "auto"
+    season: str = ""
+    cluster: str = "local"
+    disclosure: str = "public"
+    map_lang: str = "en"
+    workspace: str = "data"
+    collection: str = "sentinel-2-l2a"
+    bands: str = ""
+    labels: str = ""
+    seed: int = 1
+    workers: int = 0
+    max_blocks: int = 50_000
+    min_observed: float = 0.25
+    filters: int = 32
+    patches: str = "3,5"
+    visit_years: int = 2
+
+    def __post_init__(self) -> None:
+        _one_of("disclosure", self.disclosure, ("public", "restricted"))
+        _one_of("map_lang", self.map_lang, ("en", "fr"))
+        if self.season:
+            season_months(self.season)
+        if not 0 < self.min_observed <= 1:
+            raise ConfigError(
+                f"min_observed must lie above 0 and at most at 1, not {self.min_observed}"
+            )
+        if not re.fullmatch(r"[1-9](,[1-9])*", self.patches):
+            raise ConfigError(f"patches must be sizes of 1 to 9 px, not {self.patches!r}")
+        least_of = {"workers": 0, "max_blocks": 1, "filters": 1, "seed": 0, "visit_years": 0}
+        for name, least in least_of.items():
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} must be at least {least}, not {getattr(self, name)}")
+
+    @property
+    def patch_sizes(self) -> tuple[int, ...]:
+        """Patch sizes of a newly sampled bank in pixels."""
+        return tuple(int(size) for size in self.patches.split(","))
+
+    @property
+    def raw(self) -> Path:
+        """What came from outside: downloads, the demo's imagery."""
+        return Path(self.workspace) / "raw"
+
+    @property
+    def interim(self) -> Path:
+        """The stages' stores, which later runs reuse."""
+        return Path(self.workspace) / "interim"
+
+    @property
+    def processed(self) -> Path:
+        """The runs' folders: what users open."""
+        return Path(self.workspace) / "processed"
+
+
+def season_months(season: str) -> tuple[str, str]:
+    """Return the first day of a season and the first day after it, as ISO dates.
+
+    Parameters
+    ----------
+    season : str
+        ``YYYY-MM..YYYY-MM``, both months included.
+
+    Returns
+    -------
+    tuple of str
+        Two ISO dates.
+
+    Raises
+    ------
+    ConfigError
+        If the text is not ``YYYY-MM..YYYY-MM`` in order.
+    """
+    match = _MONTHS.fullmatch(season)
+    if match is None:
+        raise ConfigError(
+            f"season {season!r} is not of the form YYYY-MM..YYYY-MM",
+            next_step="for example SEASON=2024-12..2025-02",
+        )
+    y0, m0, y1, m1 = (int(part) for part in match.groups())
+    if not (1 <= m0 <= 12 and 1 <= m1 <= 12 and (y0, m0) <= (y1, m1)):
+        raise ConfigError(f"season {season!r} has a month that does not exist or ends first")
+    after = (y1 + 1, 1) if m1 == 12 else (y1, m1 + 1)
+    return f"{y0:04d}-{m0:02d}-01", f"{after[0]:04d}-{after[1]:02d}-01"
+
+
+def load_config(
+    file: str | Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Config:
+    """Merge a TOML file, ``ASM_ATLAS_*`` variables and command-line options, in this order.
+
+    Parameters
+    ----------
+    file : str or pathlib.Path, optional
+        A TOML file of configuration keys.
+    environment : mapping, optional
+        Default: the process's environment.
+    options : mapping, optional
+        Command-line options; those that are None were not given.
+
+    Returns
+    -------
+    Config
+        The merged configuration.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown, or a value is of the wrong kind or out of its range.
+    """
+    merged: dict[str, Any] = {}
+    if file is not None:
+        try:
+            merged.update(tomllib.loads(Path(file).read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            what = f"the configuration cannot be read: {error}"
+            raise ConfigError(what, where=str(file)) from None
+    for name, value in (os.environ if environment is None else environment).items():
+        if name.startswith(ENVIRONMENT_PREFIX) and name not in _NOT_CONFIGURATION and value:
+            merged[name.removeprefix(ENVIRONMENT_PREFIX).lower()] = value
+    merged.update({key: value for key, value in (options or {}).items() if value is not None})
+    known = {field.name: type(field.default) for field in dataclasses.fields(Config)}
+    for key in merged:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            raise ConfigError(
+                f"unknown configuration key {key!r}",
+                next_step=f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(known),
+            )
+    return Config(**{key: _cast(key, value, known[key]) for key, value in merged.items()})
+
+
+def fingerprint(value: Any) -> str:
+    """Return the first 16 hexadecimal digits of the sha256 of a value's canonical JSON.
+
+    Parameters
+    ----------
+    value : object
+        What JSON can hold; NaN and infinity are refused.
+
+    Returns
+    -------
+    str
+        The digits.
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _cast(key: str, value: Any, kind: type) -> Any:
+    wrong = ConfigError(f"{key} must be {_KINDS[kind]}, not {value!r}")
+    allowed = {int: int | str, float: int | float | str, str: str}[kind]
+    if isinstance(value, bool) or not isinstance(value, allowed):
+        raise wrong
+    try:
+        return kind(value)
+    except (ValueError, OverflowError):
+        raise wrong from None
+
+
+def _one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ConfigError(f"{key} must be one of {', '.join(allowed)}, not {value!r}")

@@ -1,0 +1,203 @@
+"""Features and labels side by side: the training table, with folds by place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from features.bank import FilterBank
+from models.errors import TrainingError
+from models.validation import spatial_folds
+from pipeline import grid, ledger
+from pipeline.context import Context
+from pipeline.errors import NoLabelsError
+from pipeline.featurize import CellTable, read_features
+from pipeline.labels import VisitLabels
+from pipeline.runtime.console import say
+
+VERSION = 2
+BACKGROUND_PER_POSITIVE = 40
+FEWEST_POSITIVES = 10
+
+
+@dataclass(frozen=True)
+class TrainingTable:
+    """Rows to train on.
+
+    Parameters
+    ----------
+    features : numpy.ndarray of float32, shape (n, columns)
+        Finite.
+    label : numpy.ndarray of int8, shape (n,)
+        1 mine, 0 not (or background, as ``source`` says).
+    fold : numpy.ndarray of int16, shape (n,)
+        Spatial fold.
+    cell : numpy.ndarray of int64, shape (n,)
+        Cell of the grid; -1 where a row has no exact place.
+    source : numpy.ndarray of str, shape (n,)
+        What says so: a visit's site code, "background", a chip's subset.
+    date : numpy.ndarray of str, shape (n,)
+        Of the label, ISO; empty for background.
+    weight : numpy.ndarray of float64, shape (n,)
+        What a row counts for.
+    """
+
+    features: NDArray[np.float32]
+    label: NDArray[np.int8]
+    fold: NDArray[np.int16]
+    cell: NDArray[np.int64]
+    source: NDArray[np.str_]
+    date: NDArray[np.str_]
+    weight: NDArray[np.float64]
+
+
+def build_dataset(
+    context: Context,
+    labels: VisitLabels,
+    seasons: Mapping[int, Sequence[ledger.Entry]],
+    bank: FilterBank,
+) -> ledger.Entry:
+    """Make and store the training table of a region.
+
+    Parameters
+    ----------
+    context : Context
+        Where the store is.
+    labels : VisitLabels
+        Positives and known places.
+    seasons : mapping of int to list of ledger.Entry
+        Stored features of the blocks that were labelled, by the seasons' shift in years.
+    bank : FilterBank
+        Of the features.
+
+    Returns
+    -------
+    ledger.Entry
+        The stored table; ``read_dataset`` reads it.
+
+    Raises
+    ------
+    NoLabelsError
+        If too few positives were observed.
+    """
+    inputs = {
+        "stage": "dataset",
+        "version": VERSION,
+        "region": context.region.geometry.wkt,
+        "bank": bank.hash,
+        "features": {str(shift): [e.sha256 for e in entries] for shift, entries in seasons.items()},
+        "positives": labels.positives.astype(str).to_dict("list"),
+        "places": np.round(labels.places, 7).tolist(),
+        "min_observed": context.config.min_observed,
+        "seed": context.config.seed,
+    }
+    entry = ledger.build(
+        context.store("dataset"),
+        context.region.name,
+        inputs,
+        ".parquet",
+        lambda path: _write(path, context, labels, seasons, bank),
+    )
+    if entry.error is not None:
+        raise entry.error
+    facts = entry.facts or {}
+    say(
+        "dataset",
+        f"{facts['rows']} cells: {facts['positives']} visited mines, "
+        f"{facts['rows'] - facts['positives']} background; {facts['folds']} folds by block"
+        + (" (reused)" if entry.reused else ""),
+    )
+    return entry
+
+
+def read_dataset(path: str | Path) -> TrainingTable:
+    """Read a stored training table."""
+    table = pq.read_table(path)
+    values = table.column("features").combine_chunks()
+    columns = {name: table.column(name).to_numpy() for name in ("label", "fold", "cell", "weight")}
+    text = {name: np.array(table.column(name).to_pylist(), str) for name in ("source", "date")}
+    return TrainingTable(values.values.to_numpy().reshape(len(table), -1), **columns, **text)
+
+
+def _write(
+    path: Path,
+    context: Context,
+    labels: VisitLabels,
+    seasons: Mapping[int, Sequence[ledger.Entry]],
+    bank: FilterBank,
+) -> dict[str, Any]:
+    parts: list[tuple[CellTable, NDArray[np.int8], NDArray[Any], NDArray[Any]]] = []
+    for shift, entries in sorted(seasons.items()):
+        cells = read_features(entries, bank)
+        # A block may reach over the region's border; what lies beyond is not its training ground.
+        inside = [context.region.cells(grid.Block.from_name(entry.unit)) for entry in entries]
+        wanted = np.isin(cells.cell, np.concatenate(inside))
+        cells = cells.select(wanted & (cells.observed >= context.config.min_observed))
+        positives = labels.positives[labels.positives["shift"] == shift].set_index("cell")
+        positive = np.isin(cells.cell, positives.index)
+        rows = np.flatnonzero(positive | labels.background(cells.cell))
+        chosen, mine = cells.select(rows), positive[rows]
+        source = np.full(len(rows), "background", object)
+        day = np.full(len(rows), "", object)
+        visits = positives.loc[chosen.cell[mine]]
+        source[mine], day[mine] = visits["pcode"].to_numpy(), visits["visit_date"].to_numpy()
+        parts.append((chosen, mine.astype(np.int8), source, day))
+    label = np.concatenate([part[1] for part in parts])
+    if label.sum() < FEWEST_POSITIVES:
+        raise NoLabelsError(
+            f"only {int(label.sum())} visited cells were observed; "
+            f"at least {FEWEST_POSITIVES} are needed",
+            where=f"region {context.region.name}",
+            next_step="choose a larger region, a longer SEASON, or a larger VISIT_YEARS",
+        )
+    cell = np.concatenate([part[0].cell for part in parts])
+    rng = np.random.default_rng(context.config.seed)
+    background = rng.permutation(np.flatnonzero(label == 0))
+    kept = background[: BACKGROUND_PER_POSITIVE * int(label.sum())]
+    if not len(kept):
+        raise NoLabelsError(
+            "no observed cell lies far enough from every known site to serve as background",
+            where=f"region {context.region.name}",
+            next_step="choose a larger region",
+        )
+    rows = np.sort(np.concatenate([np.flatnonzero(label), kept]))
+    blocks = [grid.block_of_cell(number).name for number in cell[rows]]
+    try:
+        fold = spatial_folds(blocks, label[rows])
+    except TrainingError as error:
+        raise NoLabelsError(
+            f"the labelled cells cannot be split by place: {error}",
+            next_step="choose a region of several 0.1-degree blocks",
+        ) from None
+    features = np.concatenate([part[0].features for part in parts])[rows]
+    table = pa.table(
+        {
+            "cell": cell[rows],
+            "label": label[rows],
+            "fold": fold,
+            # Both classes count the same: visited mines are few, background is cheap.
+            "weight": (len(rows) / (2.0 * np.bincount(label[rows], minlength=2)))[label[rows]],
+            "source": np.concatenate([part[2] for part in parts])[rows].astype(str),
+            "date": np.concatenate([part[3] for part in parts])[rows].astype(str),
+            "features": pa.FixedSizeListArray.from_arrays(
+                pa.array(features.reshape(-1)), features.shape[1]
+            ),
+        }
+    )
+    about = {"bank": bank.hash}
+    pq.write_table(
+        table.replace_schema_metadata({"asm_atlas": json.dumps(about)}), path, compression="none"
+    )
+    return {
+        "rows": len(rows),
+        "positives": int(label[rows].sum()),
+        "folds": int(fold.max()) + 1,
+    }

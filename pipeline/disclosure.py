@@ -1,0 +1,289 @@
+"""Two products from one run: what each may hold, and how the public one is made coarse.
+
+The rules for columns are the table of ``data/DISCLOSURE.md``; the rules for place and age are the
+constants below. A column that the table does not call public is denied.
+"""
+
+from __future__ import annotations
+
+import calendar
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources.abc import Traversable
+from typing import TYPE_CHECKING, Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+
+from pipeline import coarse
+from pipeline.errors import DisclosureError, StoreCorruptError
+from pipeline.regions import data_folder
+
+if TYPE_CHECKING:
+    from pipeline.join import Joined
+    from pipeline.provenance import RunInfo
+
+PUBLIC, RESTRICTED = "public", "restricted"
+SQUARE_DEGREES = {PUBLIC: 0.01, RESTRICTED: 0.005}
+DECIMALS = {PUBLIC: 2, RESTRICTED: 3}
+PUBLIC_AGE_MONTHS = 6
+_NEEDED = {"cell", "probability", "class", "observed", "clear_observations", "sites"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One row of the table: who may see a column, and what it is called.
+
+    Parameters
+    ----------
+    disclosure : str
+        Which products may hold it.
+    english, french : str
+        What the map calls it.
+    note : str
+        What a reader of the table needs to know.
+    """
+
+    disclosure: str
+    english: str
+    french: str
+    note: str
+
+    def alias(self, lang: str) -> str:
+        """Return the column's name as the map shows it."""
+        return self.french if lang == "fr" else self.english
+
+
+Policy = Mapping[str, Mapping[str, Column]]
+
+
+@dataclass(frozen=True)
+class Product:
+    """What one of the two products holds, ready to be written.
+
+    Parameters
+    ----------
+    disclosure : str
+        ``public`` or ``restricted``.
+    layers : dict of str to geopandas.GeoDataFrame
+        ``cells``, ``candidates``, ``sites`` (where there are any) and ``coverage``, EPSG:4326; only
+        the columns that the product may hold. Probabilities are float32 with NaN for "cannot tell".
+    held_back : int
+        Sites whose visit is too young for the public product.
+    """
+
+    disclosure: str
+    layers: dict[str, gpd.GeoDataFrame]
+    held_back: int
+
+    @property
+    def square(self) -> float:
+        """Side of a square, degrees."""
+        return SQUARE_DEGREES[self.disclosure]
+
+
+def load_policy(file: Traversable | None = None) -> Policy:
+    """Read the table of columns.
+
+    Raises
+    ------
+    DisclosureError
+        If the table cannot be read, a row is not of the form ``| layer | column | class | English
+        | French | note |``, a class is neither public nor restricted, or a column is there twice.
+    """
+    file = file or data_folder() / "DISCLOSURE.md"
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DisclosureError(f"the rules cannot be read: {error}", where=str(file)) from None
+    rows: dict[str, dict[str, Column]] = {}
+    inside = False
+    for number, line in enumerate(lines, 1):
+        parts = [part.strip() for part in line.strip().strip("|").split("|")]
+        if not line.lstrip().startswith("|"):
+            inside = False
+        elif parts[:3] == ["layer", "column", "class"]:
+            inside = True
+        elif inside and set(line) - set("|-: "):
+            where = f"{file}, line {number}"
+            if len(parts) == 5:  # the last note was empty, and its bar with it
+                parts.append("")
+            if len(parts) != 6 or parts[2] not in (PUBLIC, RESTRICTED):
+                raise DisclosureError("a row of the rules cannot be understood", where=where)
+            layer, column = parts[:2]
+            if column in rows.setdefault(layer, {}):
+                raise DisclosureError(f"{layer}.{column} is there twice", where=where)
+            rows[layer][column] = Column(*parts[2:])
+    if not rows:
+        raise DisclosureError("the rules hold no table of columns", where=str(file))
+    return rows
+
+
+def denied(policy: Policy, disclosure: str, layer: str, columns: list[str]) -> list[str]:
+    """Return those of a layer's columns that a product may not hold.
+
+    Parameters
+    ----------
+    policy : mapping
+        The columns' rules.
+    disclosure : str
+        ``public`` or ``restricted``.
+    layer : str
+        Name of the layer.
+    columns : list of str
+        Its columns.
+
+    Returns
+    -------
+    list of str
+        Those that may not be shown, in their order.
+    """
+    if disclosure == RESTRICTED:
+        return []
+    rules = policy.get(layer, {})
+    return [name for name in columns if name not in rules or rules[name].disclosure != PUBLIC]
+
+
+def allowed(policy: Policy, disclosure: str, layer: str, record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record without the keys that the product may not hold.
+
+    Parameters
+    ----------
+    policy : mapping
+        The columns' rules.
+    disclosure : str
+        ``public`` or ``restricted``.
+    layer : str
+        Name of the layer that the record belongs to.
+    record : dict
+        Keys are columns.
+
+    Returns
+    -------
+    dict
+        What may be shown of it.
+    """
+    out = set(denied(policy, disclosure, layer, list(record)))
+    return {key: value for key, value in record.items() if key not in out}
+
+
+def disclose(joined: Joined, run: RunInfo, policy: Policy | None = None) -> Product:
+    """Make the tables of the product that the run's configuration asks for.
+
+    Parameters
+    ----------
+    joined : Joined
+        The run's cells, sites and candidates.
+    run : RunInfo
+        What they were made from.
+    policy : mapping, optional
+        Default: ``data/DISCLOSURE.md``.
+
+    Returns
+    -------
+    Product
+        What may be shown.
+
+    Raises
+    ------
+    DisclosureError
+        If the public product is asked for and the imagery is younger than six months.
+    StoreCorruptError
+        If the table of cells is empty or lacks a column.
+    """
+    policy = policy or load_policy()
+    missing = sorted(_NEEDED - set(joined.cells.columns))
+    if missing or joined.cells.empty:
+        what = f"the joined cells lack {', '.join(missing)}" if missing else "there is no cell"
+        raise StoreCorruptError(what, next_step=f"make join REGION={run.region.name}")
+    disclosure = run.config.disclosure
+    cells, sites, candidates = joined.cells, joined.sites, joined.candidates
+    held_back = 0
+    if disclosure == PUBLIC:
+        last_day = _months_before(run.created, PUBLIC_AGE_MONTHS)
+        _refuse_young_imagery(run, cells, last_day)
+        young = gpd.GeoDataFrame() if sites is None else sites[_visited_after(sites, last_day)]
+        held_back = len(young)
+        kept = sites.drop(young.index) if sites is not None else None
+        cells = coarse.coarse_cells(cells, kept, young)
+        sites = coarse.round_points(kept, DECIMALS[PUBLIC]) if kept is not None else None
+        candidates = coarse.coarse_candidates(candidates)
+        if held_back:
+            withheld = ["reasons", "nearest_site_km", "known_sites"]
+            candidates = candidates.drop(columns=withheld, errors="ignore")
+    square = SQUARE_DEGREES[disclosure]
+    layers = {
+        "cells": coarse.squares(cells.assign(model=_model_id(run), run=run.run_id), square),
+        "candidates": coarse.located(candidates, 2 if disclosure == PUBLIC else 4),
+        "sites": sites,
+        "coverage": coarse.coverage(cells, square),
+    }
+    return Product(
+        disclosure=disclosure,
+        layers={
+            name: _ordered(layer.assign(simulated=run.simulated), policy, disclosure, name)
+            for name, layer in layers.items()
+            if layer is not None
+        },
+        held_back=held_back,
+    )
+
+
+def _model_id(run: RunInfo) -> str:
+    return str(run.model.get("id") or run.model.get("name") or "")
+
+
+def _ordered(
+    layer: gpd.GeoDataFrame, policy: Policy, disclosure: str, name: str
+) -> gpd.GeoDataFrame:
+    """Drop what is denied; put the rest into the table's order, what it does not name last."""
+    columns = [str(column) for column in layer.columns if column != layer.geometry.name]
+    out = set(denied(policy, disclosure, name, columns))
+    known = [column for column in policy.get(name, {}) if column in columns and column not in out]
+    rest = [column for column in columns if column not in out and column not in known]
+    if name == "candidates" and "rank" in columns:
+        layer = layer.sort_values("rank")
+    return layer[[*known, *rest, layer.geometry.name]].reset_index(drop=True)
+
+
+def _months_before(created: str, months: int) -> str:
+    """Return the ISO date that lies some calendar months before a moment."""
+    day = dt.date.fromisoformat(created[:10])
+    years, month = divmod(day.year * 12 + day.month - 1 - months, 12)
+    last = calendar.monthrange(years, month + 1)[1]
+    return dt.date(years, month + 1, min(day.day, last)).isoformat()
+
+
+def _refuse_young_imagery(run: RunInfo, cells: pd.DataFrame, last_day: str) -> None:
+    dates = [str(run.images[1] or "")[:10]]
+    dates += [str(scene.get("datetime") or "")[:10] for scene in run.scenes]
+    if "last_image" in cells:
+        seen = cells["last_image"].dropna()
+        dates += [str(seen.astype(str).max())[:10]] if len(seen) else []
+    newest = max(dates)
+    if newest > last_day:
+        raise DisclosureError(
+            f"the newest image is of {newest}, and the public map holds back what is younger than "
+            f"{PUBLIC_AGE_MONTHS} months (after {last_day})",
+            where=run.region.name,
+            next_step=f"make publish REGION={run.region.name} DISCLOSURE=restricted, "
+            "or a SEASON that ends earlier",
+        )
+
+
+def _visited_after(sites: gpd.GeoDataFrame, last_day: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Mark the sites whose visit is, or could be, younger than a day.
+
+    ``YYYY-01-01`` often means that only the year is known, so it counts as the year's last day; a
+    visit without any date counts as young.
+    """
+    empty = pd.Series(None, index=sites.index, dtype=object)
+    dates = pd.to_datetime(sites.get("visit_date", empty), errors="coerce", format="ISO8601")
+    years = pd.to_numeric(sites.get("visit_year", empty), errors="coerce")
+    years = years.fillna(dates.dt.year.astype(float))
+    year_end = years.map(lambda year: "9999" if pd.isna(year) else f"{int(year):04d}-12-31")
+    text = dates.dt.strftime("%Y-%m-%d")
+    vague = dates.isna() | ((dates.dt.month == 1) & (dates.dt.day == 1))
+    return np.asarray(text.mask(vague, year_end).astype(str) > last_day, dtype=bool)

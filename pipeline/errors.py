@@ -1,0 +1,196 @@
+"""Everything that can go wrong by name: what happened, where, and what to do next.
+
+Each leaf class has its own exit code, so that a scheduled job can tell an empty region from a
+broken file without reading text. Codes below 10 belong to the command line itself:
+0 all done, 1 a defect in this program, 2 wrong usage, 3 partly done (some blocks failed).
+"""
+
+from __future__ import annotations
+
+
+class AsmAtlasError(Exception):
+    """A failure that the user can understand and act on.
+
+    Parameters
+    ----------
+    what : str
+        What happened, in one sentence.
+    where : str, optional
+        The file, scene, band, block or column concerned.
+    next_step : str, optional
+        What to do about it; a command where there is one.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: str = "", next_step: str = "") -> None:
+        self.what = what
+        self.where = where
+        self.next_step = next_step
+        super().__init__(what, where, next_step)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Keyword-only arguments do not survive the default pickling that Dask workers use.
+        return _rebuild, (type(self), self.what, self.where, self.next_step)
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        if self.where:
+            lines.append(f"  where: {self.where}")
+        if self.next_step:
+            lines.append(f"  next:  {self.next_step}")
+        return "\n".join(lines)
+
+
+def _rebuild(kind: type[AsmAtlasError], what: str, where: str, next_step: str) -> AsmAtlasError:
+    return kind(what, where=where, next_step=next_step)
+
+
+class ConfigError(AsmAtlasError):
+    """A configuration key is unknown or its value cannot be used."""
+
+    exit_code = 10
+
+
+class UnknownRegionError(AsmAtlasError):
+    """No region of that name, and no file at that path."""
+
+    exit_code = 11
+
+
+class EmptyRegionError(AsmAtlasError):
+    """The region covers no cell of the grid."""
+
+    exit_code = 12
+
+
+class HugeRegionError(AsmAtlasError):
+    """The region holds more blocks than ``max_blocks``."""
+
+    exit_code = 13
+
+
+class InvertedRegionError(AsmAtlasError):
+    """A box whose west lies east of its east, or whose south lies north of its north."""
+
+    exit_code = 14
+
+
+class AntimeridianRegionError(AsmAtlasError):
+    """The region crosses the 180 degree meridian."""
+
+    exit_code = 15
+
+
+class RegionFileError(AsmAtlasError):
+    """A region file cannot be read as polygons."""
+
+    exit_code = 16
+
+
+class SourceError(AsmAtlasError):
+    """The imagery source does not exist or does not answer."""
+
+    exit_code = 20
+
+
+class NoSceneError(AsmAtlasError):
+    """The search found no scene for this region and season."""
+
+    exit_code = 21
+
+
+class MissingBandError(AsmAtlasError):
+    """A scene lacks a band that the run needs."""
+
+    exit_code = 22
+
+
+class ReadFailedError(AsmAtlasError):
+    """Pixels could not be read; they are failed, never land."""
+
+    exit_code = 23
+
+
+class MissingMetadataError(AsmAtlasError):
+    """A scene does not say something that its pixels cannot be understood without."""
+
+    exit_code = 24
+
+
+class NoClearPixelError(AsmAtlasError):
+    """No pixel of the region was clear in any scene."""
+
+    exit_code = 25
+
+
+class UnsafeLinkError(AsmAtlasError):
+    """A catalogue points outside the places that it may point to."""
+
+    exit_code = 26
+
+
+class StageMissingError(AsmAtlasError):
+    """What the stage before should have stored is not there."""
+
+    exit_code = 30
+
+
+class StoreCorruptError(AsmAtlasError):
+    """A stored file is not what the ledger says was written."""
+
+    exit_code = 31
+
+
+class BlocksFailedError(AsmAtlasError):
+    """Some blocks failed; the others are stored and will be reused."""
+
+    exit_code = 3
+
+
+class VisitsError(AsmAtlasError):
+    """A table of visits lacks a column or holds values that cannot be used."""
+
+    exit_code = 40
+
+
+class NoLabelsError(AsmAtlasError):
+    """Too few labelled cells to train or to evaluate."""
+
+    exit_code = 41
+
+
+class ChipsError(AsmAtlasError):
+    """An archive of chips is not in the form that is documented."""
+
+    exit_code = 42
+
+
+class NoModelError(AsmAtlasError):
+    """No registered model fits this imagery."""
+
+    exit_code = 50
+
+
+class ModelMismatchError(AsmAtlasError):
+    """The imagery's bands, level or scaling differ from the model's."""
+
+    exit_code = 51
+
+
+class UnknownModelError(AsmAtlasError):
+    """No model of that name is registered."""
+
+    exit_code = 52
+
+
+class InputFileError(AsmAtlasError):
+    """A file that the user named cannot be used."""
+
+    exit_code = 60
+
+
+class DisclosureError(AsmAtlasError):
+    """An output would hold more than its disclosure class allows."""
+
+    exit_code = 61

@@ -1,0 +1,152 @@
+"""Apply a model to the features of a region: one probability for each cell, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from models.registry import Model
+from pipeline import grid, ledger
+from pipeline.composite import EPOCH, NODATA
+from pipeline.context import Context
+from pipeline.errors import NoClearPixelError
+from pipeline.featurize import CellTable, read_features
+from pipeline.runtime.console import say
+
+VERSION = 1
+
+
+def predict_cells(
+    context: Context, features: Sequence[ledger.Entry], model: Model, blocks: Sequence[grid.Block]
+) -> ledger.Entry:
+    """Predict every cell of the region and store the table.
+
+    Parameters
+    ----------
+    context : Context
+        Where the store is.
+    features : sequence of ledger.Entry
+        Stored features of the blocks that have scenes.
+    model : Model
+        Of the same bank.
+    blocks : sequence of grid.Block
+        All blocks of the region: cells without imagery are rows too.
+
+    Returns
+    -------
+    ledger.Entry
+        The stored table; ``read_predictions`` reads it.
+
+    Raises
+    ------
+    NoClearPixelError
+        If no cell could be predicted.
+    """
+    inputs = {
+        "stage": "predictions",
+        "version": VERSION,
+        "region": context.region.geometry.wkt,
+        "features": [entry.sha256 for entry in features],
+        "model": model.sha256,
+        "min_observed": context.config.min_observed,
+    }
+    entry = ledger.build(
+        context.store("predictions"),
+        context.region.name,
+        inputs,
+        ".parquet",
+        lambda path: _write(path, context, features, model, blocks),
+    )
+    if entry.error is not None:
+        raise entry.error
+    facts = entry.facts or {}
+    say(
+        "predict",
+        f"{facts['cells']} cells: {facts['predicted']} predicted with {model.name}, "
+        f"{facts['cells'] - facts['predicted']} cannot tell"
+        + (" (reused)" if entry.reused else ""),
+    )
+    return entry
+
+
+def read_predictions(path: str | Path) -> pd.DataFrame:
+    """Read stored predictions.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a cell: ``cell`` int64; ``probability`` float32, NaN where it cannot be told;
+        ``observed`` float32, share of windows; ``clear_observations`` float32; ``first_image`` and
+        ``last_image`` ISO dates or None; ``scenes`` int16; ``in_training`` bool.
+    """
+    return pd.read_parquet(path)
+
+
+def _write(
+    path: Path,
+    context: Context,
+    features: Sequence[ledger.Entry],
+    model: Model,
+    blocks: Sequence[grid.Block],
+) -> dict[str, Any]:
+    by_block = {entry.unit: entry for entry in features}
+    parts = []
+    for block in blocks:
+        wanted = context.region.cells(block)
+        if not len(wanted):
+            continue
+        entry = by_block.get(block.name)
+        if entry is None:
+            parts.append(_unobserved(wanted))
+            continue
+        # One block at a time: memory does not grow with the region.
+        cells = read_features([entry], model.bank)
+        cells = cells.select(np.isin(cells.cell, wanted))
+        probability = model.probability(cells.features, model.bank.hash)
+        probability[cells.observed < context.config.min_observed] = np.nan
+        parts.append(_table(cells, probability, np.isin(cells.cell, model.cells)))
+    table = pd.concat(parts, ignore_index=True).sort_values("cell", ignore_index=True)
+    predicted = int(table["probability"].notna().sum())
+    if predicted == 0:
+        raise NoClearPixelError(
+            f"not one cell of {context.region.name} was observed well enough to predict",
+            next_step="choose a longer SEASON, or a smaller MIN_OBSERVED",
+        )
+    table.to_parquet(path, index=False)
+    return {"cells": len(table), "predicted": predicted}
+
+
+def _table(
+    cells: CellTable, probability: NDArray[np.float32], in_training: NDArray[np.bool_]
+) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "cell": cells.cell,
+            "probability": probability,
+            "observed": cells.observed,
+            "clear_observations": cells.clear,
+            "first_image": _dates(cells.first_day),
+            "last_image": _dates(cells.last_day),
+            "scenes": cells.scenes,
+            "in_training": in_training,
+        }
+    )
+
+
+def _unobserved(cells: NDArray[np.int64]) -> pd.DataFrame:
+    none = np.zeros(len(cells), np.float32)
+    days = np.full(len(cells), NODATA, np.int32)
+    table = CellTable(cells, none[:, None], none, none, days, days, np.zeros(len(cells), np.int16))
+    return _table(table, np.full(len(cells), np.nan, np.float32), np.zeros(len(cells), bool))
+
+
+def _dates(days: NDArray[np.int32]) -> NDArray[np.object_]:
+    values, index = np.unique(days, return_inverse=True)
+    texts = [None if day == NODATA else (EPOCH + timedelta(int(day))).isoformat() for day in values]
+    return np.array(texts, object)[index]

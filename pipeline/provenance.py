@@ -1,0 +1,53 @@
+"""What a map was made from: one record that travels into every product."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
+    from pipeline.regions import Region
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """One run of the pipeline over one region.
+
+    Parameters
+    ----------
+    run_id : str
+        Name of the run's folder.
+    region : Region
+        The ground that was asked for.
+    model : dict
+        The model's manifest.
+    config : Config
+        Everything that the run was told.
+    config_hash : str
+        Fingerprint of the configuration that the results depend on.
+    code_version : str
+        Version of this program.
+    created : str
+        When the run was made; ISO 8601, UTC.
+    scenes : list of dict
+        The imagery: ``id, datetime, platform, processing_baseline, offset, collection``.
+    simulated : bool
+        True if the landscape is invented.
+    counts : dict of str to int
+        What the stages counted.
+    images : tuple of str
+        First and last image date, ISO.
+    """
+
+    run_id: str
+    region: Region
+    model: dict[str, Any]
+    config: Config
+    config_hash: str
+    code_version: str
+    created: str
+    scenes: list[dict[str, Any]]
+    simulated: bool
+    counts: dict[str, int]
+    images: tuple[str, str]

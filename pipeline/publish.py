@@ -1,0 +1,356 @@
+"""Stage 10: joined rows -> styled GeoPackage, QGIS project, COG, STAC item and manifest.
+
+Everything is written into a folder beside the run's, flushed to disk, opened again and held against
+the rules of disclosure; only then do the files take their places, the manifest last. A folder
+without a manifest is not a published map.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pystac
+import rasterio
+import shapely
+
+from pipeline import disclosure as rules
+from pipeline import geopackage, qgis, raster
+from pipeline.errors import DisclosureError, StoreCorruptError
+from pipeline.words import CREDIT, SIMULATED, say, warning, warnings
+
+if TYPE_CHECKING:
+    from pipeline.disclosure import Policy, Product
+    from pipeline.join import Joined
+    from pipeline.provenance import RunInfo
+
+MAP, PROJECT, COG, ITEM, MANIFEST = (
+    "map.gpkg", "map.qgz", "probability.tif", "item.json", "manifest.json",
+)  # fmt: skip
+REPORT = "report.html"
+
+
+def publish(joined: Joined, run: RunInfo, folder: Path) -> dict[str, int]:
+    """Write one run's map into its folder.
+
+    Parameters
+    ----------
+    joined : Joined
+        The run's cells, sites and candidates.
+    run : RunInfo
+        What they were made from; its configuration says which product is asked for.
+    folder : pathlib.Path
+        The run's folder. An earlier map in it is replaced file by file, each of them whole.
+
+    Returns
+    -------
+    dict of str to int
+        Rows of each layer, cells of each class, sites matched and held back.
+
+    Raises
+    ------
+    DisclosureError
+        If the product would hold, or holds, more than its rules allow; nothing is left behind.
+    StoreCorruptError
+        If what was written cannot be read back, or the joined tables are incomplete.
+    """
+    policy = rules.load_policy()
+    product = rules.disclose(joined, run, policy)
+    counts = count(product)
+    staging = folder.parent / f".{folder.name}.partial"
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    try:
+        _write(product, run, policy, counts, staging)
+        check(product, policy, staging)
+        _put_in_place(staging, folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return counts
+
+
+def count(product: Product) -> dict[str, int]:
+    """Count what a product holds."""
+    cells = product.layers["cells"]
+    counts = {name: len(layer) for name, layer in product.layers.items()}
+    counts |= {str(name): int(n) for name, n in cells["class"].value_counts().items()}
+    if "sites" in product.layers:
+        matched = product.layers["sites"].get("matched")
+        counts["sites_matched"] = 0 if matched is None else int((matched == True).sum())  # noqa: E712
+        counts["sites_held_back"] = product.held_back
+    return counts
+
+
+def provenance(product: Product, run: RunInfo, policy: Policy) -> dict[str, Any]:
+    """Return what the map was made from, as the manifest tells it; nothing that is denied.
+
+    Parameters
+    ----------
+    product : Product
+        What is published.
+    run : RunInfo
+        What it was made from.
+    policy : mapping
+        The columns' rules.
+
+    Returns
+    -------
+    dict
+        JSON.
+    """
+
+    def allowed(layer: str, record: dict[str, Any]) -> dict[str, Any]:
+        return rules.allowed(policy, product.disclosure, layer, record)
+
+    return {
+        "run": run.run_id,
+        "region": run.region.name,
+        "title": run.region.title,
+        "simulated": run.simulated,
+        "disclosure": product.disclosure,
+        "square_degrees": product.square,
+        "created": run.created,
+        "code_version": run.code_version,
+        "configuration_hash": run.config_hash,
+        "configuration": allowed("config", dataclasses.asdict(run.config)),
+        "model": allowed("model", run.model),
+        "images": {"first": run.images[0], "last": run.images[1]},
+        "scenes": [allowed("scenes", scene) for scene in run.scenes],
+        "words": dict(zip(("en", "fr"), warnings("en", run.simulated), strict=True)),
+        "credit": SIMULATED[0] if run.simulated else CREDIT[0],
+    }
+
+
+def record_file(folder: Path, path: Path) -> None:
+    """Enter a file that came after the manifest (the report) into it."""
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest["files"][path.name] = _digest(path)
+    part = folder / f".{MANIFEST}.partial"
+    part.write_text(_json(manifest), encoding="utf-8")
+    _flush(part)
+    part.replace(folder / MANIFEST)
+
+
+def _write(
+    product: Product, run: RunInfo, policy: Policy, counts: dict[str, int], folder: Path
+) -> None:
+    lang = run.config.map_lang
+    facts = provenance(product, run, policy)
+    words = f"{warning(lang, run.simulated)} {say(f'{product.disclosure}_long', lang)}"
+    tags = {
+        "TITLE": qgis.title(run, product.disclosure),
+        "DISCLOSURE": product.disclosure,
+        "SIMULATED": "yes" if run.simulated else "no",
+        "DISCLAIMER": words,
+        "RUN": run.run_id,
+        "MODEL": str(run.model.get("id", "")),
+    }
+    tables = {"provenance": _rows(facts).assign(simulated=run.simulated)}
+    columns = {}
+    for name, frame in [*product.layers.items(), *tables.items()]:
+        plain = pd.DataFrame(frame.drop(columns="geometry", errors="ignore"))
+        columns[name] = plain.rename(columns=geopackage.column_names(list(plain.columns)))
+    views = qgis.layer_views(product, columns, run, policy)
+    project = qgis.project(product, views, run, MAP)
+    notes = {view.name: _notes(view, policy, product.disclosure) for view in views}
+    geopackage.write_layers(
+        folder / MAP,
+        product.layers,
+        tables,
+        {view.name: f"{view.title}. {words}" for view in views},
+        tags,
+        run.created,
+    )
+    geopackage.dress(folder / MAP, views, notes, project, "map", run.created)
+    (folder / PROJECT).write_bytes(project)
+    mark = f"{say('simulated', 'en')}: " if run.simulated else ""
+    raster.write_probability(
+        folder / COG,
+        product.layers["cells"],
+        product.square,
+        f"{mark}model score 0..1, NaN = cannot tell",
+        tags,
+    )
+    (folder / ITEM).write_text(_json(_item(product, run, facts, folder)), encoding="utf-8")
+    names = (MAP, PROJECT, COG, ITEM)
+    files = {name: _digest(folder / name) for name in names}
+    manifest = facts | {"counts": run.counts | counts, "files": files}
+    (folder / MANIFEST).write_text(_json(manifest), encoding="utf-8")
+    for name in (*names, MANIFEST):
+        _flush(folder / name)
+
+
+def _notes(view: qgis.LayerView, policy: Policy, disclosure: str) -> dict[str, str]:
+    """Say what each column holds, and mark those that only the restricted product has."""
+    known = policy.get(view.name, {})
+    marked = set(rules.denied(policy, rules.PUBLIC, view.name, list(view.columns)))
+    notes = {}
+    for column in view.columns:
+        mark = "RESTRICTED. " if disclosure == rules.RESTRICTED and column in marked else ""
+        notes[column] = f"{mark}{known[column].note if column in known else ''}".strip()
+    return notes
+
+
+def _rows(facts: dict[str, Any]) -> pd.DataFrame:
+    """Flatten the facts into rows of section, item and value, for the table in the GeoPackage."""
+    rows = []
+    for key, value in facts.items():
+        if key == "scenes":
+            for scene in value:
+                rest = ", ".join(f"{k} {v}" for k, v in scene.items() if k != "id")
+                rows.append(("scene", str(scene.get("id", "")), rest))
+        elif isinstance(value, dict):
+            rows += [
+                (key, k, v if isinstance(v, str) else json.dumps(v, default=str, sort_keys=True))
+                for k, v in value.items()
+            ]
+        else:
+            rows.append(("run", key, str(value)))
+    return pd.DataFrame(rows, columns=["section", "item", "value"])
+
+
+def _item(product: Product, run: RunInfo, facts: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Describe the run as a STAC item whose footprint is the box around its squares."""
+    digits = rules.DECIMALS[product.disclosure]
+    bounds = product.layers["cells"].total_bounds
+    west, south, east, north = (round(float(edge), digits) for edge in bounds)
+    with rasterio.open(folder / COG) as source:
+        shape, transform = list(source.shape), list(source.transform)[:6]
+    item = pystac.Item(
+        id=run.run_id,
+        geometry=shapely.geometry.mapping(shapely.box(west, south, east, north)),
+        bbox=[west, south, east, north],
+        datetime=None,
+        start_datetime=pd.Timestamp(run.images[0]).tz_localize(None).to_pydatetime(),
+        end_datetime=pd.Timestamp(run.images[1]).tz_localize(None).to_pydatetime(),
+        properties={
+            "title": qgis.title(run, product.disclosure),
+            "description": " ".join(facts["words"].values()),
+            "created": run.created,
+            "proj:code": "EPSG:4326",
+            "processing:software": {"asm-atlas": run.code_version},
+            "asm:simulated": run.simulated,
+            "asm:disclosure": product.disclosure,
+            "asm:model": str(run.model.get("id", "")),
+            "asm:region": run.region.name,
+        },
+        stac_extensions=[
+            "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
+            "https://stac-extensions.github.io/file/v2.1.0/schema.json",
+            "https://stac-extensions.github.io/processing/v1.2.0/schema.json",
+        ],
+    )
+    kinds = {
+        COG: ("probability", pystac.MediaType.COG, ["data"]),
+        MAP: ("map", pystac.MediaType.GEOPACKAGE, ["data"]),
+        PROJECT: ("project", "application/x-qgis-project", ["metadata"]),
+    }
+    for name, (key, media, roles) in kinds.items():
+        digest = _digest(folder / name)
+        # A multihash: 0x12 = sha256, 0x20 = 32 bytes.
+        extra: dict[str, Any] = {
+            "file:size": digest["bytes"],
+            "file:checksum": "1220" + str(digest["sha256"]),
+        }
+        if name == COG:
+            extra |= {"proj:shape": shape, "proj:transform": transform}
+            extra |= {"bands": [{"name": "probability", "data_type": "float32", "nodata": "nan"}]}
+        item.add_asset(
+            key, pystac.Asset(f"./{name}", media_type=media, roles=roles, extra_fields=extra)
+        )
+    record: dict[str, Any] = item.to_dict(include_self_link=False)
+    return record
+
+
+def check(product: Product, policy: Policy, folder: Path) -> None:
+    """Open what was written and hold it against the rules.
+
+    Parameters
+    ----------
+    product : Product
+        What was to be written.
+    policy : mapping
+        The columns' rules.
+    folder : pathlib.Path
+        Holds the files.
+
+    Raises
+    ------
+    DisclosureError
+        If a layer holds a column that is denied, or a geometry or a pixel finer than allowed.
+    StoreCorruptError
+        If a file is not whole, or rows were lost.
+    """
+    written = geopackage.read_back(folder / MAP)
+    for name, frame in written.items():
+        columns = [str(column) for column in frame.columns if column != "geometry"]
+        out = rules.denied(policy, product.disclosure, name, columns)
+        if out:
+            raise DisclosureError(
+                f"the {product.disclosure} map would show {', '.join(out)}", where=f"{MAP}, {name}"
+            )
+        if name in product.layers:
+            if len(frame) != len(product.layers[name]):
+                raise StoreCorruptError("rows were lost while writing", where=f"{MAP}, {name}")
+            _refuse_finer(shapely.get_coordinates(frame.geometry), product, f"{MAP}, {name}")
+    with rasterio.open(folder / COG) as source:
+        if source.res[0] < product.square - 1e-9:
+            raise DisclosureError("the raster is finer than allowed", where=COG)
+        source.read(1)
+    item = pystac.Item.from_file(str(folder / ITEM))
+    _refuse_finer(np.asarray(item.bbox), product, ITEM)
+
+
+def _refuse_finer(degrees: np.ndarray[Any, Any], product: Product, where: str) -> None:
+    steps = np.asarray(degrees, float) / product.square
+    if product.disclosure == rules.PUBLIC and not np.allclose(steps, np.round(steps), atol=1e-6):
+        raise DisclosureError("a geometry is finer than the public map allows", where=where)
+
+
+def _put_in_place(staging: Path, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    # From here to the last line the folder holds no manifest: it is not a published map.
+    for stale in (MANIFEST, REPORT):
+        (folder / stale).unlink(missing_ok=True)
+    for name in (MAP, PROJECT, COG, ITEM, MANIFEST):
+        (staging / name).replace(folder / name)
+    _flush(folder)
+
+
+def _digest(path: Path) -> dict[str, str | int]:
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return {"sha256": digest, "bytes": path.stat().st_size}
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """Turn a value into what JSON can hold: NaN becomes null, what has no form becomes text."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)

@@ -1,0 +1,257 @@
+"""QGIS documents, written without QGIS: a style for each layer and the project that opens them.
+
+The texts are templates in ``pipeline/styles``; every value is escaped. The project refers to the
+GeoPackage beside it, and the same project serves inside the GeoPackage.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import uuid
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+import pandas as pd
+from pyproj import CRS
+
+from pipeline import grid, symbology
+from pipeline.words import say, warning, warnings
+
+if TYPE_CHECKING:
+    from pipeline.disclosure import Policy, Product
+    from pipeline.provenance import RunInfo
+
+# Top of the legend first. Coverage is there to be switched on; the score would hide it.
+GROUPS = (
+    ("group_inspect", ("sites", "candidates")),
+    ("group_model", ("cells",)),
+    ("group_imagery", ("coverage",)),
+    ("group_about", ("provenance",)),
+)
+_HIDDEN = {"coverage"}
+_KINDS = {"sites": ("Point", "Point", 0), "provenance": ("No geometry", "", 4)}
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+
+
+@dataclass(frozen=True)
+class LayerView:
+    """What the templates ask of a layer.
+
+    Parameters
+    ----------
+    name : str
+        Of the layer in the GeoPackage.
+    title : str
+        What the legend calls it.
+    columns : sequence of str
+        In the table's order.
+    aliases : dict of str to str
+        What the map calls the columns.
+    rules : list of symbology.Rule
+        How features are drawn.
+    extent : tuple of float
+        West, south, east, north; EPSG:4326.
+    visible : bool
+        Whether it is shown at first.
+    label : str
+        Expression of the features' labels; empty: none.
+    label_size : float
+        Points.
+    label_placement : int
+        QGIS's number of the way of placing.
+    label_scale : int
+        Denominator above which labels are left out; 0: never.
+    sort : str
+        QGIS expression that the table is sorted by; empty: none.
+    sort_order : int
+        0 rising, 1 falling.
+    """
+
+    name: str
+    title: str
+    columns: Sequence[str]
+    aliases: dict[str, str]
+    rules: list[symbology.Rule]
+    extent: tuple[float, float, float, float]
+    visible: bool
+    label: str = ""
+    label_size: float = 9
+    label_placement: int = 1
+    label_scale: int = 0
+    sort: str = ""
+    sort_order: int = 0
+
+    @property
+    def id(self) -> str:
+        """Layer identifier; QGIS opens ids of ten characters or fewer as an empty map."""
+        return f"asm_atlas_{self.name}_layer"
+
+    @property
+    def opacity(self) -> float:
+        """Squares let the imagery beneath them through."""
+        return 0.85 if self.name in ("cells", "coverage") else 1.0
+
+    @property
+    def geometry(self) -> str:
+        """QGIS's word for the geometry."""
+        return _KINDS.get(self.name, ("Polygon", "MultiPolygon", 2))[0]
+
+    @property
+    def geometry_type(self) -> str:
+        """Type of the geometry column, empty for a table without one."""
+        kind = "MultiPolygon" if self.name == "candidates" else "Polygon"
+        return _KINDS.get(self.name, ("Polygon", kind, 2))[1]
+
+    @property
+    def geometry_code(self) -> int:
+        """QGIS's number for the geometry."""
+        return _KINDS.get(self.name, ("Polygon", "Polygon", 2))[2]
+
+    def key(self, number: int) -> str:
+        """Return a rule's identifier, the same in every run."""
+        return f"{{{uuid.uuid5(uuid.NAMESPACE_URL, f'asm-atlas/{self.name}/{number}')}}}"
+
+
+def layer_views(
+    product: Product, tables: dict[str, pd.DataFrame], run: RunInfo, policy: Policy
+) -> list[LayerView]:
+    """Describe the layers in the order of the legend.
+
+    Parameters
+    ----------
+    product : Product
+        What is published.
+    tables : dict of str to pandas.DataFrame
+        Every table of the GeoPackage with the columns as written, without geometry columns.
+    run : RunInfo
+        Its model's thresholds and its language.
+    policy : mapping
+        The columns' names.
+
+    Returns
+    -------
+    list of LayerView
+        One for each layer.
+    """
+    lang = run.config.map_lang
+    extras: dict[str, dict[str, Any]] = {
+        "candidates": {"label": "rank", "sort": '"rank"', "label_placement": 1},
+        "sites": {"label": "name", "label_size": 8, "label_placement": 6, "label_scale": 250_000},
+        "cells": {"sort": '"probability"', "sort_order": 1},
+    }
+    views = []
+    for name in (name for _, names in GROUPS for name in names if name in tables):
+        columns = [str(column) for column in tables[name].columns]
+        rows = policy.get(name, {})
+        layer = product.layers.get(name)
+        box = (0, 0, 0, 0) if layer is None or not len(layer) else layer.total_bounds
+        west, south, east, north = box
+        extra = extras.get(name, {})
+        views.append(
+            LayerView(
+                name=name,
+                title=say(name, lang),
+                columns=columns,
+                aliases={c: rows[c].alias(lang) if c in rows else c for c in columns},
+                rules=symbology.rules(name, run.model.get("thresholds", {}), lang),
+                extent=(float(west), float(south), float(east), float(north)),
+                visible=name not in _HIDDEN,
+                **({} if extra.get("label", columns[0]) not in columns else extra),
+            )
+        )
+    return views
+
+
+def style(view: LayerView) -> str:
+    """Return a layer's QML, for the table ``layer_styles``."""
+    return _render("style.qml", layer=view)
+
+
+def project(product: Product, views: list[LayerView], run: RunInfo, geopackage: str) -> bytes:
+    """Return the project as a ``.qgz`` that looks for the GeoPackage in its own folder.
+
+    Parameters
+    ----------
+    product : Product
+        What is published.
+    views : list of LayerView
+        The layers.
+    run : RunInfo
+        What the map was made from.
+    geopackage : str
+        Name of the GeoPackage's file.
+
+    Returns
+    -------
+    bytes
+        Content of the ``.qgz``.
+    """
+    lang = run.config.map_lang
+    by_name = {view.name: view for view in views}
+    west, south, east, north = product.layers["cells"].total_bounds
+    margin = 0.09 * max(east - west, north - south)
+    text = _render(
+        "project.qgs",
+        title=title(run, product.disclosure),
+        words="\n".join(warnings(lang, run.simulated)),
+        abstract=f"{warning(lang, run.simulated)} {say(f'{product.disclosure}_long', lang)}",
+        rights=say(product.disclosure, lang),
+        lang=lang,
+        identifier=run.run_id,
+        created=run.created[:19],
+        decimals=2 if product.disclosure == "public" else 4,
+        geopackage=geopackage,
+        wkt=CRS.from_user_input(grid.CRS).to_wkt("WKT2_2019"),
+        extent=(west - margin, south - margin, east + margin, north + margin),
+        layers=views,
+        groups=[
+            {
+                "title": say(key, lang),
+                "layers": [by_name[name] for name in names if name in by_name],
+            }
+            for key, names in GROUPS
+            if any(name in by_name for name in names)
+        ],
+    )
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        entry = zipfile.ZipInfo("map.qgs", date_time=(1980, 1, 1, 0, 0, 0))
+        entry.compress_type = zipfile.ZIP_DEFLATED
+        entry.external_attr = 0o644 << 16
+        archive.writestr(entry, text)
+    return target.getvalue()
+
+
+def title(run: RunInfo, disclosure: str) -> str:
+    """Return the map's title: region, what it shows, whether it is simulated, its edition."""
+    lang = run.config.map_lang
+    marks = [say("simulated", lang)] if run.simulated else []
+    marks.append(say(disclosure, lang))
+    return f"{run.region.title} – {say('map_title', lang)} ({', '.join(marks)})"
+
+
+def printable(text: str) -> str:
+    """Drop the characters that XML cannot hold."""
+    return _UNPRINTABLE.sub("", text)
+
+
+def _render(template: str, **values: object) -> str:
+    text = _templates().get_template(template).render(**values)
+    return printable(text).strip() + "\n"
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "styles"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

@@ -1,0 +1,273 @@
+"""Stage 11: the self-contained web page, one file with its pictures inside and no script."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+import pandas as pd
+
+from pipeline import disclosure as rules
+from pipeline import figures, publish, qgis
+from pipeline.words import CREDIT, SIMULATED, number, say, warnings
+
+if TYPE_CHECKING:
+    from pipeline.disclosure import Policy, Product
+    from pipeline.join import Joined
+    from pipeline.provenance import RunInfo
+
+MOST_CANDIDATES = 25
+MOST_SCENES = 60
+MOST_FOLDS = 20
+_MODEL_FACTS = (
+    "id", "choice", "kind", "bands", "level", "scaling", "data", "thresholds", "created",
+)  # fmt: skip
+
+
+def write_report(joined: Joined, run: RunInfo, folder: Path) -> Path:
+    """Write ``report.html`` into the run's folder, and enter it into the manifest there.
+
+    Parameters
+    ----------
+    joined : Joined
+        The run's cells, sites and candidates.
+    run : RunInfo
+        What they were made from; its configuration says which product and which language.
+    folder : pathlib.Path
+        The run's folder; made where it does not exist.
+
+    Returns
+    -------
+    pathlib.Path
+        The page.
+
+    Raises
+    ------
+    DisclosureError
+        If the public page is asked for and the imagery is younger than six months.
+    StoreCorruptError
+        If the joined tables, or the model's thresholds, are incomplete.
+    """
+    policy = rules.load_policy()
+    product = rules.disclose(joined, run, policy)
+    lang = run.config.map_lang
+    model = rules.allowed(policy, product.disclosure, "model", run.model)
+    scores, thresholds = model.get("scores") or {}, model.get("thresholds") or {}
+    mark = say("simulated", lang) if run.simulated else ""
+    mark = (
+        mark if product.disclosure == rules.PUBLIC else f"{mark} {say('restricted', lang)}".strip()
+    )
+    text = _template().render(
+        t=lambda key: say(key, lang),
+        n=lambda value, digits=2: _cell(value, lang, digits),
+        lang=lang,
+        title=qgis.title(run, product.disclosure),
+        run=run,
+        product=product,
+        marks=warnings(lang, run.simulated),
+        mark=mark,
+        map=figures.draw_map(product, thresholds, lang, mark),
+        coverage=figures.draw_coverage(product, lang, mark),
+        spread=figures.draw_spread(product, thresholds, lang, mark),
+        tiles=_tiles(product, lang),
+        candidates=_candidates(product, policy, lang),
+        n_candidates=len(product.layers["candidates"]),
+        minerals=_minerals(product, lang),
+        trained=_share_trained(product),
+        model=_model(model, policy, lang),
+        scores=score_table(scores, lang),
+        how=str(scores.get("how", "")),
+        scenes=_scenes(product, run, policy, lang),
+        facts=_facts(product, run, policy),
+        counts=[
+            (k.replace("_", " "), _cell(v, lang))
+            for k, v in (run.counts | publish.count(product)).items()
+        ],
+        credit=(SIMULATED if run.simulated else CREDIT)[lang == "fr"],
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    page = folder / publish.REPORT
+    part = folder / f".{publish.REPORT}.partial"
+    try:
+        with part.open("w", encoding="utf-8") as stream:
+            stream.write(qgis.printable(text))
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(page)
+    finally:
+        part.unlink(missing_ok=True)
+    if (folder / publish.MANIFEST).exists():
+        publish.record_file(folder, page)
+    return page
+
+
+def score_table(scores: dict[str, Any], lang: str) -> tuple[list[str], list[list[str]]]:
+    """Lay a model's scores out: all folds together, then fold by fold.
+
+    Parameters
+    ----------
+    scores : dict
+        ``pooled`` (measure -> number) and ``folds`` (a list of the same, each with its ``fold``),
+        as in a model's manifest.
+    lang : str
+        ``en`` or ``fr``.
+
+    Returns
+    -------
+    heading : list of str
+        Words for the columns.
+    rows : list of list of str
+        Words for the values.
+    """
+    folds = [fold for fold in scores.get("folds", []) if isinstance(fold, dict)][:MOST_FOLDS]
+    pooled = scores.get("pooled", {})
+    measures = [
+        name for name in dict.fromkeys((*pooled, *(k for f in folds for k in f))) if name != "fold"
+    ]
+    named = [(say("all_folds", lang), pooled)] if pooled else []
+    named += [(f"{say('fold', lang)} {fold.get('fold', '')}", fold) for fold in folds]
+    rows = [[name, *(_cell(fold.get(m), lang, 3) for m in measures)] for name, fold in named]
+    return ["", *(measure.replace("_", " ") for measure in measures)], rows
+
+
+def _cell(value: Any, lang: str, digits: int = 2) -> str:
+    """Write one value for a reader: a dash for nothing, words for a truth."""
+    if value is None or (isinstance(value, float) and value != value) or value is pd.NaT:
+        return "–"
+    if isinstance(value, bool):
+        return say("yes" if value else "no", lang)
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", "\u202f" if lang == "fr" else ",")
+    if isinstance(value, float):
+        return number(value, lang, digits)
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_cell(one, lang, digits)}" for key, one in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_cell(one, lang, digits) for one in value)
+    return str(value)
+
+
+def _fixed(value: Any, lang: str, digits: int) -> str:
+    """Write a column's value with the same decimals as its neighbours."""
+    if not isinstance(value, float) or value != value:
+        return _cell(value, lang)
+    text = f"{value:.{digits}f}"
+    return text.replace(".", ",") if lang == "fr" else text
+
+
+def _tiles(product: Product, lang: str) -> list[tuple[str, str, str]]:
+    """Return the key figures: number, what it counts, colour class."""
+    counts = publish.count(product)
+    tiles = [(counts["cells"], say("total_squares", lang), "plain")]
+    tiles += [
+        (counts.get(name, 0), say(name, lang), name)
+        for name in ("likely", "possible", "unlikely", "cannot_tell")
+    ]
+    tiles.append((counts["candidates"], say("n_candidates", lang), "plain"))
+    if "sites" in counts:
+        tiles.append((counts["sites"], say("n_sites", lang), "plain"))
+        tiles.append((counts["sites_matched"], say("found", lang), "found"))
+    return [(_cell(value, lang), label, kind) for value, label, kind in tiles]
+
+
+def _candidates(product: Product, policy: Policy, lang: str) -> tuple[list[str], list[list[Any]]]:
+    shown = (
+        "rank", "longitude", "latitude", "probability", "cells", "area_km2", "nearest_site_km",
+        "known_sites", "clear_observations", "reasons",
+    )  # fmt: skip
+    table = product.layers["candidates"].head(MOST_CANDIDATES)
+    columns = [name for name in shown if name in table]
+    heading = [policy["candidates"][name].alias(lang) for name in columns]
+    place = 2 if product.disclosure == rules.PUBLIC else 4
+    decimals = {
+        "longitude": place,
+        "latitude": place,
+        "clear_observations": 1,
+        "nearest_site_km": 1,
+    }
+    plain = pd.DataFrame(table[columns]).astype(object)
+    rows = [
+        [
+            _fixed(value, lang, decimals.get(name, 2))
+            for name, value in zip(columns, row, strict=True)
+        ]
+        for row in plain.itertuples(index=False)
+    ]
+    return heading, rows
+
+
+def _minerals(product: Product, lang: str) -> list[tuple[str, str, str, str]]:
+    """Return mineral, known sites, found sites and the share found, all minerals last."""
+    sites = product.layers.get("sites")
+    if sites is None or "matched" not in sites or not len(sites):
+        return []
+    found = sites["matched"].fillna(False).astype(bool)
+    mineral = sites["mineral"] if "mineral" in sites else pd.Series("", index=sites.index)
+    mineral = mineral.fillna("–").astype(str)
+    sums = found.groupby(mineral).agg(["size", "sum"]).sort_values("size", ascending=False)
+    rows = [
+        (str(name), int(row["size"]), int(row["sum"])) for name, row in sums.head(12).iterrows()
+    ]
+    rows.append((say("all_minerals", lang), len(sites), int(found.sum())))
+    return [
+        (name, _cell(n, lang), _cell(hits, lang), f"{number(100 * hits / n, lang, 0)} %")
+        for name, n, hits in rows
+    ]
+
+
+def _share_trained(product: Product) -> float:
+    cells = product.layers["cells"]
+    return float(100 * cells["in_training"].mean()) if "in_training" in cells else 0.0
+
+
+def _model(model: dict[str, Any], policy: Policy, lang: str) -> list[tuple[str, str]]:
+    """Return the model's card as names and values; what a group holds stands in its own rows."""
+    facts = {name: model[name] for name in _MODEL_FACTS if model.get(name) not in (None, "", {})}
+    rows = []
+    for name, value in facts.items():
+        alias = policy["model"][name].alias(lang)
+        if name == "data" and isinstance(value, dict):
+            rows.append((alias, _cell(value.get("description"), lang)))
+            rows += [
+                (say(key, lang), _cell(value[key], lang))
+                for key in ("rows", "positives", "licence")
+                if key in value
+            ]
+        else:
+            rows.append((alias, _cell(value, lang)))
+    return rows
+
+
+def _scenes(
+    product: Product, run: RunInfo, policy: Policy, lang: str
+) -> tuple[list[str], list[list[str]], int]:
+    columns = ("id", "datetime", "platform", "processing_baseline", "offset", "collection")
+    heading = [policy["scenes"][name].alias(lang) for name in columns]
+    records = [rules.allowed(policy, product.disclosure, "scenes", scene) for scene in run.scenes]
+    cell: Callable[[Any], str] = partial(_cell, lang=lang)
+    rows = [[cell(record.get(name)) for name in columns] for record in records[:MOST_SCENES]]
+    return heading, rows, len(records)
+
+
+def _facts(product: Product, run: RunInfo, policy: Policy) -> list[tuple[str, str]]:
+    facts = publish.provenance(product, run, policy)
+    settings = facts["configuration"]
+    plain = ("run", "region", "disclosure", "square_degrees", "created", "code_version")
+    rows = [(key.replace("_", " "), str(facts[key])) for key in plain]
+    rows.append(("configuration hash", facts["configuration_hash"]))
+    rows += [(f"setting: {key}", str(value)) for key, value in settings.items() if value != ""]
+    return rows
+
+
+def _template() -> jinja2.Template:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    ).get_template("report.html")

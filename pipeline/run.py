@@ -1,0 +1,453 @@
+"""The stages in the order in which the data flows: one function maps a region, one trains for it.
+
+The command line, the Makefile, the notebooks and a cluster's job all come here. Every stage stores
+what it makes and takes up what it finds stored, so that a second run redoes nothing.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+
+from features.bank import FilterBank, bank_bytes, load_bank
+from features.scaling import Scaling
+from models.registry import KINDS, Model, read_manifest
+from pipeline import composite as composites
+from pipeline import featurize, grid, ledger, scenes
+from pipeline.choose import check_fits, choose_model, load_named, registries
+from pipeline.config import fingerprint
+from pipeline.context import Context
+from pipeline.dataset import build_dataset, read_dataset
+from pipeline.errors import NoLabelsError, NoModelError, NoSceneError
+from pipeline.items import Scene
+from pipeline.join import Joined, join_cells
+from pipeline.labels import VisitLabels, label_visits, shifted
+from pipeline.predict import predict_cells, read_predictions
+from pipeline.provenance import RunInfo
+from pipeline.publish import publish
+from pipeline.report import write_report
+from pipeline.runtime.console import say
+from pipeline.scenes import SceneList
+from pipeline.train import About, squares_of, train_models
+from pipeline.visits import read_visits
+
+MAP_STAGES = ("scenes", "composite", "featurize", "predict", "join", "publish", "report")
+# What a map depends on beside its inputs; the rest of the configuration says where and how fast.
+_OF_THE_MAP = ("season", "min_observed", "disclosure", "map_lang", "seed", "visit_years")
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """A region's stored predictions and what they were made from.
+
+    Parameters
+    ----------
+    scenes : SceneList
+        The imagery.
+    model : Model
+        What was applied.
+    why : str
+        Why this model, in words.
+    entry : ledger.Entry
+        The stored table; ``pipeline.predict.read_predictions`` reads it.
+    """
+
+    scenes: SceneList
+    model: Model
+    why: str
+    entry: ledger.Entry
+
+
+def map_region(context: Context, last: str = "report", only: bool = False) -> Path | None:
+    """Run the stages that map a region.
+
+    Parameters
+    ----------
+    context : Context
+        Configuration, region and workers.
+    last : str
+        The stage to end with, of ``MAP_STAGES``.
+    only : bool
+        Run just that stage, from what the ones before it stored.
+
+    Returns
+    -------
+    pathlib.Path or None
+        The run's folder, from ``publish`` on.
+
+    Raises
+    ------
+    AsmAtlasError
+        Whatever the stages raise; what is finished stays stored.
+    """
+    predicted = predict_region(context, last, only)
+    if predicted is None or last == "predict":
+        return None
+    joined, identity = _join(context, predicted.entry, predicted.model)
+    if last == "join":
+        return None
+    return _deliver(context, predicted, joined, identity, report=last == "report")
+
+
+def predict_region(context: Context, last: str = "predict", only: bool = False) -> Predicted | None:
+    """Run the stages up to the predictions, as ``map_region`` does.
+
+    Parameters
+    ----------
+    context : Context
+        Configuration, region and workers.
+    last : str
+        The stage to end with.
+    only : bool
+        Whether the stages before it must be stored already.
+
+    Returns
+    -------
+    Predicted or None
+        None if ``last`` comes before them.
+    """
+    make = {stage: not only or stage == last for stage in MAP_STAGES}
+    blocks = context.region.blocks
+    find = scenes.find_scenes if make["scenes"] else scenes.load_scenes
+    found = find(context)
+    if last == "scenes":
+        return None
+    blend = composites.composite_blocks if make["composite"] else composites.load_composites
+    blended = blend(context, found, blocks)
+    if last == "composite":
+        return None
+    model, why = _model_for(context, found, train=not only)
+    compute = featurize.featurize_blocks if make["featurize"] else featurize.load_features
+    features = compute(context, blended, model.bank)
+    if last == "featurize":
+        return None
+    return Predicted(found, model, why, predict_cells(context, features, model, blocks))
+
+
+def train_region(context: Context, only: bool = False) -> list[dict[str, Any]]:
+    """Train models on the visits to a region and the imagery of the seasons around them.
+
+    Parameters
+    ----------
+    context : Context
+        Configuration, region and workers.
+    only : bool
+        Build nothing before the training table; what is not stored is an error.
+
+    Returns
+    -------
+    list of dict
+        Manifests of the registered models, the best first.
+
+    Raises
+    ------
+    NoLabelsError
+        If the visits give too few labelled cells with imagery.
+    """
+    entry, bank, found, labels = _dataset(context, only)
+    table = read_dataset(entry.path)
+    lon, lat = grid.cell_centres(np.unique(table.cell))
+    # The demo's landscapes are many, one for each seed: each has its own models.
+    name = context.region.name + (f"-{context.config.seed}" if found.simulated else "")
+    about = About(
+        name=name,
+        data=f"visits in the IPIS form ({labels_file(context).name}), positives at GPS-placed "
+        f"visits, background more than 1 km from every known site; "
+        + ", ".join(f"{count} sites {reason}" for reason, count in labels.left_out.items()),
+        data_hash=entry.sha256,
+        licence="simulated" if found.simulated else "IPIS open data, ODC-BY 1.0 (credit IPIS)",
+        ground=f"region {context.region.title}",
+        squares=squares_of(lon, lat),
+        how="spatial folds, whole 0.1-degree blocks held out; "
+        "negatives are background, not verified",
+        simulated=found.simulated,
+        seed=context.config.seed,
+    )
+    return train_models(table, bank, about, registries(context.config.workspace)[0])
+
+
+def dataset_region(context: Context, only: bool = False) -> None:
+    """Make the training table of a region, and what it needs."""
+    _dataset(context, only)
+
+
+def labels_file(context: Context) -> Path:
+    """Return the table of visits: the configured one, else the demo's own.
+
+    Raises
+    ------
+    NoLabelsError
+        If there is none.
+    """
+    if context.config.labels:
+        return Path(context.config.labels)
+    if context.region.source == "demo":
+        return scenes.demo_folder(context) / "visits.csv"
+    raise NoLabelsError(
+        "no table of visits was given",
+        next_step=f"make train REGION={context.region.name} LABELS=visits.csv",
+    )
+
+
+def _dataset(
+    context: Context, only: bool
+) -> tuple[ledger.Entry, FilterBank, SceneList, VisitLabels]:
+    """Composite and featurize the labelled blocks of each season, and join them with labels."""
+    season = context.season
+    labels = label_visits(read_visits(labels_file(context)), context.region, season)
+    labels, found = _with_imagery(context, labels, season)
+    blended = {}
+    for shift, scene_list in found.items():
+        blocks = labels.blocks(shift)
+        surroundings = context.during(shifted(season, shift))
+        get = composites.load_composites if only else composites.composite_blocks
+        blended[shift] = get(surroundings, scene_list, blocks)
+    first = next(iter(found.values()))
+    bank = _own_bank(context, first, [entry for entries in blended.values() for entry in entries])
+    get_features = featurize.load_features if only else featurize.featurize_blocks
+    features = {shift: get_features(context, entries, bank) for shift, entries in blended.items()}
+    return build_dataset(context, labels, features, bank), bank, first, labels
+
+
+def _with_imagery(
+    context: Context, labels: VisitLabels, season: str
+) -> tuple[VisitLabels, dict[int, SceneList]]:
+    """Find each season's scenes; visits of a season without any move to the nearest that has."""
+    found: dict[int, SceneList] = {}
+    for shift in sorted(labels.positives["shift"].unique()):
+        try:
+            found[int(shift)] = scenes.find_scenes(context.during(shifted(season, int(shift))))
+        except NoSceneError:
+            continue
+    if not found:
+        raise NoSceneError(
+            f"no scene around any visit in {context.region.name}",
+            next_step="choose another SEASON (its months are tried in the year of each visit)",
+        )
+    shifts = np.array(sorted(found))
+    wanted = labels.positives["shift"].to_numpy()
+    nearest = shifts[np.abs(wanted[:, None] - shifts[None, :]).argmin(axis=1)]
+    kept = np.abs(nearest - wanted) <= context.config.visit_years
+    positives = labels.positives.assign(shift=nearest)[kept].drop_duplicates(["cell", "shift"])
+    left_out = labels.left_out | {
+        f"visited more than {context.config.visit_years} years from any imagery": int((~kept).sum())
+    }
+    if positives.empty:
+        raise NoLabelsError(
+            f"no visit in {context.region.name} is near any imagery in time",
+            next_step="choose another SEASON, or a larger VISIT_YEARS",
+        )
+    used = {shift: found[shift] for shift in sorted(positives["shift"].unique())}
+    say(
+        "labels",
+        f"{len(positives)} visited cells in {len(used)} seasons; left out: "
+        + ", ".join(f"{count} {reason}" for reason, count in left_out.items()),
+    )
+    return VisitLabels(positives.reset_index(drop=True), labels.places, left_out), used
+
+
+def _own_bank(context: Context, found: SceneList, blended: Sequence[ledger.Entry]) -> FilterBank:
+    """Sample a bank from a region's own composites, or take up the one sampled before."""
+    clip, steps = found.scaling
+    scaling = Scaling(clip, steps) if clip else Scaling()
+    inputs = {
+        "stage": "bank",
+        "composites": [entry.sha256 for entry in blended],
+        "bands": list(found.bands),
+        "scaling": scaling.to_dict(),
+        "patches": list(context.config.patch_sizes),
+        "biases": list(featurize.BIASES),
+        "filters": context.config.filters,
+        "seed": context.config.seed,
+        "version": _VERSION,
+    }
+
+    def write(path: Path) -> dict[str, Any]:
+        bank = featurize.sample_bank(context, found, blended, scaling)
+        path.write_bytes(bank_bytes(bank))
+        return {"hash": bank.hash}
+
+    entry = ledger.build(context.store("banks"), context.region.name, inputs, ".npz", write)
+    if entry.error is not None:
+        raise entry.error
+    return load_bank(Path(entry.path))
+
+
+def _model_for(context: Context, found: SceneList, train: bool) -> tuple[Model, str]:
+    """Return the model to apply: of the region's own training ground where it names one."""
+    ground = context.region.training
+    if context.config.model != "auto" or not ground:
+        return choose_model(context, found)
+    training = context.at(ground)
+    if train:
+        best = train_region(training)[0]
+    else:
+        folder = registries(context.config.workspace)[0]
+        name = ground + (f"-{context.config.seed}" if found.simulated else "")
+        trained = [
+            read_manifest(folder / f"{name}-{kind}")
+            for kind in KINDS
+            if (folder / f"{name}-{kind}" / "manifest.json").is_file()
+        ]
+        if not trained:
+            raise NoModelError(
+                f"no model of the training ground {ground} is registered",
+                next_step=f"make train REGION={ground}",
+            )
+        best = max(trained, key=lambda manifest: manifest["scores"]["pooled"]["auc"])
+    check_fits(best, found)
+    model = load_named(context.config.workspace, best["id"])
+    why = f"trained on the region's own training ground, {ground}; best of ridge and forest there"
+    say("model", f"{model.name}: {why}")
+    return model, why
+
+
+def _join(
+    context: Context, predictions: ledger.Entry, model: Model
+) -> tuple[Joined, dict[str, Any]]:
+    visits_path = None
+    if context.config.labels or context.region.source == "demo":
+        visits_path = labels_file(context)
+    inputs = {
+        "stage": "join",
+        "version": _VERSION,
+        "predictions": predictions.sha256,
+        "thresholds": model.manifest["thresholds"],
+        "visits": _sha256(visits_path) if visits_path else "",
+    }
+    root, name = context.store("joined"), context.region.name
+    parts = ("cells", "sites", "candidates")
+    entries = {part: ledger.find(root, f"{name}/{part}", inputs, ".parquet") for part in parts}
+    reused = all(entries.values())
+    if not reused:
+        visits = read_visits(visits_path) if visits_path else None
+        joined = join_cells(
+            read_predictions(predictions.path),
+            visits,
+            context.region,
+            model.manifest["thresholds"],
+        )
+        for part in parts:
+            table = getattr(joined, part)
+            table = pd.DataFrame() if table is None else table
+
+            def write(path: Path, table: pd.DataFrame = table) -> dict[str, Any]:
+                table.to_parquet(path)
+                return {"rows": len(table)}
+
+            entries[part] = ledger.build(root, f"{name}/{part}", inputs, ".parquet", write)
+    paths = {part: entry.path for part, entry in entries.items() if entry is not None}
+    joined = Joined(
+        pd.read_parquet(paths["cells"]),
+        gpd.read_parquet(paths["sites"]) if visits_path else None,
+        gpd.read_parquet(paths["candidates"]),
+    )
+    matched = int(joined.sites["matched"].sum()) if joined.sites is not None else 0
+    known = "no table of sites" if joined.sites is None else f"{len(joined.sites)} known sites"
+    say(
+        "join",
+        f"{known}, {matched} matched; {len(joined.candidates)} candidates without one"
+        + (" (reused)" if reused else ""),
+    )
+    return joined, inputs
+
+
+def _deliver(
+    context: Context,
+    predicted: Predicted,
+    joined: Joined,
+    identity: dict[str, Any],
+    report: bool,
+) -> Path:
+    """Publish into the run's folder, which is named after everything that it depends on."""
+    found, model = predicted.scenes, predicted.model
+    settings = {key: getattr(context.config, key) for key in _OF_THE_MAP}
+    inputs = identity | {
+        "settings": settings,
+        "season": context.season,
+        "model": model.sha256,
+        "scenes": [scene.id for scene in found.scenes],
+        "version": version("asm-atlas"),
+    }
+    run_id = fingerprint(inputs)[:12]
+    home = context.config.processed / context.region.name
+    folder = home / run_id
+    finished = "report.html" if report else "manifest.json"
+    if (folder / "manifest.json").is_file() and (folder / finished).is_file():
+        say("publish", f"nothing to do: {folder} is up to date")
+        _point_to(home / "latest", run_id)
+        return folder
+    images = [scene.datetime[:10] for scene in found.scenes], [s.end[:10] for s in found.scenes]
+    run = RunInfo(
+        run_id=run_id,
+        region=context.region,
+        model=model.manifest | {"choice": predicted.why},
+        config=context.config,
+        # How fast and where it was made changes nothing in the map.
+        config_hash=fingerprint(
+            asdict(context.config) | {"workspace": "", "cluster": "", "workers": 0}
+        ),
+        code_version=version("asm-atlas"),
+        created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        scenes=[_scene_row(scene) for scene in found.scenes],
+        simulated=found.simulated,
+        counts={
+            "scenes": len(found.scenes),
+            "blocks": len(context.region.blocks),
+            "cells": len(joined.cells),
+        },
+        images=(min(images[0]), max(images[1])),
+    )
+    if not (folder / "manifest.json").is_file():
+        counts = publish(joined, run, folder)
+        say("publish", f"{folder / 'map.gpkg'}: " + _counted(counts))
+    if report:
+        write_report(joined, run, folder)
+        say("report", str(folder / "report.html"))
+        _point_to(home / "latest", run_id)
+    return folder
+
+
+def _scene_row(scene: Scene) -> dict[str, Any]:
+    first = next(iter(scene.bands.values()))
+    return {
+        "id": scene.id,
+        "datetime": scene.datetime,
+        "platform": scene.platform,
+        "processing_baseline": scene.baseline,
+        "offset": first.offset,
+        "offset_rule": scene.offset_rule,
+        "collection": scene.collection,
+    }
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items())
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise NoLabelsError(
+            f"the table of visits cannot be read: {error}", where=str(path)
+        ) from None
+
+
+def _point_to(link: Path, name: str) -> None:
+    """Let ``latest`` point at a run, without a moment in which it points nowhere."""
+    beside = link.with_name(f".{link.name}.{os.getpid()}")
+    beside.unlink(missing_ok=True)
+    beside.symlink_to(name, target_is_directory=True)
+    beside.replace(link)

@@ -1,0 +1,140 @@
+"""Dask workers, and a bounded number of blocks in flight among them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
+
+import dask
+from dask.system import CPU_COUNT
+from distributed import Client, LocalCluster, as_completed
+
+from pipeline.errors import ConfigError
+
+# Enough to keep workers busy while results come back, few enough that a scheduler holds little.
+IN_FLIGHT_PER_WORKER = 3
+MEMORY_PER_WORKER = "2GiB"
+
+
+class Workers:
+    """Where blocks are worked on; started at the first use, since some commands need none.
+
+    Parameters
+    ----------
+    cluster : str
+        ``local``, the address of a Dask scheduler (``tcp://...``, ``tls://...``), or ``none``: in
+        this process, one block after the other.
+    count : int
+        Worker processes of a local cluster; 0: one a core.
+    """
+
+    def __init__(self, cluster: str, count: int = 0) -> None:
+        if cluster not in ("local", "none") and not cluster.startswith(("tcp://", "tls://")):
+            raise ConfigError(
+                f"cluster must be 'local', 'none' or an address such as tcp://host:8786, "
+                f"not {cluster!r}"
+            )
+        self.cluster = cluster
+        self.count = count or CPU_COUNT
+        self._client: Client | None = None
+        self._local: LocalCluster | None = None
+
+    def map(
+        self, task: Callable[..., Any], items: Iterable[Any], *shared: Any
+    ) -> Iterator[tuple[Any, Any]]:
+        """Run ``task(item, *shared)`` for every item and yield ``(item, result)`` as they end.
+
+        Parameters
+        ----------
+        task : callable
+            Idempotent: a scheduler may run it more than once.
+        items : iterable
+            Taken as places become free, so that it may be long.
+        *shared
+            The same further arguments for every item.
+
+        Yields
+        ------
+        item : object
+            One of the items.
+        result : object
+            What the task returned for it.
+        """
+        if self.cluster == "none":
+            for item in items:
+                yield item, task(item, *shared)
+            return
+        client = self._start()
+        queue = iter(items)
+        # A cluster elsewhere has as many threads as it has, whatever this machine has.
+        threads = max(self.count, sum(client.nthreads().values()))
+        limit = IN_FLIGHT_PER_WORKER * threads
+        submitted: dict[Any, Any] = {}
+
+        def submit(item: Any) -> Any:
+            future = client.submit(task, item, *shared, pure=False)
+            submitted[future.key] = item
+            return future
+
+        running = as_completed([submit(item) for item in islice(queue, limit)])
+        for future in running:
+            item = submitted.pop(future.key)
+            result = future.result()
+            future.release()
+            for following in islice(queue, 1):
+                running.add(submit(following))
+            yield item, result
+
+    def _start(self) -> Client:
+        if self._client is None:
+            if self.cluster == "local":
+                self._local = LocalCluster(
+                    n_workers=self.count,
+                    threads_per_worker=1,
+                    memory_limit=MEMORY_PER_WORKER,
+                    host="127.0.0.1",
+                    # Any free port: None would insist on 8787, which another run may hold.
+                    dashboard_address="127.0.0.1:0",
+                    preload="pipeline.runtime.worker",
+                    silence_logs="ERROR",
+                )
+                self._client = Client(self._local)
+            else:
+                self._client = Client(self.cluster, timeout="30s")
+        return self._client
+
+    def close(self) -> None:
+        """End the workers that this object started."""
+        for part in (self._client, self._local):
+            if part is not None:
+                with contextlib.suppress(Exception):
+                    part.close()
+        self._client = self._local = None
+
+
+@contextmanager
+def workers(cluster: str, count: int = 0) -> Iterator[Workers]:
+    """Give workers that end with the ``with`` block.
+
+    Parameters
+    ----------
+    cluster : str
+        As for ``Workers``.
+    count : int
+        As for ``Workers``.
+
+    Yields
+    ------
+    Workers
+        Started at their first use.
+    """
+    # A forked worker would share threads and open files with this process.
+    with dask.config.set({"distributed.worker.multiprocessing-method": "spawn"}):
+        pool = Workers(cluster, count)
+        try:
+            yield pool
+        finally:
+            pool.close()

@@ -1,0 +1,129 @@
+"""Files and folders that are either whole or not there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file's content.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a name beside ``path`` to write to, and move it there once it is written and on disk.
+
+    On an error nothing is left behind and what stood at ``path`` stays as it was.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Where the file is to stand; its folder is made.
+
+    Yields
+    ------
+    pathlib.Path
+        A name in the same folder with the same suffix.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Same suffix, since drivers look at it; the process's own name, since tasks may run twice.
+    beside = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
+    try:
+        yield beside
+        with beside.open("rb") as file:
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Give a folder beside ``path`` to fill, and move it there at the end.
+
+    An older folder at ``path`` is replaced. On an error nothing is left behind.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Where the folder is to stand.
+
+    Yields
+    ------
+    pathlib.Path
+        An empty folder.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    beside.mkdir()
+    try:
+        yield beside
+        for file in beside.rglob("*"):
+            if file.is_file():
+                with file.open("rb") as handle:
+                    os.fsync(handle.fileno())
+        if path.exists():
+            old = beside.with_name(beside.name + ".old")
+            path.rename(old)
+            try:
+                beside.rename(path)
+            except OSError:
+                old.rename(path)
+                raise
+            shutil.rmtree(old)
+        else:
+            beside.rename(path)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as indented JSON, whole or not at all.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    value : object
+        What JSON can hold; NaN and infinity are refused.
+    """
+    with whole_file(path) as beside:
+        text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+        beside.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+
+    Returns
+    -------
+    object
+        What it holds.
+    """
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -1,0 +1,208 @@
+"""From a training table to registered models: ridge and forest, calibrated, scored by place."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.metadata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.bank import FilterBank
+from models.calibration import calibrate
+from models.card import write_card
+from models.forest import fit_forest
+from models.registry import KINDS, check_name, read_manifest, write_model
+from models.ridge import fit_ridge
+from models.validation import score_folds, thresholds
+from pipeline.config import fingerprint
+from pipeline.dataset import TrainingTable
+from pipeline.runtime.console import say
+from pipeline.runtime.files import whole_folder
+
+# Raise it when the same table would give another model.
+VERSION = 2
+LIBRARIES = ("numpy", "scipy", "scikit-learn", "skops")
+
+
+@dataclass(frozen=True)
+class About:
+    """What a model's manifest says of its origin.
+
+    Parameters
+    ----------
+    name : str
+        Of the models; the kind is appended.
+    data : str
+        What the rows are, in words.
+    data_hash : str
+        Identity of the data.
+    licence : str
+        Licence and credit of the data.
+    ground : str
+        Where the rows lie, in words.
+    squares : list of (int, int)
+        South-west corners (lon, lat) of the 1-degree squares that hold rows.
+    how : str
+        How the scores were obtained.
+    simulated : bool
+        Whether the imagery is invented.
+    seed : int
+        Of the forest.
+    """
+
+    name: str
+    data: str
+    data_hash: str
+    licence: str
+    ground: str
+    squares: list[tuple[int, int]]
+    how: str
+    simulated: bool
+    seed: int
+
+
+def train_models(
+    table: TrainingTable,
+    bank: FilterBank,
+    about: About,
+    registry: Path,
+    kinds: Sequence[str] = KINDS,
+) -> list[dict[str, Any]]:
+    """Train models on a table and register them.
+
+    Parameters
+    ----------
+    table : TrainingTable
+        Features, labels and folds.
+    bank : FilterBank
+        Of the features.
+    about : About
+        Origin of the table.
+    registry : pathlib.Path
+        Where the models' folders go; one that was trained on the same inputs is left as it is.
+    kinds : sequence of str
+        Of ``ridge`` and ``forest``.
+
+    Returns
+    -------
+    list of dict
+        The manifests, the best by pooled out-of-fold AUC first.
+    """
+    manifests = []
+    for kind in kinds:
+        name = check_name(f"{about.name}-{kind}")
+        inputs = training_key(about, bank.hash, kind)
+        manifest = _registered(registry / name, inputs)
+        reused = manifest is not None
+        if manifest is None:
+            manifest = _train_one(table, bank, about, kind, name, inputs, registry)
+        manifests.append(manifest)
+        pooled = manifest["scores"]["pooled"]
+        say(
+            "train",
+            f"{name}{' (reused)' if reused else ''}: AUC {pooled['auc']:.3f}, "
+            f"AP {pooled['ap']:.3f} at prevalence {pooled['prevalence']:.1%}; {about.how}",
+        )
+    return sorted(manifests, key=lambda manifest: -manifest["scores"]["pooled"]["auc"])
+
+
+def training_key(about: About, bank_hash: str, kind: str) -> str:
+    """Return the hash of everything that a model depends on.
+
+    Parameters
+    ----------
+    about : About
+        Origin of the table.
+    bank_hash : str
+        Of the features' bank.
+    kind : str
+        ``ridge`` or ``forest``.
+
+    Returns
+    -------
+    str
+        The hash.
+    """
+    return fingerprint(
+        {
+            "version": VERSION,
+            "data": about.data_hash,
+            "bank": bank_hash,
+            "kind": kind,
+            "seed": about.seed,
+            "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
+        }
+    )
+
+
+def _train_one(
+    table: TrainingTable,
+    bank: FilterBank,
+    about: About,
+    kind: str,
+    name: str,
+    inputs: str,
+    registry: Path,
+) -> dict[str, Any]:
+    weights = table.weight
+    chosen: dict[str, Any] = {}
+    fitted: Any
+    if kind == "ridge":
+        fit = fit_ridge(table.features, table.label, table.fold, weights)
+        fitted, scores, chosen = fit.model, fit.out_of_fold, {"penalty": fit.penalty}
+    else:
+        fitted, scores = fit_forest(table.features, table.label, table.fold, weights, about.seed)
+    calibration = calibrate(table.label, scores)
+    probabilities = calibration.apply(scores)
+    manifest: dict[str, Any] = {
+        "id": name,
+        "kind": kind,
+        "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "inputs": inputs,
+        "bank_hash": bank.hash,
+        "bands": list(bank.bands),
+        "level": bank.level,
+        "scaling": bank.scaling.to_dict(),
+        "simulated": about.simulated,
+        "data": {
+            "description": about.data,
+            "sha256": about.data_hash,
+            "licence": about.licence,
+            "rows": len(table.label),
+            "positives": int(table.label.sum()),
+        },
+        "ground": {"description": about.ground, "squares": [list(s) for s in about.squares]},
+        "scores": {"how": about.how} | score_folds(table.label, probabilities, table.fold),
+        "calibration": {"slope": calibration.slope, "intercept": calibration.intercept},
+        "thresholds": thresholds(table.label, probabilities),
+        "chosen": chosen,
+        "seed": about.seed,
+        "software": {
+            "asm-atlas": importlib.metadata.version("asm-atlas"),
+            **{library: importlib.metadata.version(library) for library in LIBRARIES},
+        },
+    }
+    card = write_card(manifest, bank.to_dict())
+    with whole_folder(registry / name) as beside:
+        write_model(beside, manifest, bank, fitted, card, np.unique(table.cell[table.cell >= 0]))
+    return read_manifest(registry / name)
+
+
+def _registered(folder: Path, inputs: str) -> dict[str, Any] | None:
+    if not (folder / "manifest.json").is_file():
+        return None
+    manifest = read_manifest(folder)
+    return manifest if manifest.get("inputs") == inputs else None
+
+
+def squares_of(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> list[tuple[int, int]]:
+    """Return the 1-degree squares (south-west corners) that hold points."""
+    corners = zip(
+        np.floor(lon).astype(int).tolist(), np.floor(lat).astype(int).tolist(), strict=True
+    )
+    return sorted(set(corners))

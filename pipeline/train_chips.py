@@ -1,0 +1,140 @@
+"""Train models on an archive of labelled chips."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from features.bank import FilterBank, make_group, sample_patches
+from features.rcf import chip_features
+from models.validation import spatial_folds
+from pipeline.chips import cells_of, fold_groups, located, read_chips, read_table
+from pipeline.choose import registries
+from pipeline.config import Config, fingerprint
+from pipeline.dataset import TrainingTable
+from pipeline.errors import ChipsError
+from pipeline.featurize import BIASES
+from pipeline.runtime.console import bar, say
+from pipeline.runtime.files import sha256_of
+from pipeline.train import About, squares_of, train_models
+
+PATCHES_PER_CHIP = 8
+CHIPS_AT_ONCE = 64
+
+
+def train_chips(
+    archive: Path,
+    name: str,
+    config: Config,
+    leave_out: Sequence[str] = (),
+    without: Sequence[str] = (),
+    weights: Mapping[str, float] | None = None,
+    data: str = "",
+    licence: str = "",
+) -> list[dict[str, Any]]:
+    """Train and register models on labelled chips.
+
+    Parameters
+    ----------
+    archive : pathlib.Path
+        Folder with ``chips.npz`` and ``chips.csv``.
+    name : str
+        Of the models; the kind is appended.
+    config : Config
+        Workspace, seed and size of the bank.
+    leave_out : sequence of str
+        Values of the table's column ``cell`` (1-degree squares) that the models must not see.
+    without : sequence of str
+        Values of the column ``subset`` that are not trained on.
+    weights : mapping of str to float, optional
+        What rows of a subset count for; default 1.
+    data, licence : str
+        For the card.
+
+    Returns
+    -------
+    list of dict
+        The manifests, the best first.
+
+    Raises
+    ------
+    ChipsError
+        If the archive is not in its form, has no labels, or does not know a square left out.
+    """
+    chips = read_chips(archive / "chips.npz")
+    table = read_table(archive / "chips.csv", len(chips.pixels))
+    if chips.label is None:
+        raise ChipsError("the chips have no labels", where=str(archive / "chips.npz"))
+    place = table["cell"].astype(str)
+    subset = table["subset"].astype(str) if "subset" in table else place
+    counts_for = dict(weights or {})
+    for values, known in ((leave_out, place), (without, subset), (counts_for, subset)):
+        unknown = sorted(set(values) - set(known))
+        if unknown:
+            raise ChipsError(f"no chip lies in {unknown[0]!r}", where=str(archive / "chips.csv"))
+    used = ~place.isin(leave_out) & ~subset.isin(without)
+    rows = np.flatnonzero(used)
+    table, label, subset, place = table[used], chips.label[rows], subset[used], place[used]
+    folds = spatial_folds(fold_groups(table), label)
+    rng = np.random.default_rng(config.seed)
+    scaling = chips.imagery.scaling
+    observed = np.ones(chips.pixels.shape[1:3], bool)
+    groups = []
+    for patch in config.patch_sizes:
+        images = (
+            (scaling.apply(chips.reflectance(slice(row, row + 1))[0]), observed)
+            for row in rows.tolist()
+        )
+        patches = sample_patches(images, patch, PATCHES_PER_CHIP, rng)
+        shape = (len(chips.imagery.bands), patch, patch)
+        groups.append(make_group(patches, shape, config.filters, rng))
+    bank = FilterBank(
+        bands=chips.imagery.bands,
+        level=chips.imagery.level,
+        scaling=scaling,
+        groups=tuple(groups),
+        biases=BIASES,
+        seed=config.seed,
+        software=f"asm-atlas {version('asm-atlas')}",
+    )
+    starts = range(0, len(rows), CHIPS_AT_ONCE)
+    parts = [
+        chip_features(chips.reflectance(rows[start : start + CHIPS_AT_ONCE]), bank)[0]
+        for start in bar(starts, "featurize", len(starts))
+    ]
+    say("featurize", f"{len(rows)} chips, {bank.columns} columns of bank {bank.hash[:12]}")
+    at = located(table)
+    training = TrainingTable(
+        features=np.concatenate(parts),
+        label=label,
+        fold=folds,
+        cell=cells_of(table),
+        source=subset.to_numpy().astype(str),
+        date=table.get("date_start", place).astype(str).to_numpy().astype(str),
+        weight=np.array([counts_for.get(name, 1.0) for name in subset]),
+    )
+    choices = {
+        "without the squares": leave_out,
+        "without the subsets": without,
+        "counting": [f"{name} {value:g}-fold" for name, value in counts_for.items()],
+    }
+    left = "".join(f", {words} {', '.join(names)}" for words, names in choices.items() if names)
+    about = About(
+        name=name,
+        data=(data or f"labelled chips ({archive.name})") + left,
+        data_hash=fingerprint(
+            [sha256_of(archive / name) for name in ("chips.npz", "chips.csv")] + [choices]
+        ),
+        licence=licence or "not stated",
+        ground=f"{table['cell'].nunique()} places, {int(at.sum())} chips exactly located",
+        squares=squares_of(*(table[name].to_numpy(float)[at] for name in ("lon", "lat"))),
+        how="spatial folds, whole 1-degree squares held out; chips without a place in runs of "
+        "neighbours",
+        simulated=False,
+        seed=config.seed,
+    )
+    return train_models(training, bank, about, registries(config.workspace)[0])

@@ -1,0 +1,191 @@
+"""What the map and the page say, in English and in French.
+
+The names of columns are in ``data/DISCLOSURE.md``.
+"""
+
+from __future__ import annotations
+
+DISCLAIMER = (
+    "Model score, not a verified site; not evidence of illegality.",
+    "Score d'un modèle, pas un site vérifié ; ne prouve aucune illégalité.",
+)
+SIMULATED = (
+    "SIMULATED: an invented landscape, no real place.",
+    "SIMULÉ : paysage inventé, aucun lieu réel.",
+)
+CREDIT = (
+    "Contains modified Copernicus Sentinel data.",
+    "Contient des données Copernicus Sentinel modifiées.",
+)
+
+_WORDS = {
+    "map_title": ("Artisanal mining map", "Carte de l'exploitation minière artisanale"),
+    "public": ("PUBLIC", "PUBLIC"),
+    "restricted": ("RESTRICTED", "RESTREINT"),
+    "simulated": ("SIMULATED", "SIMULÉ"),
+    "public_long": (
+        "Public edition: squares of 0.01 degree, places with two decimals.",
+        "Édition publique : carrés de 0,01 degré, positions à deux décimales.",
+    ),
+    "restricted_long": (
+        "RESTRICTED edition: exact places and every column; not to be handed on.",
+        "Édition RESTREINTE : positions exactes et toutes les colonnes ; ne pas diffuser.",
+    ),
+    "cells": ("Model score", "Score du modèle"),
+    "candidates": ("Candidates for inspection", "Candidats à l'inspection"),
+    "sites": ("Known sites", "Sites connus"),
+    "coverage": ("Clear dates in the imagery", "Dates sans nuage dans les images"),
+    "provenance": ("Provenance", "Provenance"),
+    "group_inspect": ("What to inspect", "À inspecter"),
+    "group_model": ("What the model says", "Ce que dit le modèle"),
+    "group_imagery": ("What the imagery could show", "Ce que les images pouvaient montrer"),
+    "group_about": ("Where it comes from", "D'où cela vient"),
+    "likely": ("likely", "probable"),
+    "possible": ("possible", "possible"),
+    "unlikely": ("unlikely", "peu probable"),
+    "cannot_tell": ("cannot tell", "indéterminé"),
+    "found": ("found by the map", "trouvé par la carte"),
+    "missed": ("missed by the map", "manqué par la carte"),
+    "candidate": ("candidate, with its rank", "candidat, avec son rang"),
+    "dates": ("dates", "dates"),
+    "less_than_1": ("less than 1 date", "moins d'une date"),
+    "and_more": ("and more", "et plus"),
+    "squares": ("squares", "carrés"),
+    "site": ("known site", "site connu"),
+    "yes": ("yes", "oui"),
+    "no": ("no", "non"),
+    # The page.
+    "images_from_to": ("Images", "Images"),
+    "made_on": ("Made on", "Fait le"),
+    "at_a_glance": ("At a glance", "En bref"),
+    "where": ("Where the model sees mining", "Où le modèle voit de l'exploitation minière"),
+    "where_note": (
+        "Each square carries the model's score. A score is not a probability that has been checked"
+        " on the ground: see how it was tested below. Grey hatching: the imagery cannot tell.",
+        "Chaque carré porte le score du modèle. Un score n'est pas une probabilité vérifiée sur le"
+        " terrain : voir plus bas comment il a été testé. Hachures grises : les images ne"
+        " permettent pas de conclure.",
+    ),
+    "inspect_first": ("What to inspect first", "À inspecter en premier"),
+    "inspect_note": (
+        "Groups of likely and possible squares that no known site explains, ranked. The area is"
+        " that of the squares, not of a mine.",
+        "Groupes de carrés probables et possibles qu'aucun site connu n'explique, par rang. La"
+        " surface est celle des carrés, pas d'une mine.",
+    ),
+    "no_candidates": ("There is no candidate.", "Il n'y a aucun candidat."),
+    "shown_of": ("shown, of", "montrés, sur"),
+    "known_title": ("Known sites and the map", "Les sites connus et la carte"),
+    "known_note": (
+        "The table of visits is not exhaustive: a square without a site is not a place without"
+        " mining.",
+        "Le tableau des visites n'est pas exhaustif : un carré sans site n'est pas un lieu sans"
+        " exploitation.",
+    ),
+    "mineral": ("Mineral", "Minerai"),
+    "simulated_banner": (SIMULATED[0], SIMULATED[1]),
+    "all_minerals": ("All", "Tous"),
+    "share_found": ("Share found", "Part trouvée"),
+    "held_back": (
+        "sites held back, because the visit is younger than six months",
+        "sites retenus, la visite datant de moins de six mois",
+    ),
+    "saw": ("What the imagery could show", "Ce que les images pouvaient montrer"),
+    "saw_note": (
+        "Mean number of dates without cloud per pixel. Fewer dates, less certain.",
+        "Nombre moyen de dates sans nuage par pixel. Moins de dates, moins de certitude.",
+    ),
+    "spread": ("How the scores are spread", "Répartition des scores"),
+    "spread_note": (
+        "Squares by score; the vertical axis is logarithmic.",
+        "Carrés par score ; l'axe vertical est logarithmique.",
+    ),
+    "tested": ("The model, and how it was tested", "Le modèle et ses tests"),
+    "tested_note": (
+        "n: rows; auc: area under the ROC curve (0.5 is chance, 1 is perfect); ap: average"
+        " precision (chance is the prevalence).",
+        "n : lignes ; auc : aire sous la courbe ROC (0,5 : hasard, 1 : parfait) ; ap : précision"
+        " moyenne (le hasard donne la prévalence).",
+    ),
+    "no_scores": (
+        "The model's manifest tells no score: how good it is, is not known.",
+        "Le manifeste du modèle ne donne aucun score : sa qualité n'est pas connue.",
+    ),
+    "fold": ("fold", "pli"),
+    "all_folds": ("all folds together", "tous les plis ensemble"),
+    "rows": ("Rows", "Lignes"),
+    "positives": ("Rows with mining", "Lignes avec exploitation"),
+    "licence": ("Licence and credit", "Licence et crédit"),
+    "how": ("How the scores were obtained", "Comment les scores ont été obtenus"),
+    "trained_here": (
+        "of the squares were used to train the model: there, a good score proves nothing.",
+        "des carrés ont servi à l'apprentissage : un bon score n'y prouve rien.",
+    ),
+    "limits": ("Limits", "Limites"),
+    "limit_1": (
+        "Bare soil that is not mining (sandbars, farm ponds, quarries, building sites) can look"
+        " alike.",
+        "Un sol nu sans exploitation (bancs de sable, étangs, carrières, chantiers) peut y"
+        " ressembler.",
+    ),
+    "limit_2": (
+        "Small workings fill a few per cent of a square, and workings under trees or underground"
+        " are not seen.",
+        "Les petites exploitations n'occupent que quelques pour cent d'un carré ; celles sous"
+        " couvert ou souterraines ne se voient pas.",
+    ),
+    "limit_3": (
+        "The number of squares is not an estimate of the mined area.",
+        "Le nombre de carrés n'est pas une estimation de la surface exploitée.",
+    ),
+    "scenes_title": ("The images", "Les images"),
+    "origin": ("Where it comes from", "D'où vient cette carte"),
+    "counts": ("Counts", "Décomptes"),
+    "region": ("Region", "Région"),
+    "total_squares": ("squares mapped", "carrés cartographiés"),
+    "n_candidates": ("candidates", "candidats"),
+    "n_sites": ("known sites", "sites connus"),
+    "page_map_alt": ("Map of the model's score", "Carte du score du modèle"),
+}
+
+
+def say(key: str, lang: str) -> str:
+    """Return a phrase in English (``en``) or French (``fr``)."""
+    return _WORDS[key][lang == "fr"]
+
+
+def warnings(lang: str, simulated: bool) -> list[str]:
+    """Return what every product says of itself, in both languages, the map's own first."""
+    texts = [
+        f"{made_up} {words}" if simulated else words
+        for made_up, words in zip(SIMULATED, DISCLAIMER, strict=True)
+    ]
+    return texts[::-1] if lang == "fr" else texts
+
+
+def warning(lang: str, simulated: bool) -> str:
+    """Return the same in one line."""
+    return " ".join(warnings(lang, simulated))
+
+
+def number(value: float, lang: str, digits: int = 2) -> str:
+    """Write a number with a decimal comma in French, and without needless zeros.
+
+    Parameters
+    ----------
+    value : float
+        The number.
+    lang : str
+        ``en`` or ``fr``.
+    digits : int
+        Digits after the point at most.
+
+    Returns
+    -------
+    str
+        The words.
+    """
+    text = f"{value:.{digits}f}"
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return text.replace(".", ",") if lang == "fr" else text

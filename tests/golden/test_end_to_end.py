@@ -1,0 +1,204 @@
+"""From scenes and visits to a map in a folder, on a small landscape with mines planted in."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyogrio
+import pyproj
+import pytest
+import rasterio
+from imagery import ZONES, clear_scl, make_context, make_item, save_items, texture, utm_corner
+from sample_visits import write_visits
+from scipy.ndimage import gaussian_filter
+
+from pipeline import featurize, grid
+from pipeline.composite import composite_blocks
+from pipeline.predict import read_predictions
+from pipeline.run import map_region, predict_region, train_region
+from pipeline.runtime.cluster import workers
+from pipeline.scenes import find_scenes
+
+REGION = "bbox:5.965,2.025,6.035,2.07"
+SHAPE = (520, 480)
+TILES = {"31NHA": 5.962, "32NKF": 5.999}
+NORTH = 2.0705
+SEASON = "2021-12..2022-02"
+DAYS = {"2021-12-05": "03.01", "2022-01-14": "03.01", "2022-02-08": "05.09"}
+FILES = (
+    "map.gpkg", "map.qgz", "probability.tif", "report.html", "manifest.json", "item.json",
+)  # fmt: skip
+
+
+def mine_cells() -> np.ndarray:
+    """Two rows of cells in the north, seven either side of lon 6.0."""
+    lon, lat = np.meshgrid(5.9675 + 0.005 * np.arange(13), [2.0675, 2.0625])
+    return grid.cell_of(lon.ravel(), lat.ravel())
+
+
+def landscape(tile: str, seed: int) -> dict[str, np.ndarray]:
+    """Smooth ground, and rough and bright where there is a mine."""
+    epsg = ZONES[tile]
+    x0, y0 = utm_corner(TILES[tile], NORTH, epsg)
+    rows, cols = np.mgrid[0 : SHAPE[0], 0 : SHAPE[1]]
+    to_degrees = pyproj.Transformer.from_crs(epsg, 4326, always_xy=True)
+    lon, lat = to_degrees.transform(x0 + 10 * cols + 5, y0 - 10 * rows - 5)
+    mine = np.isin(grid.cell_of(lon, lat), mine_cells())
+    rough = np.random.default_rng(seed).standard_normal(SHAPE)
+    pits = 900 * gaussian_filter(rough, 0.8)
+    bands = {}
+    for index, band in enumerate(("B02", "B03", "B04")):
+        ground = texture(seed + index, SHAPE, mean=1200 + 200 * index).astype(float)
+        bands[band] = np.where(mine, ground + pits, ground).clip(50, 9_000).astype(np.uint16)
+    return bands
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("landscape")
+    items = []
+    for number, tile in enumerate(TILES):
+        bands = landscape(tile, 10 * number + 1)
+        for day, baseline in DAYS.items():
+            scl = clear_scl((SHAPE[0] // 2, SHAPE[1] // 2))
+            if day == "2022-01-14":
+                scl[:60, :80] = 9
+            raised = 1000 if baseline >= "04.00" else 0
+            seen = {name: values + np.uint16(raised) for name, values in bands.items()}
+            items.append(
+                make_item(
+                    folder / "source",
+                    seen | {"SCL": scl},
+                    date=day,
+                    baseline=baseline,
+                    tile=tile,
+                    lon=TILES[tile],
+                    lat=NORTH,
+                )
+            )
+    save_items(folder / "source", items)
+    lon, lat = grid.cell_centres(mine_cells())
+    write_visits(
+        folder / "visits.csv",
+        *(
+            {"pcode": f"m{i:03d}", "longitude": x, "latitude": y, "visit_date": "2022-01-10"}
+            for i, (x, y) in enumerate(zip(lon, lat, strict=True))
+        ),
+    )
+    return folder
+
+
+def context_in(work: Path, source: Path, **keys: Any) -> Any:
+    return make_context(
+        source,
+        region=REGION,
+        workspace=str(work),
+        season=SEASON,
+        labels=str(source / "visits.csv"),
+        **keys,
+    )
+
+
+@pytest.fixture(scope="module")
+def run(source: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The workspace and the run's folder after training and mapping once."""
+    work = tmp_path_factory.mktemp("work")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("models.forest.TREES", 20)
+        context = context_in(work, source)
+        train_region(context)
+        folder = map_region(context)
+    assert folder is not None
+    return work, folder
+
+
+def test_the_runs_folder_holds_everything(run: tuple[Path, Path]) -> None:
+    work, folder = run
+    assert set(FILES) <= {path.name for path in folder.iterdir()}
+    latest = work / "processed" / folder.parent.name / "latest"
+    assert latest.is_symlink()
+    assert latest.resolve() == folder.resolve()
+    layers = {str(name) for name, _ in pyogrio.list_layers(folder / "map.gpkg")}
+    assert {"cells", "candidates", "sites", "coverage", "provenance"} <= layers
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["run"] == folder.name
+    assert len(manifest["scenes"]) == 6
+    item = json.loads((folder / "item.json").read_text())
+    assert item["type"] == "Feature"
+    assert "<html" in (folder / "report.html").read_text().lower()
+    with rasterio.open(folder / "probability.tif") as raster:
+        assert raster.crs.to_string() == "EPSG:4326"
+        values = raster.read(1)
+    assert np.isfinite(values).any()
+    assert not [path for path in work.rglob(".*") if path.is_file()], "nothing half-written"
+
+
+def test_mines_score_higher_than_ground_far_from_them(run: tuple[Path, Path], source: Path) -> None:
+    predicted = predict_region(context_in(run[0], source))
+    assert predicted is not None
+    cells = read_predictions(predicted.entry.path).set_index("cell")["probability"]
+    region = context_in(run[0], source).region
+    assert len(cells) == sum(len(region.cells(block)) for block in region.blocks)
+    mines = cells[mine_cells()]
+    others = cells.drop(mine_cells())
+    assert mines.notna().all()
+    assert mines.median() > others.quantile(0.95)
+
+
+def test_offsets_of_both_baselines_are_recorded(run: tuple[Path, Path]) -> None:
+    manifest = json.loads((run[1] / "manifest.json").read_text())
+    offsets = {row["processing_baseline"]: row["offset"] for row in manifest["scenes"]}
+    assert offsets == {"03.01": 0.0, "05.09": pytest.approx(-0.1)}
+
+
+def test_a_second_run_redoes_nothing_and_says_so(
+    run: tuple[Path, Path], source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work, folder = run
+    before = {
+        path: path.stat().st_mtime_ns
+        for path in work.rglob("*")
+        if path.is_file() and path.parent.parent.name != "scenes"
+    }
+    context = context_in(work, source)
+    train_region(context)
+    assert map_region(context) == folder
+    said = capsys.readouterr().out
+    for words in ("0 made, 2 reused", "(reused): AUC", "nothing to do", "cannot tell (reused)"):
+        assert words in said
+    after = {path: path.stat().st_mtime_ns for path in before}
+    assert after == before
+
+
+def test_each_stage_runs_alone_from_what_is_stored(run: tuple[Path, Path], source: Path) -> None:
+    context = context_in(run[0], source)
+    for stage in ("scenes", "composite", "featurize", "predict", "join"):
+        assert map_region(context, stage, only=True) is None
+    assert map_region(context, "publish", only=True) == run[1]
+
+
+def test_results_do_not_depend_on_workers_or_on_the_order_of_blocks(
+    run: tuple[Path, Path], source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.forest.TREES", 20)
+    first = context_in(run[0], source)
+    second = context_in(tmp_path, source)
+    with workers("local", 2) as two:
+        backwards = second.region.blocks[::-1]
+        blended = composite_blocks(replace(second, workers=two), find_scenes(second), backwards)
+    train_region(second)
+    predicted = predict_region(second)
+    assert predicted is not None
+    expected = predict_region(first)
+    assert expected is not None
+    assert predicted.model.bank.hash == expected.model.bank.hash
+    again = featurize.featurize_blocks(first, blended[::-1], expected.model.bank)
+    assert all(entry.reused for entry in again), "the composites are the same to the last byte"
+    pd.testing.assert_frame_equal(
+        read_predictions(predicted.entry.path), read_predictions(expected.entry.path)
+    )

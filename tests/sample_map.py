@@ -1,0 +1,189 @@
+"""A joined run, built in code, for the tests of everything that is published."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+from scipy.ndimage import gaussian_filter, label
+
+from pipeline import grid
+from pipeline.config import Config
+from pipeline.provenance import RunInfo
+from pipeline.regions import Region
+
+THRESHOLDS = {"possible": 0.25, "likely": 0.6}
+HOSTILE = "<script>alert('x')</script>\"; DROP TABLE cells;-- =1+1 ${7*7} \u202eevil"
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Stands for ``pipeline.join.Joined``."""
+
+    cells: pd.DataFrame
+    sites: gpd.GeoDataFrame | None
+    candidates: gpd.GeoDataFrame
+
+
+def make_joined(
+    west: float = 5.8, north: float = 2.3, rows: int = 60, cols: int = 80, seed: int = 1
+) -> Joined:
+    """Return cells, sites and candidates of an invented landscape of rows x cols cells."""
+    rng = np.random.default_rng(seed)
+    first = int(grid.cell_of(west + 0.001, north - 0.001))
+    number = first + np.arange(rows)[:, None] * grid.CELL_COLUMNS + np.arange(cols)
+    rough = gaussian_filter(rng.standard_normal((rows, cols)), 1.5)
+    valley = np.exp(-(((np.arange(cols) / cols) * rows - np.arange(rows)[:, None]) ** 2) / 60)
+    score = 1 / (1 + np.exp(-(rough * 9 + 4 * valley - 5.5)))
+    clear = gaussian_filter(rng.standard_normal((rows, cols)), 6)
+    clear = np.round(3 + 1.5 * clear / clear.std(), 1).clip(0, 6)
+    score[clear < 1] = np.nan
+    return Joined(*_tables(number, score.astype(np.float32), clear.astype(np.float32), rng))
+
+
+def _tables(number: Any, score: Any, clear: Any, rng: Any) -> tuple[Any, Any, Any]:
+    kinds = np.array(["unlikely", "possible", "likely"])
+    kind = kinds[np.digitize(np.nan_to_num(score), list(THRESHOLDS.values()))].astype(object)
+    kind[np.isnan(score)] = "cannot_tell"
+    lon, lat = grid.cell_centres(number.ravel())
+    known = rng.choice(number.size, 24, replace=False)
+    hot = np.flatnonzero(np.nan_to_num(score.ravel()) > 0.6)
+    known[: min(14, len(hot))] = rng.choice(hot, min(14, len(hot)), replace=False)
+    sites = _sites(lon[known], lat[known], score.ravel()[known], rng)
+    inside = pd.Series(grid.cell_of(sites.geometry.x, sites.geometry.y)).value_counts()
+    cells = pd.DataFrame(
+        {
+            "cell": number.ravel(),
+            "probability": score.ravel(),
+            "class": kind.ravel(),
+            "observed": np.clip(clear.ravel() / 3, 0, 1).astype(np.float32),
+            "clear_observations": clear.ravel(),
+            "first_image": "2021-12-03",
+            "last_image": "2022-02-21",
+            "scenes": np.int16(6),
+            "in_training": lon < 6.0,
+            "nearest_site_km": np.float32(3.2),
+        }
+    )
+    cells["sites"] = cells["cell"].map(inside).fillna(0).astype(np.int16)
+    return cells, sites, _candidates(number, score, clear)
+
+
+def _sites(lon: Any, lat: Any, score: Any, rng: Any) -> gpd.GeoDataFrame:
+    n = len(lon)
+    lon, lat = lon + rng.uniform(-0.002, 0.002, n), lat + rng.uniform(-0.002, 0.002, n)
+    table = pd.DataFrame(
+        {
+            "pcode": [f"codmine{i:05d}" for i in range(n)],
+            "name": [HOSTILE, *[f"Mine d'Ékole {i}" for i in range(1, n)]],
+            "mineral": rng.choice(["Or", "Cassitérite", "Coltan"], n),
+            "visit_date": [f"{2012 + i % 9}-06-{1 + i:02d}" for i in range(n)],
+            "visit_year": [2012 + i % 9 for i in range(n)],
+            "precision": "gps",
+            "province": "Golfe",
+            "workers_numb": rng.integers(0, 300, n),
+            "armed_group1": "PMH - Elements indisciplines",
+            "childunder15": rng.integers(0, 2, n),
+            "FID": [f"fid-{i}" for i in range(n)],
+            "geom": "POINT (0 0)",
+            "matched": np.nan_to_num(score) >= 0.25,
+            "distance_km": rng.uniform(0, 5, n).round(2),
+            "probability": score,
+        }
+    )
+    return gpd.GeoDataFrame(table, geometry=shapely.points(lon, lat), crs=grid.CRS)
+
+
+def _candidates(number: Any, score: Any, clear: Any) -> gpd.GeoDataFrame:
+    marks, n = label(np.nan_to_num(score) >= THRESHOLDS["likely"])
+    rows = []
+    for mark in range(1, n + 1):
+        at = marks == mark
+        west, south, east, north = grid.cell_bounds(number[at])
+        rows.append(
+            {
+                "candidate": mark,
+                "probability": float(score[at].max()),
+                "mean_probability": float(score[at].mean()),
+                "cells": int(at.sum()),
+                "area_km2": round(0.309 * int(at.sum()), 2),
+                "nearest_site_km": 2.137,
+                "known_sites": 0,
+                "clear_observations": float(clear[at].mean()),
+                "reasons": "high score; no known site within 2 km; seen on 6 dates",
+                "geometry": shapely.union_all(shapely.box(west, south, east, north)),
+            }
+        )
+    table = gpd.GeoDataFrame(rows, geometry="geometry", crs=grid.CRS)
+    table["rank"] = table["probability"].rank(ascending=False, method="first").astype(int)
+    return table
+
+
+def make_run(**changes: Any) -> RunInfo:
+    """Return what the invented landscape was made from; fields and configuration keys by name."""
+    config = Config(
+        region="demo",
+        disclosure=changes.pop("disclosure", "public"),
+        map_lang=changes.pop("map_lang", "en"),
+        workspace="/home/someone/data",
+        labels="/home/someone/visits.csv",
+    )
+    run = RunInfo(
+        run_id="demo-0123456789abcdef",
+        region=Region("demo", "Demo landscape", shapely.box(5.8, 2.0, 6.2, 2.3), simulated=True),
+        model={
+            "id": "demo-ridge",
+            "kind": "ridge",
+            "bands": ["B02", "B03", "B04", "B08", "B11", "B12"],
+            "level": "L2A",
+            "scaling": {"clip": 0.4, "steps": 0},
+            "thresholds": THRESHOLDS,
+            "scores": {
+                "how": "5 folds by 0.1-degree square, calibrated within them",
+                "pooled": {
+                    "n": 900,
+                    "positives": 40,
+                    "prevalence": 0.044,
+                    "auc": 0.957,
+                    "ap": 0.64,
+                },
+                "folds": [
+                    {"fold": 0, "n": 450, "positives": 22, "auc": 0.951, "ap": 0.62},
+                    {"fold": 1, "n": 450, "positives": 18, "auc": None, "ap": 0.66},
+                ],
+            },
+            "data": {
+                "description": "simulated visits of demo-train",
+                "licence": "Apache-2.0",
+                "rows": 900,
+                "positives": 40,
+            },
+            "choice": "the nearest model that fits the imagery",
+            "ground": {"description": "demo-train", "squares": [[5.8, 2.0, 6.0, 2.3]]},
+            "secret_path": "/home/someone",
+        },
+        config=config,
+        config_hash="0123456789abcdef",
+        code_version="0.1.0",
+        created="2022-11-05T10:00:00Z",
+        scenes=[
+            {
+                "id": f"S2A_DEMO_{day.replace('-', '')}",
+                "datetime": f"{day}T09:00:00Z",
+                "platform": "sentinel-2a",
+                "processing_baseline": "03.01" if day < "2022-01-25" else "04.00",
+                "offset": 0 if day < "2022-01-25" else -1000,
+                "collection": "sentinel-2-l2a",
+                "href": "https://example.org/?token=secret",
+            }
+            for day in ("2021-12-03", "2021-12-23", "2022-01-12", "2022-02-01", "2022-02-21")
+        ],
+        simulated=True,
+        counts={"scenes": 5, "blocks": 12},
+        images=("2021-12-03", "2022-02-21"),
+    )
+    return replace(run, **changes)

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+from scipy import ndimage
+
+from pipeline import grid
+from pipeline.candidates import COLUMNS, Reach, clusters, find_candidates
+
+CORNER = int(grid.cell_of(28.0, -2.0))
+NAMES = {".": "unlikely", "p": "possible", "L": "likely", "?": "cannot_tell"}
+SCORES = {".": 0.1, "p": 0.5, "L": 0.9, "?": np.nan}
+
+
+def cells_of(picture: list[str]) -> pd.DataFrame:
+    rows = []
+    for down, line in enumerate(picture):
+        for right, sign in enumerate(line):
+            rows.append((CORNER + down * grid.CELL_COLUMNS + right, SCORES[sign], NAMES[sign]))
+    table = pd.DataFrame(rows, columns=["cell", "probability", "class"])
+    return table.assign(clear_observations=6.0, in_training=False, nearest_site_km=np.nan)
+
+
+def sites_at(*places: tuple[int, int, float, bool]) -> Reach:
+    ids = np.array([CORNER + down * grid.CELL_COLUMNS + right for down, right, _, _ in places])
+    lon, lat = grid.cell_centres(ids.astype(np.int64))
+    return Reach(lon, lat, np.array([p[2] for p in places], float),
+                 np.array([p[3] for p in places], bool))  # fmt: skip
+
+
+def test_corners_join_and_possible_cells_alone_do_not_count() -> None:
+    found = find_candidates(cells_of(["L....pp", ".p.....", "..?....", "....L.."]), None)
+    assert found["cells"].tolist() == [2, 1]
+    assert found["rank"].tolist() == [1, 2]
+    assert found["candidate"].tolist() == [1, 2]
+    assert tuple(found.columns[:-1]) == COLUMNS
+    assert found.crs.equals("EPSG:4326")
+    assert found.geom_type.tolist() == ["MultiPolygon", "Polygon"]
+
+
+def test_cells_that_cannot_be_told_do_not_connect() -> None:
+    assert len(find_candidates(cells_of(["L?L"]), None)) == 2
+
+
+def test_the_higher_probability_ranks_first_then_the_larger_area() -> None:
+    cells = cells_of(["L..LL..L"])
+    cells.loc[7, "probability"] = 0.95
+    found = find_candidates(cells, None)
+    assert found["cells"].tolist() == [1, 2, 1]
+    assert found["candidate"].tolist() == [3, 2, 1]
+    assert found["probability"].tolist() == pytest.approx([0.95, 0.9, 0.9])
+
+
+def test_the_area_is_that_of_the_polygon() -> None:
+    found = find_candidates(cells_of(["LL", "LL"]), None)
+    assert found["area_km2"][0] == pytest.approx(found.to_crs("EPSG:6933").area[0] / 1e6, rel=1e-4)
+
+
+def test_a_cluster_at_a_gps_site_is_no_candidate() -> None:
+    cells = cells_of(["L...........L"])
+    assert len(find_candidates(cells, sites_at((0, 0, 1.0, True)))) == 1
+    # 3 cells, 1.6 km, between the site and the cluster's edge.
+    assert len(find_candidates(cells, sites_at((0, 3, 1.0, True)))) == 2
+    assert len(find_candidates(cells, sites_at((0, 3, 2.0, True)))) == 1
+
+
+def test_a_roughly_located_site_marks_and_does_not_hide() -> None:
+    cells = cells_of(["L...........L"])
+    found = find_candidates(cells, sites_at((0, 1, 3.0, False)))
+    assert found["known_sites"].tolist() == [0, 1]
+    assert "may be one of 1 known sites" in found["reasons"][1]
+    # The marked one comes last, though both have the same score and area.
+    assert found["candidate"].tolist() == [2, 1]
+
+
+def test_reasons_say_what_was_compared() -> None:
+    cells = cells_of(["Lp"]).assign(nearest_site_km=7.26)
+    cells.loc[0, "in_training"] = True
+    alone = find_candidates(cells, None)["reasons"][0]
+    assert "not compared with any table of sites" in alone
+    assert "1 of 2 cells likely" in alone
+    assert "1 cells were used to train" in alone
+    assert "no known site nearer than 7.3 km" in find_candidates(
+        cells, sites_at((5, 50, 0.1, True))
+    )["reasons"][0]  # fmt: skip
+
+
+@pytest.mark.parametrize("picture", [["."], ["p"], ["?"]])
+def test_no_candidate_is_an_empty_layer(picture: list[str]) -> None:
+    found = find_candidates(cells_of(picture), sites_at((0, 0, 1.0, True)))
+    assert len(found) == 0
+    assert tuple(found.columns[:-1]) == COLUMNS
+    assert found.crs.equals("EPSG:4326")
+
+
+def test_clusters_agree_with_an_image_labelled() -> None:
+    rng = np.random.default_rng(5)
+    for share in (0.1, 0.3, 0.5):
+        mask = rng.random((60, 70)) < share
+        rows, cols = np.nonzero(mask)
+        found = clusters(CORNER + rows * grid.CELL_COLUMNS + cols)
+        true = ndimage.label(mask, np.ones((3, 3)))[0][mask]
+        assert len(set(found)) == len(set(true)) == len(set(zip(found, true, strict=True)))
+        assert found[0] == 0
+        assert np.array_equal(np.unique(found, return_index=True)[0], np.arange(found.max() + 1))
+
+
+def test_the_antimeridian_is_an_edge() -> None:
+    last = grid.CELL_COLUMNS - 1
+    # The last cell of a row and the first of the next are neighbours in number alone.
+    assert clusters(np.array([last, last + 1])).tolist() == [0, 1]
+
+
+def test_a_quarter_of_a_million_cells_take_seconds() -> None:
+    rng = np.random.default_rng(1)
+    rows, cols = np.divmod(np.arange(250_000), 500)
+    score = rng.random(250_000)
+    cells = pd.DataFrame(
+        {
+            "cell": CORNER + rows * grid.CELL_COLUMNS + cols,
+            "probability": score,
+            "class": np.select([score > 0.97, score > 0.9], ["likely", "possible"], "unlikely"),
+            "clear_observations": 5.0,
+            "in_training": False,
+            "nearest_site_km": 3.0,
+        }
+    )
+    found = find_candidates(cells, sites_at((10, 10, 1.0, True), (400, 400, 1.0, True)))
+    assert len(found) > 1000
+    assert np.array_equal(found["rank"], np.arange(1, len(found) + 1))
+    assert shapely.is_valid(found.geometry.to_numpy()).all()

@@ -1,0 +1,96 @@
+"""Which model: the nearest that fits, or a refusal that names both sides."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from imagery import make_context
+from sample_cells import scene_list
+from sample_model import sample_bank, sample_table
+from test_train import ABOUT, table
+
+from features.bank import FilterBank
+from pipeline import choose
+from pipeline.choose import check_fits, choose_model, list_models, load_named, misfit
+from pipeline.errors import ModelMismatchError, NoModelError, UnknownModelError
+from pipeline.train import train_models
+
+BANK = sample_bank(patches=(3,), count=3)
+assert len(sample_table(3)) == 4
+
+
+@pytest.fixture(autouse=True)
+def no_shipped_models(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(choose, "SHIPPED", tmp_path / "none")
+
+
+def register(folder: Path, name: str, squares: list[tuple[int, int]], **about: Any) -> None:
+    bank: FilterBank = about.pop("bank", BANK)
+    said = replace(ABOUT, name=name, squares=squares, **about)
+    train_models(table(120), bank, said, folder / "work" / "models", kinds=["ridge"])
+
+
+def test_the_nearest_that_fits_is_taken(tmp_path) -> None:
+    register(tmp_path, "far", [(28, -2)])
+    register(tmp_path, "near", [(9, 3), (40, 40)])
+    register(tmp_path, "nearest-but-simulated", [(5, 2)], simulated=True)
+    model, why = choose_model(make_context(tmp_path), scene_list())
+    assert model.name == "near-ridge"
+    assert "nearest of 2 that fit" in why
+    assert list_models(str(tmp_path / "work"))[0].startswith("far-ridge: ridge for L2A B04")
+    asked, why = choose_model(make_context(tmp_path, model="far-ridge"), scene_list())
+    assert (asked.name, why) == ("far-ridge", "asked for by name")
+
+
+@pytest.mark.parametrize(
+    ("imagery", "words"),
+    [
+        ({"bands": ("B04", "B03")}, "bands B02 are missing"),
+        ({"level": "L1C"}, "level L2A is not L1C"),
+        ({"clip": 0.3, "steps": 255}, "scaling"),
+        ({"simulated": True}, "one is simulated"),
+    ],
+)
+def test_imagery_that_does_not_fit_is_refused_naming_both(tmp_path, imagery, words) -> None:
+    register(tmp_path, "here", [(5, 2)])
+    scenes = scene_list(**imagery)
+    model = load_named(str(tmp_path / "work"), "here-ridge")
+    assert words in misfit(model.manifest, scenes)
+    with pytest.raises(ModelMismatchError, match="the imagery is") as caught:
+        check_fits(model.manifest, scenes)
+    assert caught.value.exit_code == 51
+    with pytest.raises(NoModelError) as none:
+        choose_model(make_context(tmp_path), scenes)
+    assert none.value.exit_code == 50
+    assert words in none.value.where
+    assert "make train" in none.value.next_step
+
+
+def test_pixels_scaled_as_the_models_fit(tmp_path) -> None:
+    register(tmp_path, "here", [(5, 2)])
+    manifest = load_named(str(tmp_path / "work"), "here-ridge").manifest
+    assert misfit(manifest, scene_list(clip=0.5, steps=0)) == ""
+
+
+def test_no_model_at_all(tmp_path) -> None:
+    with pytest.raises(NoModelError, match="no model is registered"):
+        choose_model(make_context(tmp_path), scene_list())
+    assert list_models(str(tmp_path / "work")) == ["no model is registered"]
+
+
+@pytest.mark.parametrize("name", ["nobody", "../../etc", ""])
+def test_an_unknown_model(tmp_path, name) -> None:
+    with pytest.raises(UnknownModelError) as caught:
+        load_named(str(tmp_path), name)
+    assert caught.value.exit_code == 52
+
+
+def test_a_changed_model_is_not_used(tmp_path) -> None:
+    register(tmp_path, "here", [(5, 2)])
+    weights = tmp_path / "work" / "models" / "here-ridge" / "weights.npz"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    with pytest.raises(UnknownModelError, match="not the file"):
+        load_named(str(tmp_path / "work"), "here-ridge")

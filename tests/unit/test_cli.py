@@ -1,0 +1,249 @@
+"""Exit codes and words for everything that a user can get wrong."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from imagery import clear_scl, make_item, save_items, texture
+from sample_chips import write_archive
+from sample_visits import visits_table
+
+from pipeline import cli
+from pipeline.cli import main
+
+ROOT = Path(__file__).parents[2]
+BOX = "bbox:5.97,2.04,5.99,2.06"
+
+
+@pytest.fixture(autouse=True)
+def no_variables(monkeypatch, tmp_path) -> None:
+    for name in os.environ:
+        if name.startswith("ASM_ATLAS_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pipeline.choose.SHIPPED", tmp_path / "none")
+
+
+def source(folder: Path, **keys: Any) -> Path:
+    bands = keys.pop("bands", {"B04": texture(), "SCL": clear_scl()})
+    save_items(folder / "source", [make_item(folder / "source", bands, **keys)])
+    return folder / "source"
+
+
+@pytest.mark.parametrize(
+    ("region", "code", "word"),
+    [
+        ("atlantis", 11, "atlantis"),
+        ("demoo", 11, "demo"),
+        ("nowhere.geojson", 11, "nowhere"),
+        ("bbox:1,1,1,1", 12, "Empty"),
+        ("bbox:-80,-80,80,80", 13, "Huge"),
+        ("bbox:6,2,5,3", 14, "Inverted"),
+        ("bbox:5,3,6,2", 14, "Inverted"),
+        ("bbox:179,0,181,1", 15, "Antimeridian"),
+        ("bbox:1,2,3", 16, "bbox"),
+        ("$(touch x)", 11, "Unknown"),
+        ("../../etc/passwd", 11, "Unknown"),
+    ],
+)
+def test_regions_that_cannot_be_used(region, code, word, capsys) -> None:
+    assert main(["regions", region]) == code
+    said = capsys.readouterr().err
+    assert word in said
+    assert "Traceback" not in said
+    assert list(Path().iterdir()) == [], "nothing is written"
+
+
+def test_regions_are_listed_and_shown(capsys) -> None:
+    assert main(["regions"]) == 0
+    assert "demo" in capsys.readouterr().out.split()
+    assert main(["regions", "demo"]) == 0
+    said = capsys.readouterr().out
+    assert "12 blocks" in said
+    assert "bbox:5.8,2,6.2,2.3" in said
+
+
+def test_a_region_must_be_given(capsys) -> None:
+    assert main(["scenes"]) == 10
+    assert "REGION=demo" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--season", "2021"],
+        ["--season", "2022-02..2021-12"],
+        ["--disclosure", "all"],
+        ["--map-lang", "de"],
+        ["--cluster", "cloud"],
+        ["--min-observed", "0"],
+        ["--patches", "12"],
+    ],
+)
+def test_values_that_cannot_be_used(options) -> None:
+    assert main(["scenes", BOX, *options]) == 10
+
+
+def test_unknown_keys_of_the_configuration(tmp_path, monkeypatch, capsys) -> None:
+    (tmp_path / "c.toml").write_text('regoin = "demo"\n')
+    assert main(["regions", "--config", str(tmp_path / "c.toml")]) == 10
+    assert "did you mean 'region'" in capsys.readouterr().err
+    monkeypatch.setenv("ASM_ATLAS_REGOIN", "demo")
+    assert main(["regions"]) == 10
+
+
+def test_wrong_usage_is_2() -> None:
+    for arguments in ([], ["fly"], ["scenes", "--no-such-option"], ["train", "--weight", "x"]):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == 2
+
+
+def test_sources_that_cannot_be_used(tmp_path, capsys) -> None:
+    base = ["scenes", BOX, "--workspace", str(tmp_path / "work"), "--source"]
+    assert main([*base, str(tmp_path / "nowhere")]) == 20
+    found = source(tmp_path)
+    assert main([*base, str(found), "--season", "2019-01..2019-02"]) == 21
+    assert main([*base, str(found), "--bands", "B04,B08"]) == 22
+    assert main([*base, str(source(tmp_path, bands={"B04": texture()}))]) == 24
+    assert main([*base, str(source(tmp_path, baseline=None))]) == 24
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_truncated_file_ends_with_23_and_names_it(tmp_path, capsys) -> None:
+    found = source(tmp_path)
+    (file,) = found.glob("*/B04.tif")
+    file.write_bytes(file.read_bytes()[:20_000])
+    base = [BOX, "--workspace", str(tmp_path / "work"), "--source", str(found), "--cluster", "none"]
+    assert main(["scenes", *base]) == 0
+    assert main(["composite", *base]) == 23
+    said = capsys.readouterr().err
+    for part in ("ReadFailedError", "S2_31NHA", "B04.tif", "next:"):
+        assert part in said
+    assert not list((tmp_path / "work").rglob("*.tif"))
+
+
+def test_a_stage_names_the_one_before_it_that_is_missing(tmp_path, capsys) -> None:
+    base = [
+        BOX,
+        "--workspace",
+        str(tmp_path),
+        "--source",
+        str(source(tmp_path)),
+        "--cluster",
+        "none",
+    ]
+    assert main(["composite", *base]) == 30
+    assert "make scenes" in capsys.readouterr().err
+    assert main(["scenes", *base]) == 0
+    assert main(["featurize", *base]) == 30
+    assert "make composite" in capsys.readouterr().err
+    assert main(["predict", *base]) == 50, "no model fits"
+    assert "make train" in capsys.readouterr().err
+
+
+def test_visits_without_a_column(tmp_path, capsys) -> None:
+    visits_table({}).drop(columns="visit_onsite").to_csv(tmp_path / "v.csv", index=False)
+    found = str(source(tmp_path))
+    base = [BOX, "--workspace", str(tmp_path / "work"), "--source", found, "--cluster", "none"]
+    assert main(["train", *base, "--labels", str(tmp_path / "v.csv")]) == 40
+    assert "visit_onsite" in capsys.readouterr().err
+    assert main(["train", *base]) == 41
+    assert main(["train", *base, "--labels", str(tmp_path / "nowhere.csv")]) == 60
+    visits_table({}).to_csv(tmp_path / "v.csv", index=False)
+    assert main(["train", *base, "--labels", str(tmp_path / "v.csv")]) == 41
+    assert not (tmp_path / "work").exists()
+
+
+def test_chips_models_and_scores(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("models.forest.TREES", 10)
+    archive = write_archive(tmp_path / "archive", 60)
+    work = ["--workspace", str(tmp_path / "work")]
+    chips = ["--chips", str(archive / "chips.npz"), "--out", str(tmp_path / "s.csv")]
+    assert main(["score", *work, *chips, "--model", "nobody"]) == 52
+    few = ["--filters", "4", "--patches", "3"]
+    assert main(["train", *work, "--chips", str(archive), "--name", "mine", *few]) == 0
+    assert main(["models", *work]) == 0
+    assert "mine-ridge: ridge for L1C B04 B03 B02" in capsys.readouterr().out
+    assert main(["score", *work, *chips, "--model", "mine-ridge"]) == 0
+    assert len((tmp_path / "s.csv").read_text().splitlines()) == 61
+    assert main(["score", *work, *chips, "--model", "mine-ridge", "--level", "L2A"]) == 51
+    assert main(["score", *work, *chips, "--model", "mine-ridge", "--bands", "B04,B03"]) == 42
+    weights = tmp_path / "work" / "models" / "mine-ridge" / "weights.npz"
+    weights.write_bytes(b"x")
+    assert main(["score", *work, *chips, "--model", "mine-ridge"]) == 52
+    assert main(["train", *work, "--chips", str(archive), "--name", "../x", *few]) == 53
+    assert main(["train", *work, "--chips", str(tmp_path)]) == 42
+
+
+def test_catalogue(tmp_path) -> None:
+    archive = write_archive(tmp_path / "archive", 6)
+    out = ["--out", str(tmp_path / "out")]
+    assert main(["catalogue", "--chips", str(archive), *out]) == 0
+    assert main(["catalogue", "--chips", str(archive), *out]) == 60
+    assert main(["catalogue", *out]) == 24
+    bad = tmp_path / "x.tif"
+    bad.write_bytes(b"x")
+    said = ["--level", "L2A", "--dates", "2021-01-01", "--scale", "1e-4", "--bands", "B04"]
+    assert main(["catalogue", str(bad), *said, "--out", str(tmp_path / "new")]) == 60
+
+
+def test_other_verbs_ask_for_what_they_need(tmp_path) -> None:
+    assert main(["join", "--detections", "x.geojson"]) == 10
+    assert main(["evaluate", BOX]) == 10
+
+
+def test_every_key_is_an_option_with_its_words(capsys) -> None:
+    with pytest.raises(SystemExit):
+        main(["predict", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    for words in ("--map-lang", "A region's name, a GeoJSON", "YYYY-MM..YYYY-MM", "--min-observed"):
+        assert words in said
+
+
+def make(*arguments: str) -> subprocess.CompletedProcess[str]:
+    # PATH only: what make reads from the environment is part of the test.
+    return subprocess.run(
+        ["make", "-n", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={"PATH": os.environ["PATH"]},
+    )
+
+
+def test_make_alone_lists_every_verb() -> None:
+    said = make().stdout
+    parser = cli._parser()
+    (verbs,) = (action.choices for action in parser._actions if action.dest == "==SUPPRESS==")
+    assert len(list(verbs)) >= 15
+    for verb in verbs:
+        assert verb in said
+    for variable in ("REGION", "MODEL", "SOURCE", "SEASON", "CLUSTER", "DISCLOSURE", "MAP_LANG"):
+        assert variable in said
+
+
+@pytest.mark.parametrize(
+    "value", ["$(shell touch {})", "$$(touch {})", "a$b", "`touch {}`;touch {}"]
+)
+def test_make_never_runs_what_a_variable_holds(tmp_path, value) -> None:
+    mark = tmp_path / "mark"
+    result = make("regions", f"REGION={value.format(mark, mark) if '{' in value else value}")
+    assert not mark.exists()
+    if "$" in value:
+        assert result.returncode == 2
+        assert "dollar sign" in result.stderr
+    else:
+        assert str(mark) not in result.stdout, "the value reaches no recipe"
+
+
+def test_folders_called_like_verbs_do_not_hide_them() -> None:
+    result = make("models")
+    assert result.returncode == 0
+    assert "asm-atlas models" in result.stdout

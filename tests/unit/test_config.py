@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.config import Config, fingerprint, load_config, season_months
+from pipeline.errors import ConfigError
+
+
+@pytest.fixture
+def toml(tmp_path: Path) -> Path:
+    file = tmp_path / "asm.toml"
+    file.write_text('region = "from-file"\nseed = 3\nmin_observed = 0.5\nmap_lang = "fr"\n')
+    return file
+
+
+def test_nothing_said_gives_the_defaults() -> None:
+    assert load_config(environment={}) == Config()
+
+
+def test_the_later_source_wins(toml: Path) -> None:
+    environment = {"ASM_ATLAS_REGION": "from-environment", "ASM_ATLAS_SEED": "4"}
+    options = {"region": "from-options", "model": None}
+    config = load_config(toml, environment, options)
+    assert config.region == "from-options"
+    assert config.seed == 4
+    assert config.min_observed == 0.5
+    assert config.map_lang == "fr"
+    assert config.model == "auto"
+
+
+def test_only_variables_of_this_program_count(toml: Path) -> None:
+    environment = {"REGION": "x", "HOME": "/", "ASM_ATLAS_REGION": "", "ASM_ATLAS_TEST_DATA": "y"}
+    assert load_config(toml, environment).region == "from-file"
+
+
+def test_the_processes_own_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASM_ATLAS_WORKERS", "7")
+    assert load_config().workers == 7
+
+
+@pytest.mark.parametrize(
+    ("environment", "options"),
+    [({"ASM_ATLAS_REGOIN": "x"}, {}), ({}, {"regoin": "x"})],
+)
+def test_an_unknown_key_names_its_neighbour(
+    environment: dict[str, str], options: dict[str, str]
+) -> None:
+    with pytest.raises(ConfigError, match="unknown configuration key 'regoin'") as caught:
+        load_config(None, environment, options)
+    assert caught.value.next_step == "did you mean 'region'?"
+
+
+def test_an_unknown_key_in_the_file_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "asm.toml"
+    file.write_text("[zzz]\nregion = 1\n")
+    with pytest.raises(ConfigError, match="'zzz'") as caught:
+        load_config(file, {})
+    assert "known: region, model" in caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("seed", "one", "a whole number"),
+        ("seed", 1.5, "a whole number"),
+        ("seed", 2.0, "a whole number"),
+        ("seed", True, "a whole number"),
+        ("seed", [1], "a whole number"),
+        ("seed", -1, "at least 0"),
+        ("workers", -1, "at least 0"),
+        ("max_blocks", 0, "at least 1"),
+        ("filters", 0, "at least 1"),
+        ("visit_years", -1, "at least 0"),
+        ("min_observed", "half", "a number"),
+        ("min_observed", 0, "above 0"),
+        ("min_observed", "nan", "above 0"),
+        ("min_observed", 1.01, "above 0"),
+        ("min_observed", 10**400, "a number"),
+        ("region", 5, "text"),
+        ("region", False, "text"),
+        ("region", {"a": 1}, "text"),
+        ("disclosure", "secret", "public, restricted"),
+        ("map_lang", "de", "en, fr"),
+        ("patches", "3;5", "1 to 9"),
+        ("patches", "", "1 to 9"),
+        ("patches", "10", "1 to 9"),
+        ("season", "2024", "YYYY-MM"),
+    ],
+)
+def test_values_of_the_wrong_kind_or_range_are_refused(key: str, value: Any, words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as caught:
+        load_config(environment={}, options={key: value})
+    assert key in caught.value.what
+
+
+def test_text_from_the_environment_becomes_numbers() -> None:
+    environment = {"ASM_ATLAS_SEED": "12", "ASM_ATLAS_MIN_OBSERVED": "0.75"}
+    config = load_config(environment=environment)
+    assert (config.seed, config.min_observed) == (12, 0.75)
+    # A whole number is a number.
+    assert load_config(environment={}, options={"min_observed": 1}).min_observed == 1.0
+
+
+@pytest.mark.parametrize("content", [b"region = ", b"\xff\xfe", b'region = "a"\nregion = "b"'])
+def test_a_file_that_is_no_toml_is_named(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "asm.toml"
+    file.write_bytes(content)
+    with pytest.raises(ConfigError, match="cannot be read") as caught:
+        load_config(file, {})
+    assert caught.value.where == str(file)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    for file in (tmp_path / "none.toml", tmp_path, "a\0b"):
+        with pytest.raises(ConfigError, match="cannot be read"):
+            load_config(file, {})
+
+
+@pytest.mark.parametrize(
+    ("season", "first", "after"),
+    [
+        ("2021-12..2022-02", "2021-12-01", "2022-03-01"),
+        ("2024-06..2024-06", "2024-06-01", "2024-07-01"),
+        ("2023-01..2023-12", "2023-01-01", "2024-01-01"),
+    ],
+)
+def test_a_season_ends_before_the_month_after_it(season: str, first: str, after: str) -> None:
+    assert season_months(season) == (first, after)
+
+
+@pytest.mark.parametrize(
+    "season",
+    [
+        "", "2021-12", "2021-12..", "2021-13..2022-01", "2021-00..2021-02", "2022-02..2021-12",
+        "2021-12-01..2022-02-01", "2021-12..2022-02\n", "21-12..22-02", "0000-01..2022-02",
+        "２０２１-１２..２０２２-０２", "2021-12...2022-02",
+    ],
+)  # fmt: skip
+def test_other_seasons_are_refused(season: str) -> None:
+    with pytest.raises(ConfigError, match="season"):
+        season_months(season)
+
+
+def test_a_configuration_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Config().seed = 2  # type: ignore[misc]
+
+
+def test_folders_follow_the_workspace() -> None:
+    config = Config(workspace="/somewhere", patches="3,5,7")
+    assert config.raw == Path("/somewhere/raw")
+    assert config.interim == Path("/somewhere/interim")
+    assert config.processed == Path("/somewhere/processed")
+    assert config.patch_sizes == (3, 5, 7)
+
+
+def test_every_key_is_documented() -> None:
+    for field in dataclasses.fields(Config):
+        assert f"\n    {field.name} : " in str(Config.__doc__)
+
+
+def test_a_fingerprint_is_stable_over_time() -> None:
+    # Written down: it names stored files, so that a change would redo everyone's work.
+    assert fingerprint({"b": 1, "a": [1.5, None, "é"]}) == "4fa79d67d7df922b"
+    with pytest.raises(ValueError, match="JSON"):
+        fingerprint(float("nan"))

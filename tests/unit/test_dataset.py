@@ -1,0 +1,138 @@
+"""The training table: visited cells, background far from them, folds by block."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from imagery import make_context
+from sample_cells import feature_entry
+from sample_model import sample_bank
+
+from pipeline import dataset, grid
+from pipeline.dataset import TrainingTable, build_dataset, read_dataset
+from pipeline.errors import NoLabelsError, StoreCorruptError
+from pipeline.featurize import read_features
+from pipeline.labels import VisitLabels
+
+BANK = sample_bank(patches=(3,), count=3)
+REGION = "bbox:5.9,2.0,6.1,2.1"
+BLOCKS = grid.blocks_in_bounds(5.9, 2.0, 6.1, 2.1)
+
+
+def make_labels(count: int = 12, shifts: tuple[int, ...] = (0,)) -> VisitLabels:
+    """Positives along the blocks' diagonals."""
+    cells = np.concatenate([np.diag(block.cells()) for block in BLOCKS])[:: 40 // count][:count]
+    lon, lat = grid.cell_centres(cells)
+    positives = pd.DataFrame(
+        {
+            "cell": cells,
+            "pcode": [f"site{i}" for i in range(count)],
+            "visit_date": "2022-01-01",
+            "shift": [shifts[i % len(shifts)] for i in range(count)],
+        }
+    )
+    return VisitLabels(positives, np.column_stack([lon, lat, np.full(count, 250.0)]), {})
+
+
+def build(folder: Path, labels: VisitLabels, **keys: Any) -> tuple[TrainingTable, Any]:
+    observed = np.ones(400, np.float32)
+    observed[:30] = 0.1
+    seasons = {
+        shift: [feature_entry(folder, b, BANK, observed=observed, seed=shift + 10) for b in BLOCKS]
+        for shift in labels.positives["shift"].unique()
+    }
+    context = make_context(folder, **({"region": REGION} | keys))
+    entry = build_dataset(context, labels, seasons, BANK)
+    return read_dataset(entry.path), entry
+
+
+def test_rows_labels_and_folds(tmp_path) -> None:
+    labels = make_labels()
+    table, entry = build(tmp_path, labels)
+    mine = table.label == 1
+    assert entry.facts is not None
+    assert entry.facts["positives"] == mine.sum() == 10, "two of 12 were not observed"
+    assert set(table.cell[mine]) < set(labels.positives["cell"])
+    assert set(table.source[mine]) < set(labels.positives["pcode"])
+    assert (table.source[~mine] == "background").all()
+    assert (table.date[mine] == "2022-01-01").all()
+    assert (table.date[~mine] == "").all()
+    assert labels.background(table.cell[~mine]).all()
+    assert np.isfinite(table.features).all()
+    for kind in (mine, ~mine):
+        assert table.weight[kind].sum() == pytest.approx(len(mine) / 2), "both count the same"
+    names = np.array([grid.block_of_cell(cell).name for cell in table.cell])
+    assert len(set(zip(names, table.fold, strict=True))) == 2, "no block is split"
+    assert set(table.fold) == {0, 1}
+
+
+def test_features_stand_with_their_own_cell(tmp_path) -> None:
+    table, _ = build(tmp_path, make_labels())
+    stored = read_features(
+        [feature_entry(tmp_path, block, BANK, seed=10) for block in BLOCKS], BANK
+    )
+    place = {cell: row for row, cell in enumerate(stored.cell)}
+    expected = stored.features[[place[cell] for cell in table.cell]]
+    assert np.array_equal(table.features, expected)
+
+
+def test_seasons_are_joined_each_with_its_own_visits(tmp_path) -> None:
+    table, _ = build(tmp_path, make_labels(shifts=(0, -3)))
+    assert (table.label == 1).sum() == 10
+    # A cell of background is a row in each season.
+    assert pd.Series(table.cell[table.label == 0]).value_counts().max() == 2
+
+
+def test_cells_beyond_the_border_are_not_trained_on(tmp_path) -> None:
+    table, _ = build(tmp_path, make_labels(20), region="bbox:5.9,2.03,6.1,2.1")
+    assert grid.cell_centres(table.cell)[1].min() > 2.03
+    assert (table.label == 1).sum() >= 10
+
+
+def test_background_is_limited(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(dataset, "BACKGROUND_PER_POSITIVE", 3)
+    table, _ = build(tmp_path, make_labels())
+    assert (table.label == 0).sum() == 30
+
+
+def test_the_table_is_reused_until_something_changes(tmp_path) -> None:
+    labels = make_labels()
+    assert not build(tmp_path, labels)[1].reused
+    first = build(tmp_path, labels)[1]
+    assert first.reused
+    assert not build(tmp_path, labels, seed=2)[1].reused
+    moved = replace(labels, positives=labels.positives.assign(pcode="x"))
+    assert not build(tmp_path, moved)[1].reused
+
+
+def test_too_few_positives(tmp_path) -> None:
+    with pytest.raises(NoLabelsError, match="only 2 visited cells"):
+        build(tmp_path, make_labels(4))
+
+
+def test_no_background_at_all(tmp_path) -> None:
+    labels = make_labels()
+    # A place known so badly that every cell may be a mine.
+    everywhere = np.vstack([labels.places, [6.0, 2.05, 30_000.0]])
+    with pytest.raises(NoLabelsError, match="background"):
+        build(tmp_path, replace(labels, places=everywhere))
+
+
+def test_one_block_cannot_be_split_by_place(tmp_path) -> None:
+    labels = make_labels()
+    cells = BLOCKS[0].cells()[5].reshape(-1)[:12]
+    labels = replace(labels, positives=labels.positives.assign(cell=cells))
+    entries = {0: [feature_entry(tmp_path, BLOCKS[0], BANK)]}
+    with pytest.raises(NoLabelsError, match="split by place"):
+        build_dataset(make_context(tmp_path, region=REGION), labels, entries, BANK)
+
+
+def test_features_of_another_bank_are_refused(tmp_path) -> None:
+    entry = feature_entry(tmp_path, BLOCKS[0], sample_bank(4, patches=(3,), count=3))
+    with pytest.raises(StoreCorruptError, match="where bank"):
+        read_features([entry], BANK)

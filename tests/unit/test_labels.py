@@ -1,0 +1,124 @@
+"""Visits become positives, everything far from them background, and the rest is said."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sample_visits import write_visits
+
+from pipeline import grid
+from pipeline.errors import NoLabelsError
+from pipeline.labels import VisitLabels, label_visits, nearest_season, shifted
+from pipeline.regions import resolve_region
+from pipeline.visits import read_visits
+
+REGION = resolve_region("bbox:5.9,2.0,6.1,2.1", 100)
+SEASON = "2021-12..2022-02"
+
+
+def site(number: int, **about: Any) -> dict[str, Any]:
+    place = {"longitude": 5.9525 + 0.01 * number, "latitude": 2.0525}
+    usual = {"pcode": f"site{number}", "visit_date": "2022-01-10"}
+    return place | usual | about
+
+
+def labels(folder: Path, *sites: dict[str, Any], season: str = SEASON) -> VisitLabels:
+    return label_visits(read_visits(write_visits(folder / "visits.csv", *sites)), REGION, season)
+
+
+def test_positives_are_gps_placed_on_site_visits_and_the_rest_is_counted(tmp_path) -> None:
+    found = labels(
+        tmp_path,
+        site(0),
+        site(1, workers_numb=12),
+        site(2, workers_numb=0),
+        site(3, visit_onsite=0),
+        site(4, location_origin="Approximation"),
+        site(5, longitude=7.0),
+        site(6, project="Somebody else"),
+    )
+    assert sorted(found.positives["pcode"]) == ["site0", "site1"]
+    assert found.left_out == {
+        "outside the region": 1,
+        "not visited on site": 2,
+        "place only approximate": 1,
+        "abandoned": 1,
+    }
+    first = found.positives.set_index("pcode").loc["site0"]
+    assert first["cell"] == grid.cell_of(5.9525, 2.0525)
+    assert first["visit_date"] == "2022-01-10"
+
+
+def test_two_sites_of_one_cell_are_one_positive(tmp_path) -> None:
+    found = labels(tmp_path, site(0), site(0, pcode="beside", longitude=5.9526))
+    assert len(found.positives) == 1
+
+
+def test_background_keeps_away_from_every_place_known_by_gps(tmp_path) -> None:
+    found = labels(tmp_path, site(0), site(4, location_origin="Approximation", longitude=6.05))
+    cells = np.concatenate([block.cells().ravel() for block in REGION.blocks])
+    background = found.background(cells)
+    lon, lat = grid.cell_centres(cells)
+
+    def km(x: float, y: float) -> Any:
+        return np.hypot((lon - x) * np.cos(np.radians(y)), lat - y) * 111.2
+
+    # 1 km beyond the 0.25 km of a fix; a place known to 5 km would leave no background at all.
+    away = km(5.9525, 2.0525)
+    assert background[away > 1.3].all()
+    assert not background[away < 1.2].any()
+
+
+def test_places_outside_the_region_keep_background_away_too(tmp_path) -> None:
+    found = labels(tmp_path, site(0), site(1, longitude=6.1005))
+    cell = grid.cell_of([6.0985], [2.0525])
+    assert not found.background(cell).any()
+
+
+def test_a_table_without_the_number_of_workers(tmp_path) -> None:
+    visits = read_visits(write_visits(tmp_path / "v.csv", site(0))).drop(columns="workers_numb")
+    assert len(label_visits(visits, REGION, SEASON).positives) == 1
+
+
+def test_no_positive_at_all(tmp_path) -> None:
+    with pytest.raises(NoLabelsError, match="1 outside the region") as caught:
+        labels(tmp_path, site(0, longitude=7.0))
+    assert caught.value.exit_code == 41
+
+
+@pytest.mark.parametrize(
+    ("day", "shift"),
+    [
+        ("2022-01-10", 0),
+        ("2021-08-01", 0),
+        ("2021-07-01", -1),
+        ("2022-07-30", 1),
+        ("2019-02-01", -3),
+        ("2023-12-15", 2),
+    ],
+)
+def test_the_nearest_season(day, shift) -> None:
+    assert nearest_season(date.fromisoformat(day), SEASON) == shift
+    assert nearest_season(date.fromisoformat(day), "") == 0
+
+
+def test_a_shifted_season() -> None:
+    assert shifted(SEASON, -3) == "2018-12..2019-02"
+    assert shifted(SEASON, 0) == SEASON
+    assert shifted("", 4) == ""
+
+
+def test_visits_of_other_years_belong_to_other_seasons(tmp_path) -> None:
+    found = labels(tmp_path, site(0), site(1, visit_date="2019-01-05", longitude=6.05))
+    assert dict(found.positives[["pcode", "shift"]].to_numpy().tolist()) == {
+        "site0": 0,
+        "site1": -3,
+    }
+    assert found.blocks(0) == [grid.Block.from_name("N02.0E005.9")]
+    assert found.blocks(-3) == [grid.Block.from_name("N02.0E006.0")]
+    everything = labels(tmp_path, site(0), site(1, visit_date="2019-01-05"), season="")
+    assert set(everything.positives["shift"]) == {0}

@@ -1,0 +1,277 @@
+"""What lands in the run's folder: whole, agreeing with itself, and marked for what it is."""
+
+import hashlib
+import io
+import json
+import os
+import sqlite3
+import xml.etree.ElementTree as ElementTree
+import zipfile
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyogrio
+import pystac
+import pytest
+import rasterio
+import shapely
+from sample_map import make_joined, make_run
+
+from pipeline import disclosure, geopackage, grid, publish, qgis
+from pipeline.errors import DisclosureError, StoreCorruptError
+from pipeline.join import join_cells
+from pipeline.regions import Region
+from pipeline.visits import read_visits
+
+FILES = {"map.gpkg", "map.qgz", "probability.tif", "item.json", "manifest.json"}
+
+
+@pytest.fixture(scope="module")
+def joined():
+    return make_joined(rows=24, cols=32)
+
+
+@pytest.fixture(scope="module", params=["public", "restricted"])
+def made(request, joined, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "demo"
+    run = make_run(disclosure=request.param)
+    return folder, run, publish.publish(joined, run, folder)
+
+
+def test_nothing_else_is_left(made):
+    folder, _, _ = made
+    # GDAL 3.12 lays a .aux.xml beside a GeoPackage that another test has read.
+    assert {path.name for path in folder.iterdir() if path.suffix != ".xml"} == FILES
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+def test_the_manifest_names_every_file_by_its_hash(made):
+    folder, run, counts = made
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    assert set(manifest["files"]) == FILES - {"manifest.json"}
+    for name, entry in manifest["files"].items():
+        content = (folder / name).read_bytes()
+        assert entry == {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    assert manifest["disclosure"] == run.config.disclosure and manifest["simulated"] is True
+    assert manifest["counts"]["cells"] == counts["cells"]
+    assert [scene["offset"] for scene in manifest["scenes"]] == [0, 0, 0, -1000, -1000]
+
+
+def test_counts_are_those_of_the_layers(made):
+    folder, _, counts = made
+    for layer in ("cells", "candidates", "sites", "coverage"):
+        assert counts[layer] == pyogrio.read_info(folder / "map.gpkg", layer=layer)["features"]
+    kinds = ("likely", "possible", "unlikely", "cannot_tell")
+    assert sum(counts[kind] for kind in kinds) == counts["cells"]
+
+
+def test_raster_and_cells_agree_cell_for_cell(made):
+    folder, _, _ = made
+    cells = pyogrio.read_dataframe(folder / "map.gpkg", layer="cells")
+    centres = cells.geometry.representative_point()
+    with rasterio.open(folder / "probability.tif") as source:
+        assert source.crs == grid.CRS and source.dtypes == ("float32",) and np.isnan(source.nodata)
+        assert source.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+        assert "SIMULATED" in source.descriptions[0] and source.tags()["SIMULATED"] == "yes"
+        image = source.read(1)
+        rows, cols = rasterio.transform.rowcol(source.transform, centres.x, centres.y)
+    np.testing.assert_array_equal(image[rows, cols], cells["probability"].to_numpy(np.float32))
+    assert np.isfinite(image).sum() == cells["probability"].notna().sum()
+
+
+def test_the_item_is_a_stac_item_of_the_run(made):
+    folder, run, _ = made
+    item = pystac.Item.from_file(str(folder / "item.json"))
+    assert item.id == run.run_id and item.bbox == [5.8, 2.18, 5.96, 2.3]
+    assert item.properties["asm:simulated"] is True
+    assert item.properties["asm:disclosure"] == run.config.disclosure
+    assert item.properties["start_datetime"].startswith("2021-12-03")
+    assert "not evidence of illegality" in item.properties["description"]
+    for asset in item.assets.values():
+        content = (folder / asset.href).read_bytes()
+        assert asset.extra_fields["file:checksum"] == "1220" + hashlib.sha256(content).hexdigest()
+
+
+def test_the_project_beside_and_the_one_inside_are_the_same(made):
+    folder, _, _ = made
+    with closing(sqlite3.connect(folder / "map.gpkg")) as base:
+        (inside,) = base.execute("SELECT content FROM qgis_projects").fetchone()
+    beside = (folder / "map.qgz").read_bytes()
+    assert bytes.fromhex(inside) == beside
+    with zipfile.ZipFile(io.BytesIO(beside)) as archive:
+        assert archive.namelist() == ["map.qgs"]
+        tree = ElementTree.fromstring(archive.read("map.qgs").split(b"\n", 1)[1])
+    assert "SIMULATED" in tree.findtext("title")
+    layers = list(tree.iter("maplayer"))
+    assert {one.findtext("datasource").split("=")[1] for one in layers} == {
+        "sites", "candidates", "cells", "coverage", "provenance",
+    }  # fmt: skip
+    assert all(one.findtext("datasource").startswith("./map.gpkg|") for one in layers)
+    assert all(len(one.findtext("id")) > 10 for one in layers)
+
+
+def test_every_layer_and_file_says_simulated_and_which_edition(made):
+    folder, run, _ = made
+    edition = "Public" if run.config.disclosure == "public" else "RESTRICTED"
+    for name, _ in pyogrio.list_layers(folder / "map.gpkg"):
+        if name != "layer_styles":
+            table = pyogrio.read_dataframe(folder / "map.gpkg", layer=name)
+            assert table["simulated"].all(), name
+    metadata = pyogrio.read_info(folder / "map.gpkg", layer="cells")["dataset_metadata"]
+    assert metadata["SIMULATED"] == "yes" and edition in metadata["DISCLAIMER"]
+    assert "not evidence of illegality" in metadata["DISCLAIMER"]
+    assert "ne prouve aucune illégalité" in metadata["DISCLAIMER"]
+
+
+def test_no_path_and_no_secret_is_in_the_public_product(joined, tmp_path):
+    publish.publish(joined, make_run(), tmp_path / "a")
+    for path in (tmp_path / "a").iterdir():
+        content = path.read_bytes()
+        for secret in (b"/home/someone", b"token=secret", b"PMH", b"armed", b"childunder"):
+            assert secret not in content, (path.name, secret)
+
+
+def test_the_same_run_writes_the_same_bytes(joined, tmp_path):
+    for name in ("a", "b"):
+        publish.publish(joined, make_run(), tmp_path / name)
+    for name in sorted(FILES):
+        same = (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+        assert same, name
+
+
+def test_publishing_again_replaces_the_map_and_drops_the_old_page(joined, tmp_path):
+    folder = tmp_path / "a"
+    publish.publish(joined, make_run(disclosure="restricted"), folder)
+    (folder / "report.html").write_text("of the restricted map")
+    (tmp_path / ".a.partial").mkdir()
+    (tmp_path / ".a.partial" / "left.over").write_text("by a run that was killed")
+    publish.publish(joined, make_run(), folder)
+    assert {path.name for path in folder.iterdir()} == FILES
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("broken", ["write_probability", "write_layers"])
+def test_a_failure_leaves_the_earlier_map_and_nothing_half_written(
+    joined, tmp_path, monkeypatch, broken
+):
+    folder = tmp_path / "a"
+    publish.publish(joined, make_run(), folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def fail(path, *_args, **_kwargs):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    owner = publish.raster if broken == "write_probability" else geopackage
+    monkeypatch.setattr(owner, broken, fail)
+    with pytest.raises(OSError, match="No space"):
+        publish.publish(joined, make_run(), folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_denied_column_that_slips_through_is_caught_and_removed(joined, tmp_path, monkeypatch):
+    real = disclosure.disclose
+
+    def careless(joined, run, policy):
+        product = real(joined, run, policy)
+        layers = dict(product.layers, sites=product.layers["sites"].assign(workers_numb=3))
+        return replace(product, layers=layers)
+
+    monkeypatch.setattr(publish.rules, "disclose", careless)
+    with pytest.raises(DisclosureError, match="workers_numb"):
+        publish.publish(joined, make_run(), tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("layer", ["cells", "sites", "candidates"])
+def test_a_geometry_that_slips_through_is_caught_and_removed(joined, tmp_path, monkeypatch, layer):
+    real = disclosure.disclose
+
+    def careless(joined, run, policy):
+        product = real(joined, run, policy)
+        moved = product.layers[layer].copy()
+        moved.geometry = [shapely.transform(g, lambda xy: xy + 0.005) for g in moved.geometry]
+        return replace(product, layers=dict(product.layers, **{layer: moved}))
+
+    monkeypatch.setattr(publish.rules, "disclose", careless)
+    with pytest.raises(DisclosureError, match="finer"):
+        publish.publish(joined, make_run(), tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_lost_rows_are_noticed(joined, tmp_path, monkeypatch):
+    real = geopackage.read_back
+    monkeypatch.setattr(
+        publish.geopackage, "read_back", lambda p: {k: v.iloc[1:] for k, v in real(p).items()}
+    )
+    with pytest.raises(StoreCorruptError, match="lost"):
+        publish.publish(joined, make_run(), tmp_path / "a")
+
+
+@pytest.mark.parametrize("thresholds", [{}, {"possible": 0.6, "likely": 0.2}, {"possible": "x"}])
+def test_a_model_without_usable_thresholds_is_refused(joined, tmp_path, thresholds):
+    run = make_run()
+    run = replace(run, model=run.model | {"thresholds": thresholds})
+    with pytest.raises(StoreCorruptError, match="thresholds"):
+        publish.publish(joined, run, tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("thresholds", [(0.0, 0.4), (0.3, 0.3), (0.5, 1.0), (0.0312, 0.0313)])
+def test_thresholds_at_the_edge_still_make_a_map(joined, tmp_path, thresholds):
+    run = make_run()
+    model = run.model | {"thresholds": dict(zip(("possible", "likely"), thresholds, strict=True))}
+    publish.publish(joined, replace(run, model=model), tmp_path / "a")
+
+
+def test_no_candidates_and_no_sites_still_make_a_map(joined, tmp_path):
+    bare = replace(joined, sites=None, candidates=joined.candidates.head(0))
+    counts = publish.publish(bare, make_run(), tmp_path / "a")
+    assert counts["candidates"] == 0 and "sites" not in counts
+    counts = publish.publish(replace(bare, sites=joined.sites.head(0)), make_run(), tmp_path / "b")
+    assert counts["sites"] == 0
+
+
+def test_hostile_titles_stay_text_in_the_project(joined):
+    run = make_run()
+    title = "\x00</title><x/>&\"'\ufffe]]> ${1+1}"
+    run = replace(run, region=replace(run.region, title=title))
+    product = disclosure.disclose(joined, run)
+    content = qgis.project(product, [], run, "map.gpkg")
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        tree = ElementTree.fromstring(archive.read("map.qgs").split(b"\n", 1)[1])
+    assert tree.findtext("title").startswith("</title><x/>&\"']]> ${1+1}")
+
+
+def test_numbers_that_json_cannot_hold_become_null(joined, tmp_path):
+    run = make_run()
+    scores = {"pooled": {"auc": float("nan"), "n": np.int64(3)}, "folds": []}
+    publish.publish(joined, replace(run, model=run.model | {"scores": scores}), tmp_path / "a")
+    text = (tmp_path / "a" / "manifest.json").read_text(encoding="utf-8")
+    assert json.loads(text, parse_constant=pytest.fail)["model"]["scores"]["pooled"] == {
+        "auc": None,
+        "n": 3,
+    }
+
+
+@pytest.mark.parametrize("edition", ["public", "restricted"])
+def test_real_visits_go_through_the_real_join(tmp_path, edition):
+    data = os.environ.get("ASM_ATLAS_TEST_DATA")
+    if not data:
+        pytest.skip("ASM_ATLAS_TEST_DATA does not name the folder of real data")
+    region = Region("kivu", "South Kivu", shapely.box(28.3, -3.4, 28.8, -2.9))
+    cells = make_joined(west=28.3, north=-2.9, rows=100, cols=100).cells
+    predictions = cells.drop(columns=["class", "sites", "nearest_site_km"])
+    visits = read_visits(Path(data) / "ipis" / "visits.csv")
+    joined = join_cells(predictions, visits, region, make_run().model["thresholds"])
+    assert len(joined.sites) > 20
+    run = replace(make_run(disclosure=edition), region=region, created="2024-06-01T00:00:00Z")
+    counts = publish.publish(joined, run, tmp_path / "a")
+    assert counts["sites"] == len(joined.sites)
+    written = pyogrio.read_dataframe(tmp_path / "a" / "map.gpkg", layer="sites")
+    assert written["name"].tolist() == joined.sites["name"].tolist()
+    assert ("armed_group1" in written) == (edition == "restricted")
+    assert ("latitude" in written) == (edition == "restricted")
