@@ -9,6 +9,10 @@ VARIABLES := REGION MODEL SOURCE SEASON CLUSTER DISCLOSURE MAP_LANG WORKSPACE LA
 $(foreach name,$(VARIABLES),$(if $(findstring $$,$(value $(name))),$(error $(name) must not hold a dollar sign)))
 $(foreach name,$(VARIABLES),$(if $(value $(name)),$(eval export ASM_ATLAS_$(name) := $$(value $(name)))))
 
+# The first process compiles what it imports, every later one finds it compiled. Compiling the whole
+# environment at install would take longer than the demo.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

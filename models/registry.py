@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import skops.io
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.ensemble import ExtraTreesClassifier
@@ -304,6 +303,8 @@ def check_name(name: str) -> str:
 def _dump(weights: Any) -> bytes:
     if isinstance(weights, RidgeModel):
         return _npz(coefficients=weights.coefficients, intercept=np.float64(weights.intercept))
+    import skops.io  # seconds to import, and only forests need it
+
     content: bytes = skops.io.dumps(weights, compression=zipfile.ZIP_DEFLATED, compresslevel=9)
     return content
 
@@ -324,6 +325,8 @@ def _load(kind: str, content: bytes) -> Any:
         if ridge.coefficients.ndim != 1 or not np.isfinite(ridge.coefficients).all():
             raise ModelError("coefficients are finite numbers in one row")
         return ridge
+    import skops.io
+
     unknown = set(skops.io.get_untrusted_types(data=content)) - _FOREST_TYPES
     if unknown:
         raise ModelError(f"the file holds types that no forest needs: {sorted(unknown)}")

@@ -69,11 +69,18 @@ def composite_blocks(
     """
     work = [(block, part) for block in blocks if (part := scenes.of_block(block))]
     # A scene whose footprint only touches a block's halo still fills the halo.
-    results = {}
-    done = context.workers.map(_composite_task, work, scenes.bands, str(context.store("composite")))
-    for _, entry in bar(done, "composite", len(work)):
+    work = [(block, part) for block in blocks if (part := scenes.of_block(block))]
+    store = context.store("composite")
+    results = {
+        block.name: ledger.find(store, block.name, _inputs(block, part, scenes.bands), ".tif")
+        for block, part in work
+    }
+    # Only what is missing goes to the workers, which are not even started for nothing.
+    missing = [item for item in work if results[item[0].name] is None]
+    done = context.workers.map(_composite_task, missing, scenes.bands, str(store))
+    for _, entry in bar(done, "composite", len(missing)):
         results[entry.unit] = entry
-    entries = [results[block.name] for block, _ in work]
+    entries = [entry for entry in results.values() if entry is not None]
     raise_failed(entries, "composite")
     clear = sum(entry.facts["clear_share"] for entry in entries if entry.facts)
     if clear == 0:

@@ -87,13 +87,16 @@ def featurize_blocks(
         One for each composite, in the same order.
     """
     bank_file = _keep_bank(context, bank)
-    results = {}
-    done = context.workers.map(
-        _featurize_task, composites, str(bank_file), bank.hash, str(context.store("features"))
-    )
-    for _, entry in bar(done, "featurize", len(composites)):
+    store = context.store("features")
+    results = {
+        part.unit: ledger.find(store, part.unit, _inputs(part, bank.hash), ".parquet")
+        for part in composites
+    }
+    missing = [part for part in composites if results[part.unit] is None]
+    done = context.workers.map(_featurize_task, missing, str(bank_file), bank.hash, str(store))
+    for _, entry in bar(done, "featurize", len(missing)):
         results[entry.unit] = entry
-    entries = [results[composite.unit] for composite in composites]
+    entries = [entry for entry in results.values() if entry is not None]
     raise_failed(entries, "featurize")
     reused = sum(entry.reused for entry in entries)
     say(

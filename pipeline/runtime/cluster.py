@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import dask
@@ -67,8 +67,11 @@ class Workers:
             for item in items:
                 yield item, task(item, *shared)
             return
-        client = self._start()
         queue = iter(items)
+        first = list(islice(queue, 1))
+        if not first:
+            return
+        client, queue = self._start(), chain(first, queue)
         # A cluster elsewhere has as many threads as it has, whatever this machine has.
         threads = max(self.count, sum(client.nthreads().values()))
         limit = IN_FLIGHT_PER_WORKER * threads
