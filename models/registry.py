@@ -69,8 +69,9 @@ class Model:
 
     @property
     def sha256(self) -> str:
-        """Of the manifest, which names every other file by its own."""
-        return hashlib.sha256(json.dumps(self.manifest, sort_keys=True).encode()).hexdigest()
+        """Of the manifest without its date, which names every other file by its own."""
+        dated = {key: value for key, value in self.manifest.items() if key != "created"}
+        return hashlib.sha256(json.dumps(dated, sort_keys=True).encode()).hexdigest()
 
     def probability(self, features: NDArray[np.float32], bank_hash: str) -> NDArray[np.float32]:
         """Return the calibrated probability of mining for rows of features.
