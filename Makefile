@@ -53,7 +53,7 @@ define install_from
 	@if command -v uv > /dev/null; then \
 	  uv venv --quiet --allow-existing --python 3.11 $(VENV) && \
 	  uv pip install --quiet --python $(BIN)/python --require-hashes -r $(1) && \
-	  uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . ; \
+	  PYTHONWARNINGS=ignore uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . ; \
 	else \
 	  $(PYTHON) -m venv $(VENV) && \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r $(1) && \

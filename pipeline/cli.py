@@ -13,6 +13,7 @@ from pipeline.config import Config, load_config
 from pipeline.errors import AsmAtlasError, ConfigError
 
 MODEL_FILE_EXIT_CODE = 53
+FILE_ACCESS_EXIT_CODE = 62
 INTERRUPTED_EXIT_CODE = 130
 
 
@@ -40,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(type(error).__name__, str(error), error.exit_code)
     except (BankError, ModelError) as error:
         return _fail(type(error).__name__, str(error), MODEL_FILE_EXIT_CODE)
+    except OSError as error:
+        hint = f"{error}\n  next:  check the path, its permissions and the space left"
+        return _fail("FileAccessError", hint, FILE_ACCESS_EXIT_CODE)
     except KeyboardInterrupt:
         return _fail("Interrupted", "finished blocks are kept", INTERRUPTED_EXIT_CODE)
 

@@ -2,7 +2,8 @@
 
 Each leaf class has its own exit code, so that a scheduled job can tell an empty region from a
 broken file without reading text. Codes below 10 belong to the command line itself:
-0 all done, 1 a defect in this program, 2 wrong usage, 3 partly done (some blocks failed).
+0 all done, 1 a defect in this program, 2 wrong usage, and it also uses 53 (a model's files), 62
+(a file that the system refuses) and 130 (interrupted).
 """
 
 from __future__ import annotations
@@ -140,12 +141,6 @@ class StoreCorruptError(AsmAtlasError):
     """A stored file is not what the ledger says was written."""
 
     exit_code = 31
-
-
-class BlocksFailedError(AsmAtlasError):
-    """Some blocks failed; the others are stored and will be reused."""
-
-    exit_code = 3
 
 
 class VisitsError(AsmAtlasError):

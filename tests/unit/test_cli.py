@@ -247,3 +247,10 @@ def test_folders_called_like_verbs_do_not_hide_them() -> None:
     result = make("models")
     assert result.returncode == 0
     assert "asm-atlas models" in result.stdout
+
+
+def test_a_path_that_the_system_refuses_is_an_error_with_a_way_out(tmp_path, capsys) -> None:
+    (tmp_path / "file").write_text("in the way")
+    code = main(["demo", "--workspace", str(tmp_path / "file")])
+    assert code == 62
+    assert "next:" in capsys.readouterr().err
