@@ -27,7 +27,7 @@ from pipeline.demo.visits import build_visits, to_degrees, write_visits
 Progress = Callable[[str, int, int], None]
 
 # Raised whenever the same seed would give other files.
-GENERATOR = 3
+GENERATOR = 4
 _THREADS = 2
 _README = """\
 SIMULATED. Everything in this folder is invented: no satellite took these images, nobody visited

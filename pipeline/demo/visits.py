@@ -81,11 +81,11 @@ def build_visits(
     visited = np.zeros(len(mines), bool)
     site = 0
     for index, mine in enumerate(mines):
-        chance = 0.68 if mine.area_ha >= 0.5 else 0.38
+        chance = 0.75 if mine.area_ha >= 0.5 else 0.4
         if rng.random() > chance:
             continue
         # Large workings are several sites to those who work there.
-        for _ in range(1 + sum(mine.area_ha > size for size in (2, 5, 10, 18))):
+        for _ in range(1 + sum(mine.area_ha > size for size in (1, 2, 3.5, 5, 8, 12, 18))):
             site += 1
             point, origin = _location(rng, mine)
             lon, lat = frame.transform @ (float(point[0]), float(point[1]))

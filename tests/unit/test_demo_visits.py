@@ -29,7 +29,7 @@ def visits(mines):
 def test_incomplete(mines, visits):
     area = np.array([mine.area_ha for mine in mines])
     visited = visits[1]
-    assert 0.5 < visited[area >= 0.5].mean() < 0.75
+    assert 0.5 < visited[area >= 0.5].mean() < 0.85
     assert 0.1 < visited[area < 0.5].mean() < 0.5
 
 
