@@ -38,7 +38,7 @@ from pipeline.publish import publish
 from pipeline.report import write_report
 from pipeline.runtime.console import say
 from pipeline.scenes import SceneList
-from pipeline.train import About, squares_of, train_models
+from pipeline.train import About, preference, squares_of, train_models
 from pipeline.visits import read_visits
 
 MAP_STAGES = ("scenes", "composite", "featurize", "predict", "join", "publish", "report")
@@ -305,10 +305,10 @@ def _model_for(context: Context, found: SceneList, train: bool) -> tuple[Model, 
                 f"no model of the training ground {ground} is registered",
                 next_step=f"make train REGION={ground}",
             )
-        best = max(trained, key=lambda manifest: manifest["scores"]["pooled"]["auc"])
+        best = max(trained, key=preference)
     check_fits(best, found)
     model = load_named(context.config.workspace, best["id"])
-    why = f"trained on the region's own training ground, {ground}; best of ridge and forest there"
+    why = f"trained on the region's own training ground, {ground}; preferred there out of fold"
     say("model", f"{model.name}: {why}")
     return model, why
 

@@ -26,6 +26,7 @@ from pipeline.runtime.files import whole_folder
 
 # Raise it when the same table would give another model.
 VERSION = 2
+FOREST_HANDICAP = 0.01
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "skops")
 
 
@@ -91,7 +92,7 @@ def train_models(
     Returns
     -------
     list of dict
-        The manifests, the best by pooled out-of-fold AUC first.
+        The manifests, the preferred first.
     """
     manifests = []
     for kind in kinds:
@@ -108,7 +109,17 @@ def train_models(
             f"{name}{' (reused)' if reused else ''}: AUC {pooled['auc']:.3f}, "
             f"AP {pooled['ap']:.3f} at prevalence {pooled['prevalence']:.1%}; {about.how}",
         )
-    return sorted(manifests, key=lambda manifest: -manifest["scores"]["pooled"]["auc"])
+    return sorted(manifests, key=preference, reverse=True)
+
+
+def preference(manifest: dict[str, Any]) -> float:
+    """Return the pooled out-of-fold AUC, less a hundredth for a forest.
+
+    On chips with whole squares or regions held out the forest lost to the ridge by 0.05 and more,
+    so where folds of neighbouring blocks cannot tell them apart the ridge is taken.
+    """
+    auc = manifest["scores"]["pooled"]["auc"] or 0.0
+    return float(auc) - (FOREST_HANDICAP if manifest["kind"] == "forest" else 0.0)
 
 
 def training_key(about: About, bank_hash: str, kind: str) -> str:
