@@ -224,7 +224,9 @@ def test_a_model_without_usable_thresholds_is_refused(joined, tmp_path, threshol
 def test_thresholds_at_the_edge_still_make_a_map(joined, tmp_path, thresholds):
     run = make_run()
     model = run.model | {"thresholds": dict(zip(("possible", "likely"), thresholds, strict=True))}
-    publish.publish(joined, replace(run, model=model), tmp_path / "a")
+    counts = publish.publish(joined, replace(run, model=model), tmp_path / "a")
+    assert counts["cells"] > 0
+    assert (tmp_path / "a" / "map.gpkg").is_file()
 
 
 def test_no_candidates_and_no_sites_still_make_a_map(joined, tmp_path):
