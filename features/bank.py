@@ -11,7 +11,6 @@ import io
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import BankError, BankMismatchError
+from features.rectify import SIDES, Rectifiers
 from features.scaling import Scaling
 
-FORMAT = 1
+FORMAT = 2
 # Rotations by quarter turns, each with its mirror image.
 VERSIONS = 8
 WHITENING_FLOOR = 1e-3
@@ -31,7 +31,7 @@ _NORM_FLOOR = 1e-8
 _MAX_BYTES = 256 * 1024 * 1024
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FilterGroup:
     """The filters of one patch size.
 
@@ -56,22 +56,23 @@ class FilterGroup:
         """Number of filters, not counting their symmetric versions."""
         return int(self.filters.shape[0])
 
-    @cached_property
-    def versions(self) -> NDArray[np.float32]:
-        """The eight rotations and reflections of every filter, shape (C * patch * patch, 8 * K).
+    def turned(self) -> NDArray[np.float32]:
+        """Return the eight rotations and reflections of every filter: a mine has no north.
 
-        One column a version, the versions of a filter side by side: a mine has no north.
+        Returns
+        -------
+        numpy.ndarray of float32, shape (8 * K, C, patch, patch)
+            The versions of a filter one after the other.
         """
-        turned = [
+        versions = [
             np.rot90(self.filters if plain else self.filters[..., ::-1], turns, axes=(2, 3))
             for plain in (True, False)
             for turns in range(4)
         ]
-        stacked = np.stack(turned, axis=1).reshape(VERSIONS * self.count, -1)
-        return np.ascontiguousarray(stacked.T)
+        return np.stack(versions, axis=1).reshape(-1, *self.filters.shape[1:])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FilterBank:
     """Filters of several patch sizes with the imagery that they are for.
 
@@ -92,6 +93,10 @@ class FilterBank:
         Of the sampling.
     software : str
         Name and version that made the bank.
+    sides : str
+        Which columns a bias gives, as ``rectify.Rectifiers`` says; ``two`` is described above.
+    symmetric : bool
+        Whether columns are averaged over the eight symmetric versions of a filter.
     """
 
     bands: tuple[str, ...]
@@ -101,12 +106,16 @@ class FilterBank:
     biases: tuple[float, ...]
     seed: int
     software: str
+    sides: str = "two"
+    symmetric: bool = True
 
     def __post_init__(self) -> None:
         if not self.bands or not self.groups or not self.biases:
             raise BankError("a bank needs bands, filters and biases")
-        if not all(np.isfinite(bias) and bias >= 0 for bias in self.biases):
-            raise BankError(f"biases are numbers of at least 0, not {self.biases}")
+        if not all(np.isfinite(bias) for bias in self.biases):
+            raise BankError(f"biases are finite numbers, not {self.biases}")
+        if self.sides not in SIDES:
+            raise BankError(f"sides are {', '.join(SIDES)}, not {self.sides!r}")
         for group in self.groups:
             shape = group.filters.shape
             square = len(shape) == 4 and shape[1:] == (len(self.bands), shape[2], shape[2])
@@ -127,7 +136,12 @@ class FilterBank:
     @property
     def columns(self) -> int:
         """Number of feature columns."""
-        return sum(2 * len(self.biases) * group.count for group in self.groups)
+        return sum(self.rectifiers.count * group.count for group in self.groups)
+
+    @property
+    def rectifiers(self) -> Rectifiers:
+        """The columns of each filter."""
+        return Rectifiers(self.biases, self.sides)
 
     @property
     def hash(self) -> str:
@@ -154,6 +168,8 @@ class FilterBank:
             "patches": [group.patch for group in self.groups],
             "filters": [group.count for group in self.groups],
             "biases": list(self.biases),
+            "sides": self.sides,
+            "symmetric": self.symmetric,
             "seed": self.seed,
             "software": self.software,
         }
@@ -248,7 +264,7 @@ def make_group(
     Returns
     -------
     FilterGroup
-        Whose response to scaled pixels ``x`` is ``x @ versions + offset``, with standard deviation
+        Whose response to scaled pixels is their correlation plus the offset, of standard deviation
         1 over the sampled patches (mean of the eight versions), so that one bias means the same
         for every filter.
 
@@ -281,7 +297,7 @@ def make_group(
     filters -= filters.mean(axis=1, keepdims=True)
     unscaled = filters.reshape(count, *shape).astype(np.float32)
     group = FilterGroup(unscaled, np.zeros(count, np.float32))
-    responses = (data.astype(np.float32) @ group.versions).std(axis=0)
+    responses = (data.astype(np.float32) @ group.turned().reshape(-1, data.shape[1]).T).std(axis=0)
     scale = np.maximum(responses.reshape(count, VERSIONS).mean(axis=1), _NORM_FLOOR)
     weights = filters.reshape(count, channels, -1) / scale[:, None, None] / spread[None, :, None]
     offsets = -(weights.sum(axis=2) @ centre)
@@ -353,6 +369,8 @@ def load_bank(source: Path | bytes) -> FilterBank:
             biases=tuple(about["biases"]),
             seed=about["seed"],
             software=about["software"],
+            sides=about["sides"],
+            symmetric=about["symmetric"],
         )
     except Exception as error:
         # A damaged or hostile archive fails anywhere in zip, zlib, NumPy and JSON.

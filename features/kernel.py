@@ -1,22 +1,158 @@
-"""Convolve, rectify and pool, cell by cell: the inner loop of everything.
+"""Convolve, rectify and pool: the inner loop of everything, by the fastest exact way.
 
-For each cell the windows are unfolded, multiplied with the filters in tiles that stay in the
-second-level cache, rectified and summed; the maps of responses are never stored whole. A window
-with an unobserved pixel takes no part. One thread; the matrix product releases the GIL.
+A window with an unobserved pixel takes no part, and the maps of responses are never stored. One
+thread; the interpreter's lock is free while it works.
 """
 
 from __future__ import annotations
 
-import numba
+from collections.abc import Callable
+from typing import Protocol
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from features.bank import VERSIONS, FilterGroup
+from features import winograd
+from features.direct import DirectKernel
+from features.rectify import Rectifiers
+from features.reference import ReferenceKernel
+from features.winograd import WinogradKernel
 
-# 512 windows x 256 columns x 4 bytes: half a megabyte, in the second-level cache of today's cores.
-WINDOWS_PER_TILE = 512
-COLUMNS_PER_TILE = 256
+# Pixels to the right of and below the last window that a kernel may read.
+MARGIN = winograd.TILE - 1
+# Fewer than these are summed directly.
+FEW_WINDOWS = 256
+
+
+class Kernel(Protocol):
+    """Filters made ready; see ``reference.ReferenceKernel`` for what it computes."""
+
+    def sums(
+        self, pixels: NDArray[np.float32], windows: NDArray[np.bool_], top: int = 0, left: int = 0
+    ) -> NDArray[np.float64]:
+        """Sum the rectified responses of a rectangle of windows.
+
+        Parameters
+        ----------
+        pixels : numpy.ndarray of float32, shape (C, H, W)
+            As ``ready_pixels`` makes them.
+        windows : numpy.ndarray of bool, shape (n, m)
+            Windows that count.
+        top, left : int
+            Upper-left pixel of the first window.
+
+        Returns
+        -------
+        numpy.ndarray of float64, shape (columns, N)
+            Sums over the windows that count, column by column of the rectifiers.
+        """
+
+
+class AutomaticKernel:
+    """Filters made ready for the fastest way that is exact enough for the windows at hand.
+
+    Winograd's rounding errors fade in a mean over many windows; of a few windows the mean is
+    computed directly.
+
+    Parameters
+    ----------
+    filters : numpy.ndarray of float32, shape (N, C, p, p)
+        The filters.
+    offsets : numpy.ndarray of float32, shape (N,)
+        Constant part of every response.
+    rectifiers : Rectifiers
+        The columns wanted.
+    """
+
+    def __init__(
+        self, filters: NDArray[np.float32], offsets: NDArray[np.float32], rectifiers: Rectifiers
+    ) -> None:
+        self._direct = DirectKernel(filters, offsets, rectifiers)
+        self._winograd = (
+            WinogradKernel(filters, offsets, rectifiers)
+            if filters.shape[2] in winograd.POINTS
+            else None
+        )
+
+    def sums(
+        self, pixels: NDArray[np.float32], windows: NDArray[np.bool_], top: int = 0, left: int = 0
+    ) -> NDArray[np.float64]:
+        """Sum the rectified responses of a rectangle of windows.
+
+        Parameters
+        ----------
+        pixels : numpy.ndarray of float32, shape (C, H, W)
+            As ``ready_pixels`` makes them.
+        windows : numpy.ndarray of bool, shape (n, m)
+            Windows that count.
+        top, left : int
+            Upper-left pixel of the first window.
+
+        Returns
+        -------
+        numpy.ndarray of float64, shape (columns, N)
+            Sums over the windows that count, column by column of the rectifiers.
+        """
+        if self._winograd is None or np.count_nonzero(windows) < FEW_WINDOWS:
+            return self._direct.sums(pixels, windows, top, left)
+        return self._winograd.sums(pixels, windows, top, left)
+
+
+WAYS: dict[str, Callable[..., Kernel]] = {
+    "auto": AutomaticKernel,
+    "winograd": WinogradKernel,
+    "direct": DirectKernel,
+    "reference": ReferenceKernel,
+}
+
+
+def make_kernel(
+    filters: NDArray[np.float32],
+    offsets: NDArray[np.float32],
+    rectifiers: Rectifiers,
+    way: str = "auto",
+) -> Kernel:
+    """Make filters ready.
+
+    Parameters
+    ----------
+    filters : numpy.ndarray of float32, shape (N, C, p, p)
+        The filters.
+    offsets : numpy.ndarray of float32, shape (N,)
+        Constant part of every response.
+    rectifiers : Rectifiers
+        The columns wanted.
+    way : str
+        A key of ``WAYS``.
+
+    Returns
+    -------
+    Kernel
+        For one process; it cannot be pickled.
+    """
+    return WAYS[way](filters, offsets, rectifiers)
+
+
+def ready_pixels(pixels: NDArray[np.float32], observed: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return pixels as the kernels need them: finite, contiguous, with a margin.
+
+    Parameters
+    ----------
+    pixels : numpy.ndarray of float32, shape (C, H, W)
+        Scaled pixels; anything where nothing was observed.
+    observed : numpy.ndarray of bool, shape (H, W)
+        True where a pixel was observed.
+
+    Returns
+    -------
+    numpy.ndarray of float32, shape (C, H + MARGIN, W + MARGIN)
+        0 where nothing was observed, and in the margin; such pixels lie in no window that counts.
+    """
+    channels, height, width = pixels.shape
+    ready = np.zeros((channels, height + MARGIN, width + MARGIN), np.float32)
+    np.copyto(ready[:, :height, :width], pixels, where=observed)
+    return ready
 
 
 def observed_windows(observed: NDArray[np.bool_], patch: int) -> NDArray[np.bool_]:
@@ -37,66 +173,3 @@ def observed_windows(observed: NDArray[np.bool_], patch: int) -> NDArray[np.bool
     rows = np.all(sliding_window_view(observed, patch, axis=0), axis=-1)
     windows: NDArray[np.bool_] = np.all(sliding_window_view(rows, patch, axis=1), axis=-1)
     return windows
-
-
-def pool_cell(
-    pixels: NDArray[np.float32],
-    windows: NDArray[np.bool_],
-    group: FilterGroup,
-    biases: tuple[float, ...],
-) -> NDArray[np.float64]:
-    """Sum the rectified responses of one cell's windows.
-
-    Parameters
-    ----------
-    pixels : numpy.ndarray of float32, shape (C, n + p - 1, m + p - 1)
-        Scaled pixels of the cell and, to the right and below, of its halo.
-    windows : numpy.ndarray of bool, shape (n, m)
-        Windows that count.
-    group : FilterGroup
-        K filters of one patch size p, in eight versions each.
-    biases : tuple of float
-        Each gives ``relu(z - b)`` and ``relu(-z - b)``.
-
-    Returns
-    -------
-    numpy.ndarray of float64, shape (2 * len(biases) * K,)
-        Sums over the windows that count, averaged over the versions (after the rectifier); ordered
-        bias by bias, positive side first.
-    """
-    filters = group.versions
-    offsets = np.repeat(group.offsets, VERSIONS)
-    levels = np.array(biases, np.float32)
-    sums = np.zeros((len(biases), 2, len(offsets)))
-    view = sliding_window_view(pixels, (group.patch, group.patch), axis=(1, 2))
-    unfolded = view.transpose(0, 3, 4, 1, 2).reshape(len(filters), -1)
-    if not windows.all():
-        unfolded = unfolded[:, windows.reshape(-1)]
-    for first in range(0, len(offsets), COLUMNS_PER_TILE):
-        columns = slice(first, first + COLUMNS_PER_TILE)
-        weights = np.ascontiguousarray(filters[:, columns])
-        for start in range(0, unfolded.shape[1], WINDOWS_PER_TILE):
-            part = unfolded[:, start : start + WINDOWS_PER_TILE]
-            responses = part.T @ weights
-            responses += offsets[columns]
-            sums[:, :, columns] += _rectified_sums(responses, levels)
-    averaged: NDArray[np.float64] = sums.reshape(-1, VERSIONS).mean(axis=1)
-    return averaged
-
-
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
-def _rectified_sums(
-    responses: NDArray[np.float32], levels: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Sum ``relu(z - b)`` and ``relu(-z - b)`` over rows, (levels, 2, columns), in one pass."""
-    rows, columns = responses.shape
-    sums = np.zeros((len(levels), 2, columns), np.float32)
-    zero = np.float32(0)
-    for row in range(rows):
-        for index in range(len(levels)):
-            level = levels[index]
-            for column in range(columns):
-                response = responses[row, column]
-                sums[index, 0, column] += max(response - level, zero)
-                sums[index, 1, column] += max(-response - level, zero)
-    return sums

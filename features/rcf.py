@@ -5,16 +5,18 @@ After Rolf et al. 2021, doi 10.1038/s41467-021-24638-z.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
-from features.bank import FilterBank
+from features.bank import VERSIONS, FilterBank
 from features.errors import BankError
-from features.kernel import observed_windows, pool_cell
+from features.kernel import Kernel, make_kernel, observed_windows, ready_pixels
 
 
 def cell_features(
-    pixels: NDArray[np.float32], bank: FilterBank, cells: int, cell_px: int
+    pixels: NDArray[np.float32], bank: FilterBank, cells: int, cell_px: int, way: str = "auto"
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Compute the features of a square of cells.
 
@@ -30,13 +32,16 @@ def cell_features(
         Number of cells along each side.
     cell_px : int
         Side of a cell in pixels.
+    way : str
+        Of computing, as ``kernel.make_kernel`` knows them.
 
     Returns
     -------
     features : numpy.ndarray of float32, shape (cells * cells, bank.columns)
-        Means over the windows that counted; NaN for a cell in which none did.
-    share : numpy.ndarray of float32, shape (cells * cells,)
-        Share of the cell's windows that counted, the smallest over the patch sizes.
+        Means over the windows that counted; NaN for a cell in which none did. A window belongs to
+        the cell that holds its upper-left pixel.
+    shares : numpy.ndarray of float32, shape (cells * cells, len(bank.groups))
+        Share of the cell's windows that counted, for each patch size.
 
     Raises
     ------
@@ -50,38 +55,12 @@ def cell_features(
             f"{len(bank.bands)} bands of {need} x {need} pixels are needed, "
             f"not an array of shape {pixels.shape}"
         )
-    # Before scaling, which would clip infinity to a number.
-    observed = np.all(np.isfinite(pixels), axis=0)
-    scaled = bank.scaling.apply(pixels)
-    features = np.empty((cells * cells, bank.columns), np.float32)
-    share = np.ones(cells * cells, np.float32)
-    column = 0
-    for group in bank.groups:
-        windows = observed_windows(observed, group.patch)
-        width = 2 * len(bank.biases) * group.count
-        reach = cell_px + group.patch - 1
-        for index in range(cells * cells):
-            top, left = (cell_px * part for part in divmod(index, cells))
-            counted = windows[top : top + cell_px, left : left + cell_px]
-            count = int(counted.sum())
-            share[index] = min(share[index], count / cell_px**2)
-            if count == 0:
-                features[index] = np.nan
-                continue
-            sums = pool_cell(
-                scaled[:, top : top + reach, left : left + reach],
-                counted,
-                group,
-                bank.biases,
-            )
-            features[index, column : column + width] = sums / count
-        column += width
-    features[share == 0] = np.nan
-    return features, share
+    corners = [(cell_px * row, cell_px * column) for row in range(cells) for column in range(cells)]
+    return _pooled(pixels, bank, corners, (cell_px, cell_px), way)
 
 
 def chip_features(
-    chips: NDArray[np.float32], bank: FilterBank
+    chips: NDArray[np.float32], bank: FilterBank, way: str = "auto"
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Compute one row of features for each chip, from the windows that lie wholly inside it.
 
@@ -91,13 +70,15 @@ def chip_features(
         Reflectance (0..1) in the bank's band order; unobserved where any band is not finite.
     bank : FilterBank
         The filters.
+    way : str
+        Of computing, as ``kernel.make_kernel`` knows them.
 
     Returns
     -------
     features : numpy.ndarray of float32, shape (n, bank.columns)
         Means over the windows that counted; NaN for a chip in which none did.
-    share : numpy.ndarray of float32, shape (n,)
-        Share of the chip's windows that counted, the smallest over the patch sizes.
+    shares : numpy.ndarray of float32, shape (n, len(bank.groups))
+        Share of the chip's windows that counted, for each patch size.
 
     Raises
     ------
@@ -109,17 +90,51 @@ def chip_features(
     if min(chips.shape[2:]) < bank.patch_max:
         raise BankError(f"chips of at least {bank.patch_max} px are needed, not {chips.shape}")
     features = np.full((len(chips), bank.columns), np.nan, np.float32)
-    share = np.zeros(len(chips), np.float32)
+    shares = np.zeros((len(chips), len(bank.groups)), np.float32)
     for index, chip in enumerate(chips):
-        observed = np.all(np.isfinite(chip), axis=0)
-        scaled = bank.scaling.apply(chip)
-        parts, shares = [], []
-        for group in bank.groups:
-            windows = observed_windows(observed, group.patch)
-            sums = pool_cell(scaled, windows, group, bank.biases)
-            parts.append(sums / max(int(windows.sum()), 1))
-            shares.append(windows.mean())
-        share[index] = min(shares)
-        if share[index] > 0:
-            features[index] = np.concatenate(parts)
-    return features, share
+        row, share = _pooled(chip, bank, [(0, 0)], None, way)
+        features[index], shares[index] = row[0], share[0]
+    return features, shares
+
+
+def _pooled(
+    pixels: NDArray[np.float32],
+    bank: FilterBank,
+    corners: list[tuple[int, int]],
+    size: tuple[int, int] | None,
+    way: str,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Pool rectangles of windows of one size (None: all there are), given by their corners."""
+    # Before scaling, which would clip infinity to a number.
+    observed = np.all(np.isfinite(pixels), axis=0)
+    ready = ready_pixels(bank.scaling.apply(pixels), observed)
+    features = np.full((len(corners), bank.columns), np.nan, np.float32)
+    shares = np.zeros((len(corners), len(bank.groups)), np.float32)
+    column = 0
+    for place, (group, kernel) in enumerate(zip(bank.groups, _kernels(bank, way), strict=True)):
+        windows = observed_windows(observed, group.patch)
+        high, wide = size or windows.shape
+        columns = slice(column, column + bank.rectifiers.count * group.count)
+        column = columns.stop
+        for index, (top, left) in enumerate(corners):
+            counted = windows[top : top + high, left : left + wide]
+            count = int(counted.sum())
+            shares[index, place] = count / (high * wide)
+            if count:
+                sums = kernel.sums(ready, counted, top, left)
+                if bank.symmetric:
+                    sums = sums.reshape(len(sums), -1, VERSIONS).mean(axis=2)
+                features[index, columns] = sums.reshape(-1) / count
+    features[shares.min(axis=1) == 0] = np.nan
+    return features, shares
+
+
+@lru_cache(maxsize=4)
+def _kernels(bank: FilterBank, way: str) -> tuple[Kernel, ...]:
+    """Make a bank's filters ready, once a process."""
+    made = []
+    for group in bank.groups:
+        filters = group.turned() if bank.symmetric else group.filters
+        offsets = np.repeat(group.offsets, VERSIONS) if bank.symmetric else group.offsets
+        made.append(make_kernel(filters, offsets, bank.rectifiers, way))
+    return tuple(made)

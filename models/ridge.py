@@ -2,7 +2,8 @@
 
 The scaler is folded into the coefficients, so that a prediction is one matrix product. Whichever is
 smaller, rows or columns, gives the system that is solved, and one eigendecomposition of it serves
-every penalty.
+every penalty. A few dozen mines cannot tell good penalties apart, so the ridges of all of them are
+averaged, each by how close its out-of-fold error comes to the smallest one.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 
 from models.transform import transform
 
+# An error larger by this share weighs a penalty down by e.
+TOLERANCE = 0.1
 # Shares of the sum of the weights.
 PENALTIES = tuple(float(10.0**power) for power in np.arange(-5, 1.01, 0.5))
 _SMALLEST_SPREAD = 1e-6
@@ -59,11 +62,11 @@ class RidgeFit:
     Parameters
     ----------
     model : RidgeModel
-        Fitted on all rows.
+        Fitted on all rows, the average over the penalties.
     penalty : float
         The one with the smallest out-of-fold squared error.
     out_of_fold : numpy.ndarray of float64, shape (n,)
-        Scores of rows by the ridge that was fitted on the other folds.
+        Scores of rows by the ridges that were fitted on the other folds, averaged the same way.
     """
 
     model: RidgeModel
@@ -93,7 +96,13 @@ def fit_ridge(
     Returns
     -------
     RidgeFit
-        With the penalty whose out-of-fold squared error is smallest.
+        The average of the ridges of all ``PENALTIES`` with its out-of-fold scores.
+
+    Notes
+    -----
+    The weights fall exponentially with the out-of-fold squared error, as in the aggregation of
+    Leung and Barron 2006 (doi 10.1109/TIT.2006.878172), here with a tolerance relative to the
+    smallest error. The average of linear scores is one linear score.
     """
     table = transform(features).astype(np.float32)
     centre = np.average(table, axis=0, weights=weights).astype(np.float32)
@@ -105,11 +114,13 @@ def fit_ridge(
         coefficients, intercept = _solve(table[kept], labels[kept], weights[kept], PENALTIES)
         scores[:, held] = (table[held] @ coefficients.T).T + intercept
     errors = np.average((scores - labels) ** 2, axis=1, weights=weights)
-    best = int(np.argmin(errors))
-    coefficients, intercept = _solve(table, labels, weights, PENALTIES[best : best + 1])
-    scaled = coefficients[0] / spread
+    smallest = errors.min()
+    shares = np.exp(-(errors - smallest) / max(TOLERANCE * smallest, np.finfo(float).tiny))
+    shares /= shares.sum()
+    coefficients, intercept = _solve(table, labels, weights, PENALTIES)
+    scaled = (shares @ coefficients) / spread
     model = RidgeModel(scaled.astype(np.float32), float(intercept - centre @ scaled))
-    return RidgeFit(model, PENALTIES[best], scores[best])
+    return RidgeFit(model, PENALTIES[int(np.argmin(errors))], shares @ scores)
 
 
 def _solve(

@@ -90,7 +90,7 @@ class Config:
     workers: int = 0
     max_blocks: int = 50_000
     min_observed: float = 0.25
-    filters: int = 32
+    filters: int = 64
     patches: str = "3,5"
     visit_years: int = 2
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -29,7 +29,7 @@ from pipeline.runtime.files import whole_file
 from pipeline.scenes import SceneList
 
 # Raise it when features of the same bank and composite change.
-VERSION = 2
+VERSION = 3
 BIASES = (0.25, 1.0, 2.5)
 PATCHES_PER_BLOCK = 4_000
 
@@ -45,13 +45,16 @@ class CellTable:
     features : numpy.ndarray of float32, shape (n, columns)
         NaN where no window of the cell was observed.
     observed : numpy.ndarray of float32, shape (n,)
-        Share of the cell's windows that counted.
+        Share of the cell's windows that counted, the smallest over the patch sizes.
     clear : numpy.ndarray of float32, shape (n,)
         Clear observations, mean over the cell's pixels.
     first_day, last_day : numpy.ndarray of int32, shape (n,)
         Of the observations, days since 2000-01-01; -32768 for none.
     scenes : numpy.ndarray of int16, shape (n,)
         Scenes that the block was made from.
+    shares : numpy.ndarray of float32, shape (n, patch sizes)
+        Share of the cell's windows that counted, for each patch size: what a mean over several
+        cells is weighted by.
     """
 
     cell: NDArray[np.int64]
@@ -61,6 +64,7 @@ class CellTable:
     first_day: NDArray[np.int32]
     last_day: NDArray[np.int32]
     scenes: NDArray[np.int16]
+    shares: NDArray[np.float32]
 
     def select(self, rows: NDArray[Any]) -> CellTable:
         """Return some rows, by mask or index."""
@@ -219,16 +223,17 @@ def read_features(entries: Sequence[ledger.Entry], bank: FilterBank) -> CellTabl
                 where=entry.path,
                 next_step="delete the file; it will be made anew",
             )
-        values = table.column("features").combine_chunks()
-        parts.append(
-            {
-                name: table.column(name).to_numpy()
-                for name in ("cell", "observed", "clear", "first_day", "last_day", "scenes")
-            }
-            | {"features": values.values.to_numpy().reshape(len(table), -1)}
-        )
-    names = ("cell", "features", "observed", "clear", "first_day", "last_day", "scenes")
-    return CellTable(**{name: np.concatenate([part[name] for part in parts]) for name in names})
+        parts.append({field.name: _column(table, field.name) for field in fields(CellTable)})
+    return CellTable(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+
+
+def _column(table: pa.Table, name: str) -> NDArray[Any]:
+    """Return a column, one of lists of a fixed size as rows."""
+    values = table.column(name).combine_chunks()
+    if pa.types.is_fixed_size_list(values.type):
+        rows: NDArray[Any] = values.values.to_numpy().reshape(len(table), -1)
+        return rows
+    return np.asarray(values.to_numpy())
 
 
 def _keep_bank(context: Context, bank: FilterBank) -> Path:
@@ -280,7 +285,7 @@ def _write(path: Path, composite: ledger.Entry, bank: FilterBank) -> dict[str, A
     block = grid.Block.from_name(composite.unit)
     stored = read_composite(composite.path)
     reflectance = stored["reflectance"].sel(band=list(bank.bands)).to_numpy()
-    features, share = cell_features(reflectance, bank, grid.CELLS_PER_BLOCK, grid.CELL_PX)
+    features, shares = cell_features(reflectance, bank, grid.CELLS_PER_BLOCK, grid.CELL_PX)
     first = _per_cell(stored["first_day"].to_numpy())
     last = _per_cell(stored["last_day"].to_numpy())
     earliest = np.where(first == NODATA, 32767, first).min(axis=1)
@@ -288,11 +293,15 @@ def _write(path: Path, composite: ledger.Entry, bank: FilterBank) -> dict[str, A
     table = pa.table(
         {
             "cell": block.cells().reshape(-1),
-            "observed": share,
+            "observed": shares.min(axis=1),
             "clear": _per_cell(stored["clear"].to_numpy()).mean(axis=1, dtype=np.float32),
             "first_day": np.where(earliest == 32767, NODATA, earliest).astype(np.int32),
             "last_day": last.max(axis=1).astype(np.int32),
-            "scenes": np.full(len(share), (composite.facts or {})["scenes"], np.int16),
+            "scenes": np.full(len(shares), (composite.facts or {})["scenes"], np.int16),
+            # Of each patch size: what a mean over several cells is weighted by.
+            "shares": pa.FixedSizeListArray.from_arrays(
+                pa.array(shares.reshape(-1)), shares.shape[1]
+            ),
             "features": pa.FixedSizeListArray.from_arrays(pa.array(features.reshape(-1)), columns),
         }
     )
@@ -301,7 +310,7 @@ def _write(path: Path, composite: ledger.Entry, bank: FilterBank) -> dict[str, A
     pq.write_table(
         table.replace_schema_metadata({"asm_atlas": json.dumps(about)}), path, compression="none"
     )
-    return {"observed": round(float((share > 0).mean()), 6)}
+    return {"observed": round(float((shares.min(axis=1) > 0).mean()), 6)}
 
 
 def _per_cell(values: NDArray[Any]) -> NDArray[Any]:

@@ -142,7 +142,9 @@ def _table(
 def _unobserved(cells: NDArray[np.int64]) -> pd.DataFrame:
     none = np.zeros(len(cells), np.float32)
     days = np.full(len(cells), NODATA, np.int32)
-    table = CellTable(cells, none[:, None], none, none, days, days, np.zeros(len(cells), np.int16))
+    table = CellTable(
+        cells, none[:, None], none, none, days, days, np.zeros(len(cells), np.int16), none[:, None]
+    )
     return _table(table, np.full(len(cells), np.nan, np.float32), np.zeros(len(cells), bool))
 
 

@@ -25,7 +25,7 @@ from pipeline.runtime.console import say
 from pipeline.runtime.files import whole_folder
 
 # Raise it when the same table would give another model.
-VERSION = 2
+VERSION = 3
 FOREST_HANDICAP = 0.01
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "skops")
 

@@ -47,6 +47,9 @@ def feature_entry(
             "first_day": np.where(seen, FIRST_DAY, NODATA).astype(np.int32),
             "last_day": np.where(seen, LAST_DAY, NODATA).astype(np.int32),
             "scenes": np.full(len(cells), 6, np.int16),
+            "shares": pa.FixedSizeListArray.from_arrays(
+                pa.array(np.repeat(share, len(bank.groups)).astype(np.float32)), len(bank.groups)
+            ),
             "features": pa.FixedSizeListArray.from_arrays(
                 pa.array(features.reshape(-1)), bank.columns
             ),

@@ -71,6 +71,8 @@ def test_the_same_seed_gives_the_same_bank_and_another_gives_another() -> None:
         {"scaling": Scaling(clip=0.4)},
         {"scaling": Scaling(clip=0.5, steps=255)},
         {"biases": (0.25, 1.1)},
+        {"sides": "one"},
+        {"symmetric": False},
     ],
 )
 def test_the_hash_covers_all_that_features_depend_on(change: dict[str, Any]) -> None:
@@ -106,8 +108,10 @@ def test_columns_count_both_sides_of_every_bias_and_filter() -> None:
         ("description", described(level="L1C")),
         ("description", described(biases=[0.25, 1.5])),
         ("description", described(biases=[])),
+        ("description", described(sides="three")),
+        ("description", described(symmetric=False)),
         ("description", described(hash="0" * 64)),
-        ("description", described(format=2)),
+        ("description", described(format=1)),
         ("description", described(patches=[3, 4, 5])),
         ("description", described(bands=None)),
         ("description", lambda a: np.frombuffer(b"[1, 2]", np.uint8)),
@@ -174,7 +178,8 @@ def test_imagery_of_other_bands_or_level_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"groups": ()}, {"bands": ()}, {"biases": ()}, {"biases": (-1.0,)}]
+    "change",
+    [{"groups": ()}, {"bands": ()}, {"biases": ()}, {"biases": (np.nan,)}, {"sides": "left"}],
 )
 def test_impossible_banks_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(BankError):
@@ -184,13 +189,15 @@ def test_impossible_banks_are_refused(change: dict[str, Any]) -> None:
 def test_versions_are_the_eight_symmetries() -> None:
     filters = np.arange(2 * 1 * 2 * 2, dtype=np.float32).reshape(2, 1, 2, 2)
     group = FilterGroup(filters, np.zeros(2, np.float32))
-    columns = {tuple(column) for column in group.versions.T[:VERSIONS]}
+    turned = group.turned()
+    assert turned.shape == (2 * VERSIONS, 1, 2, 2)
+    columns = {tuple(version.reshape(-1)) for version in turned[:VERSIONS]}
     assert columns == {
         (0, 1, 2, 3), (1, 3, 0, 2), (3, 2, 1, 0), (2, 0, 3, 1),
         (1, 0, 3, 2), (0, 2, 1, 3), (2, 3, 0, 1), (3, 1, 2, 0),
     }  # fmt: skip
-    # The versions of one filter stand side by side.
-    assert group.versions[:, VERSIONS:].min() == 4
+    # The versions of one filter follow one another.
+    assert turned[VERSIONS:].min() == 4
 
 
 def test_patches_are_drawn_where_all_is_observed() -> None:
@@ -214,10 +221,16 @@ def test_no_observed_patch_is_an_error() -> None:
             sample_patches(images, 3, 5, rng)
 
 
+def responses_of(group: FilterGroup, patches: np.ndarray) -> np.ndarray:
+    """Of every version of every filter, (patches, 8 * filters)."""
+    versions = group.turned().reshape(VERSIONS * group.count, -1)
+    return patches.astype(float) @ versions.T + np.repeat(group.offsets, VERSIONS)
+
+
 @pytest.mark.parametrize("patch", [3, 4])
 def test_responses_to_the_sampled_patches_have_standard_deviation_1(patch: int) -> None:
     group, patches = sample_group(np.random.default_rng(8), patch, 6, Scaling())
-    responses = patches.astype(float) @ group.versions + np.repeat(group.offsets, VERSIONS)
+    responses = responses_of(group, patches)
     spread = responses.std(axis=0).reshape(6, VERSIONS).mean(axis=1)
     assert spread == pytest.approx(np.ones(6), rel=1e-3)
 
@@ -255,7 +268,7 @@ def test_a_band_of_another_gain_and_offset_gives_the_same_responses() -> None:
     responses = []
     for values in (patches.reshape(500, 27), other.reshape(500, 27)):
         group = make_group(values, (3, 3, 3), 7, np.random.default_rng(2))
-        responses.append(values.astype(float) @ group.versions + np.repeat(group.offsets, VERSIONS))
+        responses.append(responses_of(group, values))
     assert np.abs(responses[0] - responses[1]).max() < 1e-3
 
 

@@ -65,26 +65,27 @@ def test_cells_equal_the_definition(pixels: np.ndarray) -> None:
         expected = plain_cell(pixels, BANK, top, left)
         if np.isnan(expected).any():
             assert np.isnan(features[index]).all()
-            assert share[index] == 0
+            assert share[index].min() == 0
         else:
             assert features[index] == pytest.approx(expected, rel=1e-4, abs=1e-5)
-            assert share[index] > 0
+            assert share[index].min() > 0
     assert features.dtype == share.dtype == np.float32
 
 
-def test_the_share_counts_windows_of_the_largest_loss() -> None:
+def test_the_share_counts_windows_of_each_patch_size() -> None:
     pixels = block(4)
     pixels[1, 5, 6] = np.nan
-    _, share = cell_features(pixels, BANK, 2, CELL_PX)
-    # One pixel in one band takes away 4 x 4 windows of the larger patches.
-    assert share == pytest.approx([1 - 16 / CELL_PX**2, 1, 1, 1])
+    _, shares = cell_features(pixels, BANK, 2, CELL_PX)
+    # One pixel in one band takes away 3 x 3 and 4 x 4 windows.
+    assert shares[0] == pytest.approx([1 - 9 / CELL_PX**2, 1 - 16 / CELL_PX**2])
+    assert (shares[1:] == 1).all()
 
 
 def test_a_gap_in_the_halo_takes_windows_from_the_cell_that_owns_them() -> None:
     pixels = block(4)
     pixels[:, 0, CELL_PX] = np.nan
-    _, share = cell_features(pixels, BANK, 2, CELL_PX)
-    assert share == pytest.approx([1 - 3 / CELL_PX**2, 1 - 1 / CELL_PX**2, 1, 1])
+    _, shares = cell_features(pixels, BANK, 2, CELL_PX)
+    assert shares[:, 1] == pytest.approx([1 - 3 / CELL_PX**2, 1 - 1 / CELL_PX**2, 1, 1])
 
 
 def test_a_cell_without_observation_is_never_a_number() -> None:
@@ -103,7 +104,7 @@ def test_a_cell_that_only_small_patches_fit_into_is_not_a_number() -> None:
     pixels[:, :3, :3] = 0.2
     features, share = cell_features(pixels, BANK, 2, CELL_PX)
     assert np.isnan(features[0]).all()
-    assert share[0] == 0
+    assert share[0, 0] > 0 and share[0, 1] == 0
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf])
@@ -122,20 +123,53 @@ def test_infinity_is_unobserved(value: float) -> None:
         assert np.array_equal(first, second)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.05])
-def test_a_cell_does_not_depend_on_the_block_that_it_is_computed_in(share: float) -> None:
-    side = 4 * CELL_PX + HALO
+# Cells of 12 pixels are summed directly, those of 20 by Winograd's way.
+@pytest.mark.parametrize("cell_px", [12, 20])
+@pytest.mark.parametrize("share", [0.0, 0.02])
+def test_a_cell_does_not_depend_on_the_block_that_it_is_computed_in(
+    share: float, cell_px: int
+) -> None:
+    side = 4 * cell_px + HALO
     rng = np.random.default_rng(7)
     pixels = textured(rng, len(BANDS), side, side)
     pixels[rng.random(pixels.shape) < share] = np.nan
-    whole, whole_share = cell_features(pixels, BANK, 4, CELL_PX)
+    whole, whole_share = cell_features(pixels, BANK, 4, cell_px)
     whole = whole.reshape(4, 4, -1)
     for cells, top, left in ((1, 2, 3), (2, 1, 0), (3, 1, 1), (2, 2, 2)):
-        part = pixels[:, top * CELL_PX :, left * CELL_PX :]
-        features, part_share = cell_features(part, BANK, cells, CELL_PX)
+        part = pixels[:, top * cell_px :, left * cell_px :]
+        features, part_share = cell_features(part, BANK, cells, cell_px)
         inner = np.s_[top : top + cells, left : left + cells]
         assert np.array_equal(features.reshape(cells, cells, -1), whole[inner], equal_nan=True)
-        assert np.array_equal(part_share, whole_share.reshape(4, 4)[inner].reshape(-1))
+        assert np.array_equal(part_share, whole_share.reshape(4, 4, -1)[inner].reshape(-1, 2))
+
+
+@pytest.mark.parametrize("cell_px", [12, 20])
+def test_every_way_gives_the_same_features(cell_px: int) -> None:
+    pixels = textured(np.random.default_rng(2), len(BANDS), cell_px + HALO, cell_px + HALO)
+    expected, shares = cell_features(pixels, BANK, 1, cell_px, "reference")
+    for way in ("auto", "direct"):
+        features, same = cell_features(pixels, BANK, 1, cell_px, way)
+        assert np.abs(features - expected).max() <= 1e-5 * expected.mean()
+        assert np.array_equal(shares, same)
+
+
+@pytest.mark.parametrize("sides, columns", [("one", 20), ("two", 40), ("shared", 40)])
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_banks_of_other_sides_and_without_symmetry(
+    sides: str, columns: int, symmetric: bool
+) -> None:
+    bank = dataclasses.replace(BANK, sides=sides, symmetric=symmetric)
+    pixels = block(13)
+    features, _ = cell_features(pixels, bank, 2, CELL_PX)
+    assert features.shape == (4, columns) == (4, bank.columns)
+    plain = pixels[:, : CELL_PX + 2, : CELL_PX + 2]
+    scaled = np.log(np.clip(plain, 0, 0.5) / 0.5 + 0.02)
+    z = correlate(scaled, BANK.groups[0].filters[0], "valid", "direct")[0]
+    z += BANK.groups[0].offsets[0]
+    if not symmetric:
+        place = 0 if sides == "one" else 5
+        other = {"one": z - 0.25, "two": -z - 0.25, "shared": 0.25 - z}[sides]
+        assert features[0, place] == pytest.approx(np.maximum(other, 0).mean(), rel=1e-4)
 
 
 def test_a_cell_does_not_depend_on_memory_order_or_threads() -> None:
@@ -188,10 +222,10 @@ def test_a_chip_without_observation_is_never_a_number() -> None:
     features, share = chip_features(chips, BANK)
     assert np.isfinite(features[0]).all()
     assert np.isnan(features[1]).all()
-    assert share.tolist() == [1, 0]
+    assert share.tolist() == [[1, 1], [0, 0]]
 
 
 def test_no_chips_give_no_rows() -> None:
     features, share = chip_features(np.empty((0, 3, 9, 9), np.float32), BANK)
     assert features.shape == (0, BANK.columns)
-    assert share.shape == (0,)
+    assert share.shape == (0, 2)

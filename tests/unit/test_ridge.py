@@ -6,7 +6,7 @@ from sample_model import sample_table
 from sklearn.linear_model import Ridge
 
 from models import ridge
-from models.ridge import PENALTIES, fit_ridge
+from models.ridge import PENALTIES, TOLERANCE, fit_ridge
 
 
 def by_sklearn(
@@ -107,3 +107,22 @@ def test_a_constant_column_does_no_harm() -> None:
     fit = fit_ridge(features, label, fold, weight)
     assert np.isfinite(fit.model.coefficients).all()
     assert np.isfinite(fit.out_of_fold).all()
+
+
+def test_penalties_are_averaged_by_their_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, label, fold, weight = sample_table(30)
+    together = fit_ridge(features, label, fold, weight)
+    alone = []
+    for penalty in PENALTIES:
+        monkeypatch.setattr(ridge, "PENALTIES", (penalty,))
+        alone.append(fit_ridge(features, label, fold, weight))
+    errors = np.array([np.average((one.out_of_fold - label) ** 2, weights=weight) for one in alone])
+    shares = np.exp(-(errors / errors.min() - 1) / TOLERANCE)
+    shares /= shares.sum()
+    assert 0.1 < shares.max() < 0.9
+    expected = sum(
+        share * one.model.score(features) for share, one in zip(shares, alone, strict=True)
+    )
+    assert together.model.score(features) == pytest.approx(expected, abs=1e-5)
+    expected = sum(share * one.out_of_fold for share, one in zip(shares, alone, strict=True))
+    assert together.out_of_fold == pytest.approx(expected, abs=1e-6)

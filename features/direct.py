@@ -1,0 +1,178 @@
+"""Convolve, rectify and pool in one pass: the responses never leave the registers.
+
+A tile of windows times filters is held in registers; each turn takes one pixel of every window and
+one weight of every filter. Windows are a list of places, so a masked window costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.rectify import Rectifiers, emit_flush, emit_sums
+from features.vector import (
+    DOUBLES,
+    FLOATS,
+    INT,
+    INTS,
+    Function,
+    Machine,
+    address,
+    aligned,
+    this_machine,
+)
+
+# Single-precision sums over this many tiles of windows, then double precision.
+_GROUPS_PER_FLUSH = 64
+
+
+class DirectKernel:
+    """A set of filters made ready for direct convolution.
+
+    Parameters
+    ----------
+    filters : numpy.ndarray of float32, shape (N, C, p, p)
+        The filters.
+    offsets : numpy.ndarray of float32, shape (N,)
+        Constant part of every response.
+    rectifiers : Rectifiers
+        The columns wanted.
+    """
+
+    def __init__(
+        self, filters: NDArray[np.float32], offsets: NDArray[np.float32], rectifiers: Rectifiers
+    ) -> None:
+        machine = this_machine()
+        self._vectors, self._windows = tile_shape(machine)
+        self._count, self._shape = len(filters), filters.shape[1:]
+        self._rectifiers = rectifiers
+        width = self._vectors * machine.lanes
+        tiles = -(-self._count // width)
+        depth = int(np.prod(self._shape))
+        padded = np.zeros((tiles * width, depth), np.float32)
+        padded[: self._count] = filters.reshape(self._count, depth)
+        self._weights = aligned((tiles, depth, width))
+        self._weights[...] = padded.reshape(tiles, width, depth).transpose(0, 2, 1)
+        self._offsets = aligned((tiles * width,))
+        self._offsets[: self._count] = offsets
+        self._thresholds = aligned((rectifiers.count,))
+        self._thresholds[...] = rectifiers.thresholds()
+        self._pool = _pool_function(machine, rectifiers.falling())
+
+    def sums(
+        self, pixels: NDArray[np.float32], windows: NDArray[np.bool_], top: int = 0, left: int = 0
+    ) -> NDArray[np.float64]:
+        """Sum the rectified responses of a rectangle of windows.
+
+        Parameters
+        ----------
+        pixels : numpy.ndarray of float32, shape (C, H, W)
+            C-contiguous and finite.
+        windows : numpy.ndarray of bool, shape (n, m)
+            Windows that count.
+        top, left : int
+            Upper-left pixel of the first window.
+
+        Returns
+        -------
+        numpy.ndarray of float64, shape (columns, N)
+            Sums over the windows that count, column by column of the rectifiers.
+        """
+        _, height, width = pixels.shape
+        rows, columns = np.nonzero(windows)
+        groups = -(-len(rows) // self._windows)
+        bases = np.zeros(groups * self._windows, np.int64)
+        bases[: len(rows)] = (rows + top) * width + columns + left
+        weights = np.zeros(len(bases), np.float32)
+        weights[: len(rows)] = 1
+        bands, down, right = np.indices(self._shape)
+        taps = np.ascontiguousarray((bands * height * width + down * width + right).reshape(-1))
+        out = np.zeros((self._rectifiers.count, len(self._offsets)))
+        for first in range(0, groups, _GROUPS_PER_FLUSH):
+            self._pool(
+                pixels.ctypes.data,
+                address(bases, first * self._windows),
+                address(weights, first * self._windows),
+                min(_GROUPS_PER_FLUSH, groups - first),
+                taps.ctypes.data,
+                len(taps),
+                self._weights.ctypes.data,
+                self._offsets.ctypes.data,
+                len(self._weights),
+                self._thresholds.ctypes.data,
+                out.ctypes.data,
+            )
+        return out[:, : self._count]
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a kernel is machine code; send the bank and make the kernel there")
+
+
+def tile_shape(machine: Machine) -> tuple[int, int]:
+    """Return how many vectors of filters by how many windows the registers hold."""
+    return (4, 6) if machine.registers >= 32 else (2, 6)
+
+
+@lru_cache(maxsize=16)
+def _pool_function(machine: Machine, falling: tuple[bool, ...]) -> Callable[..., None]:
+    vectors, windows = tile_shape(machine)
+    lanes = machine.lanes
+    width = vectors * lanes
+    arguments = {
+        "pixels": FLOATS,
+        "bases": INTS,
+        "weights": FLOATS,
+        "groups": INT,
+        "taps": INTS,
+        "depth": INT,
+        "filters": FLOATS,
+        "offsets": FLOATS,
+        "tiles": INT,
+        "thresholds": FLOATS,
+        "out": DOUBLES,
+    }
+    function = Function("direct", arguments, lanes)
+    given = function.arguments
+    sums = [function.room(len(falling)) for _ in range(vectors)]
+    thresholds = [function.spread(given["thresholds"], k) for k in range(len(falling))]
+    with function.loop(given["tiles"]) as tile:
+        start = function.place((tile.index, width))
+        filters = function.pointer(given["filters"], (start, given["depth"]))
+        for part in sums:
+            for column in range(len(falling)):
+                function.store(function.zero, part, column * lanes)
+        with function.loop(given["groups"]) as group:
+            first = function.place((group.index, windows))
+            starts = [
+                function.pointer(given["pixels"], function.number(given["bases"], first, window))
+                for window in range(windows)
+            ]
+            offsets = [
+                function.load(given["offsets"], start, vector * lanes) for vector in range(vectors)
+            ]
+            with function.loop(given["depth"], offsets * windows) as tap:
+                place = function.number(given["taps"], tap.index)
+                weights = [
+                    function.load(filters, (tap.index, width), vector * lanes)
+                    for vector in range(vectors)
+                ]
+                for window in range(windows):
+                    pixel = function.spread(starts[window], place)
+                    for vector in range(vectors):
+                        at = window * vectors + vector
+                        tap.handed_on[at] = function.fma(pixel, weights[vector], tap.values[at])
+            counted = [
+                function.spread(given["weights"], first, window) for window in range(windows)
+            ]
+            for vector in range(vectors):
+                responses = tap.values[vector::vectors]
+                emit_sums(function, responses, counted, thresholds, falling, sums[vector])
+        everything = function.place((given["tiles"], width))
+        for vector in range(vectors):
+            begin = function.place(start, vector * lanes)
+            emit_flush(function, sums[vector], len(falling), given["out"], begin, everything)
+    return function.compile()
