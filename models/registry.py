@@ -68,6 +68,11 @@ class Model:
         return str(self.manifest["id"])
 
     @property
+    def context(self) -> int:
+        """Side, in cells, of the square whose mean features it takes beside a cell's own."""
+        return int(self.manifest.get("context", 1))
+
+    @property
     def sha256(self) -> str:
         """Of the manifest without its date, which names every other file by its own."""
         dated = {key: value for key, value in self.manifest.items() if key != "created"}
@@ -92,8 +97,16 @@ class Model:
         ------
         features.errors.BankMismatchError
             If the features are of another bank.
+        ModelError
+            If the columns are those of another context.
         """
         check_same_bank(self.bank.hash, bank_hash)
+        columns = columns_of(self.bank, self.context)
+        if features.shape[1] != columns:
+            raise ModelError(
+                f"the model {self.name} takes {columns} columns (context {self.context}), "
+                f"not {features.shape[1]}"
+            )
         result = np.full(len(features), np.nan, np.float32)
         rows = np.isfinite(features).all(axis=1)
         if rows.any():
@@ -104,6 +117,11 @@ class Model:
             calibration = Calibration(**self.manifest["calibration"])
             result[rows] = calibration.apply(scores)
         return result
+
+
+def columns_of(bank: FilterBank, context: int) -> int:
+    """Return the columns that a model takes: the bank's, and again the mean of those around."""
+    return bank.columns * (1 if context == 1 else 2)
 
 
 def write_model(
@@ -188,7 +206,8 @@ def load_model(folder: Path) -> Model:
             cells = arrays["cells"]
         check_same_bank(bank.hash, manifest["bank"]["hash"])
         columns = weights.coefficients.size if kind == "ridge" else weights.n_features_in_
-        if columns != bank.columns or cells.dtype != np.int64 or cells.ndim != 1:
+        wanted = columns_of(bank, int(manifest.get("context", 1)))
+        if columns != wanted or cells.dtype != np.int64 or cells.ndim != 1:
             raise ModelError("weights, bank and cells do not fit together")
     except Exception as error:
         # A damaged or hostile archive fails anywhere in zip, zlib, NumPy and JSON.

@@ -89,6 +89,13 @@ def _stage(name: str) -> Callable[[argparse.Namespace], None]:
     return run
 
 
+def _features(options: argparse.Namespace) -> None:
+    from pipeline.run import export_region
+
+    with _context(options) as context:
+        export_region(context, Path(options.out), options.grid, options.only)
+
+
 def _dataset(options: argparse.Namespace) -> None:
     from pipeline.run import dataset_region
 
@@ -232,6 +239,16 @@ def _parser() -> argparse.ArgumentParser:
         ("featurize", "compute the features of every cell"),
     ):
         verb(name, text, _stage(name))
+    table = verbs.add_parser("features", help="hand features on to other tools")
+    actions = table.add_subparsers(title="actions", required=True)
+    text = "write the features of a region as lon, lat, X_0 ... X_K"
+    export = actions.add_parser("export", help=text, description=text, parents=[shared])
+    export.set_defaults(run=_features, place=None)
+    export.add_argument("--out", required=True, help="features.parquet (GeoParquet) or .csv")
+    export.add_argument(
+        "--grid", type=float, default=0.01, help="degrees: 0.01 (as the MOSAIKS API) or 0.005"
+    )
+    export.add_argument("--only", action="store_true", help="from what is stored")
     verb("dataset", "join features with visits to a training table", _dataset)
     train = verb("train", "train and register models on visits, or on an archive of chips", _train)
     train.add_argument("--only", action="store_true", help="from what is stored")

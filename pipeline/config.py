@@ -71,6 +71,9 @@ class Config:
         Filters of a newly sampled bank, for each of its patch sizes.
     patches : str
         Patch sizes of a newly sampled bank in pixels, such as ``3,5``.
+    context : int
+        Side, in cells, of the square whose mean features stand beside a cell's own in a newly
+        trained model: 3, or 1 for none.
     visit_years : int
         A visit is used with the imagery of a season at most this many years away from it.
     """
@@ -92,11 +95,13 @@ class Config:
     min_observed: float = 0.25
     filters: int = 64
     patches: str = "3,5"
+    context: int = 1
     visit_years: int = 2
 
     def __post_init__(self) -> None:
         _one_of("disclosure", self.disclosure, ("public", "restricted"))
         _one_of("map_lang", self.map_lang, ("en", "fr"))
+        _one_of("context", self.context, (1, 3))
         if self.season:
             season_months(self.season)
         if not 0 < self.min_observed <= 1:
@@ -238,6 +243,6 @@ def _cast(key: str, value: Any, kind: type) -> Any:
         raise wrong from None
 
 
-def _one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
+def _one_of(key: str, value: object, allowed: tuple[object, ...]) -> None:
     if value not in allowed:
-        raise ConfigError(f"{key} must be one of {', '.join(allowed)}, not {value!r}")
+        raise ConfigError(f"{key} must be one of {', '.join(map(str, allowed))}, not {value!r}")

@@ -17,9 +17,9 @@ from features.bank import FilterBank
 from models.errors import TrainingError
 from models.validation import spatial_folds
 from pipeline import grid, ledger
+from pipeline.cells import CellTable, joined, read_features, read_with_context
 from pipeline.context import Context
 from pipeline.errors import NoLabelsError
-from pipeline.featurize import CellTable, read_features
 from pipeline.labels import VisitLabels
 from pipeline.runtime.console import say
 
@@ -74,7 +74,8 @@ def build_dataset(
     labels : VisitLabels
         Positives and known places.
     seasons : mapping of int to list of ledger.Entry
-        Stored features of the blocks that were labelled, by the seasons' shift in years.
+        Stored features of the blocks that were labelled, by the seasons' shift in years; and of
+        those around them, where the configuration asks for each cell's context.
     bank : FilterBank
         Of the features.
 
@@ -97,6 +98,7 @@ def build_dataset(
         "positives": labels.positives.astype(str).to_dict("list"),
         "places": np.round(labels.places, 7).tolist(),
         "min_observed": context.config.min_observed,
+        "context": context.config.context,
         "seed": context.config.seed,
     }
     entry = ledger.build(
@@ -136,9 +138,10 @@ def _write(
 ) -> dict[str, Any]:
     parts: list[tuple[CellTable, NDArray[np.int8], NDArray[Any], NDArray[Any]]] = []
     for shift, entries in sorted(seasons.items()):
-        cells = read_features(entries, bank)
+        labelled = labels.blocks(shift)
+        cells = _read(entries, [block.name for block in labelled], bank, context.config.context)
         # A block may reach over the region's border; what lies beyond is not its training ground.
-        inside = [context.region.cells(grid.Block.from_name(entry.unit)) for entry in entries]
+        inside = [context.region.cells(block) for block in labelled]
         wanted = np.isin(cells.cell, np.concatenate(inside))
         cells = cells.select(wanted & (cells.observed >= context.config.min_observed))
         positives = labels.positives[labels.positives["shift"] == shift].set_index("cell")
@@ -201,3 +204,14 @@ def _write(
         "positives": int(label[rows].sum()),
         "folds": int(fold.max()) + 1,
     }
+
+
+def _read(
+    entries: Sequence[ledger.Entry], blocks: Sequence[str], bank: FilterBank, context: int
+) -> CellTable:
+    """Read the features of some of the stored blocks, with their context where it is asked for."""
+    stored = {entry.unit: entry for entry in entries}
+    wanted = [stored[block] for block in blocks if block in stored]
+    if context == 1:
+        return read_features(wanted, bank)
+    return joined([read_with_context(entry, stored, bank) for entry in wanted])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -32,43 +31,6 @@ from pipeline.scenes import SceneList
 VERSION = 3
 BIASES = (0.25, 1.0, 2.5)
 PATCHES_PER_BLOCK = 4_000
-
-
-@dataclass(frozen=True)
-class CellTable:
-    """Features of the cells of one or more blocks.
-
-    Parameters
-    ----------
-    cell : numpy.ndarray of int64, shape (n,)
-        Cells of the grid.
-    features : numpy.ndarray of float32, shape (n, columns)
-        NaN where no window of the cell was observed.
-    observed : numpy.ndarray of float32, shape (n,)
-        Share of the cell's windows that counted, the smallest over the patch sizes.
-    clear : numpy.ndarray of float32, shape (n,)
-        Clear observations, mean over the cell's pixels.
-    first_day, last_day : numpy.ndarray of int32, shape (n,)
-        Of the observations, days since 2000-01-01; -32768 for none.
-    scenes : numpy.ndarray of int16, shape (n,)
-        Scenes that the block was made from.
-    shares : numpy.ndarray of float32, shape (n, patch sizes)
-        Share of the cell's windows that counted, for each patch size: what a mean over several
-        cells is weighted by.
-    """
-
-    cell: NDArray[np.int64]
-    features: NDArray[np.float32]
-    observed: NDArray[np.float32]
-    clear: NDArray[np.float32]
-    first_day: NDArray[np.int32]
-    last_day: NDArray[np.int32]
-    scenes: NDArray[np.int16]
-    shares: NDArray[np.float32]
-
-    def select(self, rows: NDArray[Any]) -> CellTable:
-        """Return some rows, by mask or index."""
-        return CellTable(**{name: values[rows] for name, values in vars(self).items()})
 
 
 def featurize_blocks(
@@ -203,37 +165,6 @@ def sample_bank(
         seed=context.config.seed,
         software=f"asm-atlas {version('asm-atlas')}",
     )
-
-
-def read_features(entries: Sequence[ledger.Entry], bank: FilterBank) -> CellTable:
-    """Read stored features of blocks, in their order.
-
-    Raises
-    ------
-    StoreCorruptError
-        If a file holds the features of another bank.
-    """
-    parts = []
-    for entry in entries:
-        table = pq.read_table(entry.path)
-        about = json.loads(table.schema.metadata[b"asm_atlas"])
-        if about["bank"] != bank.hash:
-            raise StoreCorruptError(
-                f"features of bank {about['bank'][:12]} where bank {bank.hash[:12]} was meant",
-                where=entry.path,
-                next_step="delete the file; it will be made anew",
-            )
-        parts.append({field.name: _column(table, field.name) for field in fields(CellTable)})
-    return CellTable(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
-
-
-def _column(table: pa.Table, name: str) -> NDArray[Any]:
-    """Return a column, one of lists of a fixed size as rows."""
-    values = table.column(name).combine_chunks()
-    if pa.types.is_fixed_size_list(values.type):
-        rows: NDArray[Any] = values.values.to_numpy().reshape(len(table), -1)
-        return rows
-    return np.asarray(values.to_numpy())
 
 
 def _keep_bank(context: Context, bank: FilterBank) -> Path:

@@ -11,6 +11,7 @@ All coordinates are longitude and latitude in degrees, EPSG:4326.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,6 +97,17 @@ class Block:
         rows = self.row * CELLS_PER_BLOCK + np.arange(CELLS_PER_BLOCK)
         cols = self.col * CELLS_PER_BLOCK + np.arange(CELLS_PER_BLOCK)
         return (rows[:, None] * CELL_COLUMNS + cols[None, :]).astype(np.int64)
+
+    def neighbourhood(self) -> list[Block]:
+        """Return this block and the up to eight around it, across the antimeridian too."""
+        rows = range(max(self.row - 1, 0), min(self.row + 2, BLOCK_ROWS))
+        cols = [(self.col + step) % BLOCK_COLUMNS for step in (-1, 0, 1)]
+        return [Block(row, col) for row in rows for col in cols]
+
+
+def with_neighbours(blocks: Sequence[Block]) -> list[Block]:
+    """Return blocks and everything that touches them, in order, each once."""
+    return sorted({near for block in blocks for near in block.neighbourhood()})
 
 
 def _index(offset_degrees: ArrayLike, size_px: int, count: int) -> NDArray[np.int64]:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from models.registry import Model
 from pipeline import grid, ledger
+from pipeline.cells import CellTable, read_features, read_with_context
 from pipeline.composite import EPOCH, NODATA
 from pipeline.context import Context
 from pipeline.errors import NoClearPixelError
-from pipeline.featurize import CellTable, read_features
 from pipeline.runtime.console import say
 
 VERSION = 1
@@ -32,7 +32,8 @@ def predict_cells(
     context : Context
         Where the store is.
     features : sequence of ledger.Entry
-        Stored features of the blocks that have scenes.
+        Stored features of the blocks that have scenes, and of those around the region for a model
+        that looks at each cell's context.
     model : Model
         Of the same bank.
     blocks : sequence of grid.Block
@@ -106,7 +107,11 @@ def _write(
             parts.append(_unobserved(wanted))
             continue
         # One block at a time: memory does not grow with the region.
-        cells = read_features([entry], model.bank)
+        cells = (
+            read_features([entry], model.bank)
+            if model.context == 1
+            else read_with_context(entry, by_block, model.bank)
+        )
         cells = cells.select(np.isin(cells.cell, wanted))
         probability = model.probability(cells.features, model.bank.hash)
         probability[cells.observed < context.config.min_observed] = np.nan

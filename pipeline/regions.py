@@ -14,7 +14,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -80,6 +80,16 @@ class Region:
     def blocks(self) -> list[Block]:
         """The blocks that share area with the region, sorted from the north-west, row by row."""
         return sorted(Block(int(row), int(col)) for row, col in _blocks_of(self.geometry))
+
+    def surrounded(self) -> Region:
+        """Return the region of this one's whole blocks and of every block that touches them."""
+        # A little smaller, so that rounding adds no block beyond.
+        boxes = [
+            shapely.box(*block.bounds).buffer(-grid.PIXEL / 4, join_style="mitre")
+            for block in grid.with_neighbours(self.blocks)
+        ]
+        name = f"{self.name[:53]}-surrounded"
+        return replace(self, name=name, geometry=shapely.union_all(boxes))
 
     def cells(self, block: Block) -> NDArray[np.int64]:
         """Return the block's cells whose centre lies in the region, shape (n,), ascending."""

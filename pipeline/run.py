@@ -10,7 +10,7 @@ import datetime as dt
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from pipeline.config import fingerprint
 from pipeline.context import Context
 from pipeline.dataset import build_dataset, read_dataset
 from pipeline.errors import NoLabelsError, NoModelError, NoSceneError
+from pipeline.export import check_export, export_features
 from pipeline.items import Scene
 from pipeline.join import Joined, join_cells
 from pipeline.labels import VisitLabels, label_visits, shifted
@@ -128,6 +129,9 @@ def predict_region(context: Context, last: str = "predict", only: bool = False) 
     if last == "composite":
         return None
     model, why = _model_for(context, found, train=not only)
+    if model.context != 1:
+        wide = replace(context, region=context.region.surrounded())
+        blended = blend(wide, find(wide), wide.region.blocks)
     compute = featurize.featurize_blocks if make["featurize"] else featurize.load_features
     features = compute(context, blended, model.bank)
     if last == "featurize":
@@ -182,6 +186,45 @@ def dataset_region(context: Context, only: bool = False) -> None:
     _dataset(context, only)
 
 
+def export_region(context: Context, path: Path, degrees: float, only: bool = False) -> int:
+    """Write a region's features to a file, computing those that are missing.
+
+    Parameters
+    ----------
+    context : Context
+        Configuration, region and workers. The bank is that of the model that would map the region,
+        or, where there is none, one sampled from the region's own imagery.
+    path : pathlib.Path
+        ``.parquet`` or ``.csv``.
+    degrees : float
+        0.01 or 0.005.
+    only : bool
+        Compute nothing; what is not stored is an error.
+
+    Returns
+    -------
+    int
+        Rows written.
+
+    Raises
+    ------
+    AsmAtlasError
+        Whatever the stages raise.
+    """
+    check_export(path, degrees)
+    found = scenes.load_scenes(context) if only else scenes.find_scenes(context)
+    blend = composites.load_composites if only else composites.composite_blocks
+    blended = blend(context, found, context.region.blocks)
+    try:
+        bank = _model_for(context, found, train=False)[0].bank
+    except NoModelError:
+        bank = _own_bank(context, found, blended)
+        say("bank", f"no model fits the imagery: bank {bank.hash[:12]} of the region's own")
+    compute = featurize.load_features if only else featurize.featurize_blocks
+    entries = compute(context, blended, bank)
+    return export_features(entries, bank, context.region, path, degrees, found.simulated)
+
+
 def labels_file(context: Context) -> Path:
     """Return the table of visits: the configured one, else the demo's own.
 
@@ -210,9 +253,13 @@ def _dataset(
     blended = {}
     for shift, scene_list in found.items():
         blocks = labels.blocks(shift)
-        surroundings = context.during(shifted(season, shift))
+        around = context.during(shifted(season, shift))
         get = composites.load_composites if only else composites.composite_blocks
-        blended[shift] = get(surroundings, scene_list, blocks)
+        if context.config.context != 1:
+            around = replace(around, region=around.region.surrounded())
+            scene_list = scenes.load_scenes(around) if only else scenes.find_scenes(around)
+            blocks = grid.with_neighbours(blocks)
+        blended[shift] = get(around, scene_list, blocks)
     first = next(iter(found.values()))
     bank = _own_bank(context, first, [entry for entries in blended.values() for entry in entries])
     get_features = featurize.load_features if only else featurize.featurize_blocks

@@ -49,6 +49,11 @@ def score_chips(chips: Chips, model: Model) -> NDArray[np.float32]:
             f"the model {model.name} is for {words(ours)}, the chips are {words(theirs)}",
             next_step="choose a model of the same imagery (asm-atlas models lists them)",
         )
+    if model.context != 1:
+        raise ModelMismatchError(
+            f"the model {model.name} looks at the cells around each cell; a chip has none",
+            next_step="choose a model of context 1 (asm-atlas models lists them)",
+        )
     starts = range(0, len(chips.pixels), CHIPS_AT_ONCE)
     parts = []
     for start in bar(starts, "score", len(starts)):

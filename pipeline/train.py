@@ -176,6 +176,7 @@ def _train_one(
         "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "inputs": inputs,
         "bank_hash": bank.hash,
+        "context": 1 if table.features.shape[1] == bank.columns else 3,
         "bands": list(bank.bands),
         "level": bank.level,
         "scaling": bank.scaling.to_dict(),

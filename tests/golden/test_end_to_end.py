@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pyogrio
 import pyproj
 import pytest
@@ -20,7 +22,8 @@ from scipy.ndimage import gaussian_filter
 from pipeline import featurize, grid
 from pipeline.composite import composite_blocks
 from pipeline.predict import read_predictions
-from pipeline.run import map_region, predict_region, train_region
+from pipeline.regions import resolve_region
+from pipeline.run import export_region, map_region, predict_region, train_region
 from pipeline.runtime.cluster import workers
 from pipeline.scenes import find_scenes
 
@@ -202,3 +205,45 @@ def test_results_do_not_depend_on_workers_or_on_the_order_of_blocks(
     pd.testing.assert_frame_equal(
         read_predictions(predicted.entry.path), read_predictions(expected.entry.path)
     )
+
+
+def test_a_model_may_look_at_the_cells_around(source: Path, tmp_path: Path) -> None:
+    def predicted(region: str) -> pd.Series:
+        found = predict_region(replace(context, region=resolve_region(region, 10)))
+        assert found is not None and found.model.context == 3
+        return read_predictions(found.entry.path).set_index("cell")["probability"]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("models.forest.TREES", 20)
+        context = context_in(tmp_path, source, context=3)
+        manifests = train_region(context)
+    assert [manifest["context"] for manifest in manifests] == [3, 3]
+    whole = predicted(REGION)
+    # A smaller region in one block: its cells' surroundings lie in blocks that it has no part of.
+    part = predicted("bbox:5.985,2.025,6.0,2.07")
+    assert part.notna().sum() > 20
+    pd.testing.assert_series_equal(part, whole[part.index], rtol=1e-6)
+
+
+def test_features_are_exported_with_the_models_bank(
+    run: tuple[Path, Path], source: Path, tmp_path: Path
+) -> None:
+    work, _ = run
+    path = tmp_path / "features.parquet"
+    rows = export_region(context_in(work, source), path, 0.01)
+    table = gpd.read_parquet(path)
+    assert len(table) == rows > 20
+    about = json.loads(pq.read_schema(path).metadata[b"asm_atlas"])
+    manifest = json.loads(next((work / "models").glob("*-ridge/manifest.json")).read_text())
+    assert about["bank"] == manifest["bank_hash"]
+
+
+def test_features_are_exported_where_no_model_fits(source: Path, tmp_path: Path) -> None:
+    context = context_in(tmp_path, source, filters=4, patches="3")
+    path = tmp_path / "features.csv"
+    assert export_region(context, path, 0.005) > 50
+    table = pd.read_csv(path)
+    assert table.filter(like="X_").shape[1] == 4 * 6
+    again = tmp_path / "again.csv"
+    export_region(context, again, 0.005, only=True)
+    assert again.read_bytes() == path.read_bytes()

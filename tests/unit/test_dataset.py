@@ -14,9 +14,9 @@ from sample_cells import feature_entry
 from sample_model import sample_bank
 
 from pipeline import dataset, grid
+from pipeline.cells import read_features
 from pipeline.dataset import TrainingTable, build_dataset, read_dataset
 from pipeline.errors import NoLabelsError, StoreCorruptError
-from pipeline.featurize import read_features
 from pipeline.labels import VisitLabels
 
 BANK = sample_bank(patches=(3,), count=3)

@@ -20,8 +20,9 @@ from features.bank import bank_bytes
 from models.registry import load_model
 from pipeline import composite, grid
 from pipeline.candidates import find_candidates
+from pipeline.cells import CellTable
 from pipeline.composite import composite_blocks
-from pipeline.featurize import CellTable, featurize_blocks
+from pipeline.featurize import featurize_blocks
 from pipeline.items import Scene, SceneBand
 from pipeline.join import _NEEDED, join_cells
 from pipeline.predict import _unobserved
