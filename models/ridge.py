@@ -1,9 +1,11 @@
-"""Ridge regression on features, its penalty chosen by spatial folds.
+"""Ridge regression on features, its penalty weighed by spatial folds.
 
-The scaler is folded into the coefficients, so that a prediction is one matrix product. Whichever is
-smaller, rows or columns, gives the system that is solved, and one eigendecomposition of it serves
-every penalty. A few dozen mines cannot tell good penalties apart, so the ridges of all of them are
-averaged, each by how close its out-of-fold error comes to the smallest one.
+The scaler is folded into the coefficients, so that a prediction is one matrix product. Rows stream
+by and leave their Gram matrix, one for each fold; what a fold has not seen is a subtraction. Fewer
+rows than columns are kept instead, and the matrix of their products is solved. One
+tridiagonalisation serves every penalty. A few dozen mines cannot tell good penalties apart, so the
+ridges of all of them are averaged, each by how close its out-of-fold error comes to the smallest
+one.
 """
 
 from __future__ import annotations
@@ -11,9 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import NDArray
 
+from models.gram import Features, Gram, Shifted, chunks_of
 from models.transform import transform
 
 # An error larger by this share weighs a penalty down by e.
@@ -74,8 +76,20 @@ class RidgeFit:
     out_of_fold: NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class _Lines:
+    """Linear scores of the table, one for each penalty."""
+
+    coefficients: NDArray[np.float64]
+    intercepts: NDArray[np.float64]
+
+    def score(self, table: NDArray[np.float32]) -> NDArray[np.float64]:
+        scores: NDArray[np.float64] = self.coefficients @ table.T + self.intercepts[:, None]
+        return scores
+
+
 def fit_ridge(
-    features: NDArray[np.float32],
+    features: Features,
     labels: NDArray[np.int8],
     folds: NDArray[np.int16],
     weights: NDArray[np.float64],
@@ -84,8 +98,8 @@ def fit_ridge(
 
     Parameters
     ----------
-    features : numpy.ndarray of float32, shape (n, columns)
-        Finite.
+    features : numpy.ndarray of float32, shape (n, columns), or Chunked
+        Finite. Read twice, some rows at a time; kept only if there are fewer rows than columns.
     labels : numpy.ndarray of int8, shape (n,)
         1 mine, 0 not.
     folds : numpy.ndarray of int16, shape (n,)
@@ -100,48 +114,139 @@ def fit_ridge(
 
     Notes
     -----
-    The weights fall exponentially with the out-of-fold squared error, as in the aggregation of
-    Leung and Barron 2006 (doi 10.1109/TIT.2006.878172), here with a tolerance relative to the
-    smallest error. The average of linear scores is one linear score.
+    For each penalty, the coefficients ``c`` and intercept ``m`` make
+    ``sum w (x c + m - y)^2 / sum w + penalty |c|^2`` smallest, ``x`` being the transformed columns
+    divided by their standard deviation over all rows.
+
+    The weights of the average fall exponentially with the out-of-fold squared error, as in the
+    aggregation of Leung and Barron 2006 (doi 10.1109/TIT.2006.878172), here with a tolerance
+    relative to the smallest error. The average of linear scores is one linear score.
     """
-    table = transform(features).astype(np.float32)
-    centre = np.average(table, axis=0, weights=weights).astype(np.float32)
-    spread = np.maximum(table.std(axis=0), _SMALLEST_SPREAD)
-    table = (table - centre) / spread
-    scores = np.empty((len(PENALTIES), len(labels)))
-    for fold in np.unique(folds):
-        kept, held = folds != fold, folds == fold
-        coefficients, intercept = _solve(table[kept], labels[kept], weights[kept], PENALTIES)
-        scores[:, held] = (table[held] @ coefficients.T).T + intercept
+    fit = _fit_kept if features.shape[0] < features.shape[1] else _fit_streamed
+    lines, scores = fit(features, labels, folds, weights)
     errors = np.average((scores - labels) ** 2, axis=1, weights=weights)
     smallest = errors.min()
     shares = np.exp(-(errors - smallest) / max(TOLERANCE * smallest, np.finfo(float).tiny))
     shares /= shares.sum()
-    coefficients, intercept = _solve(table, labels, weights, PENALTIES)
-    scaled = (shares @ coefficients) / spread
-    model = RidgeModel(scaled.astype(np.float32), float(intercept - centre @ scaled))
+    model = RidgeModel(
+        (shares @ lines.coefficients).astype(np.float32), float(shares @ lines.intercepts)
+    )
     return RidgeFit(model, PENALTIES[int(np.argmin(errors))], shares @ scores)
 
 
-def _solve(
-    table: NDArray[np.float32],
-    labels: NDArray[np.int8],
-    weights: NDArray[np.float64],
-    penalties: tuple[float, ...],
-) -> tuple[NDArray[np.float64], float]:
-    """Coefficients, (penalties, columns), and m, the weighted mean of the labels.
+def penalty_without_folds(
+    features: Features, labels: NDArray[np.int8], weights: NDArray[np.float64]
+) -> float:
+    """Choose a penalty by generalised cross-validation, where rows have no place.
 
-    They make ``sum w (x c + m - y)^2 / sum w + penalty |c|^2`` smallest.
+    Rows that lie near one another make it too small: with places, ``fit_ridge`` is the one to use.
+
+    Parameters
+    ----------
+    features : numpy.ndarray of float32, shape (n, columns), or Chunked
+        Finite; at least as many rows as columns.
+    labels : numpy.ndarray of int8, shape (n,)
+        1 mine, 0 not.
+    weights : numpy.ndarray of float64, shape (n,)
+        Positive.
+
+    Returns
+    -------
+    float
+        Of ``PENALTIES`` the one with the smallest criterion.
+
+    Notes
+    -----
+    Golub, Heath and Wahba 1979 (doi 10.1080/00401706.1979.10489751). The residual comes from the
+    Gram matrix, so that the rows are read once.
     """
-    mean = float(np.average(labels, weights=weights))
-    root = np.sqrt(weights / weights.sum())
-    # In double precision: the penalties that win are too small for a float32 Gram matrix.
-    rows = table * root[:, None]
-    target = root * (labels - mean)
-    wide = rows.shape[0] < rows.shape[1]
-    gram = rows @ rows.T if wide else rows.T @ rows
-    values, vectors = scipy.linalg.eigh(gram, driver="evd", overwrite_a=True)
-    values = np.maximum(values, 0)
-    right = vectors.T @ (target if wide else rows.T @ target)
-    solutions = np.stack([vectors @ (right / (values + penalty)) for penalty in penalties])
-    return (solutions @ rows if wide else solutions), mean
+    total = _grams(features, labels, np.zeros(len(labels), np.int16), weights)[0]
+    spread = _spread(total)
+    _, covariance, cross, mean = total.centred()
+    system = Shifted(covariance / spread[:, None] / spread)
+    right = cross / spread
+    solutions = system.solve(right, PENALTIES)
+    penalties = np.array(PENALTIES)
+    variance = total.squares / total.weight - mean**2
+    residuals = variance - solutions @ right - penalties * (solutions**2).sum(axis=1)
+    freedom = 1 - (1 + system.traces(PENALTIES)) / total.rows
+    return PENALTIES[int(np.argmin(residuals / freedom**2))]
+
+
+def _fit_streamed(
+    features: Features,
+    labels: NDArray[np.int8],
+    folds: NDArray[np.int16],
+    weights: NDArray[np.float64],
+) -> tuple[_Lines, NDArray[np.float64]]:
+    grams = _grams(features, labels, folds, weights)
+    total = Gram(features.shape[1])
+    for gram in grams.values():
+        total.merge(gram)
+    spread = _spread(total)
+    lines = {fold: _solve(total.without(gram), spread) for fold, gram in grams.items()}
+    scores = np.empty((len(PENALTIES), len(labels)))
+    for rows, part in chunks_of(features):
+        table = transform(part)
+        for fold in np.unique(folds[rows]):
+            held = folds[rows] == fold
+            scores[:, np.flatnonzero(held) + rows.start] = lines[fold].score(table[held])
+    return _solve(total, spread), scores
+
+
+def _grams(
+    features: Features,
+    labels: NDArray[np.int8],
+    folds: NDArray[np.int16],
+    weights: NDArray[np.float64],
+) -> dict[int, Gram]:
+    """Read the rows once and sum their products, fold by fold."""
+    grams = {fold: Gram(features.shape[1]) for fold in np.unique(folds)}
+    for rows, part in chunks_of(features):
+        table = transform(part)
+        for fold in np.unique(folds[rows]):
+            held = folds[rows] == fold
+            grams[fold].add(table[held], labels[rows][held], weights[rows][held])
+    return grams
+
+
+def _spread(total: Gram) -> NDArray[np.float64]:
+    """Return the columns' standard deviations."""
+    _, covariance, _, _ = total.centred()
+    spread: NDArray[np.float64] = np.sqrt(np.maximum(np.diag(covariance), _SMALLEST_SPREAD**2))
+    return spread
+
+
+def _solve(gram: Gram, spread: NDArray[np.float64]) -> _Lines:
+    centre, covariance, cross, mean = gram.centred()
+    system = Shifted(covariance / spread[:, None] / spread)
+    coefficients = system.solve(cross / spread, PENALTIES) / spread
+    return _Lines(coefficients, mean - coefficients @ centre)
+
+
+def _fit_kept(
+    features: Features,
+    labels: NDArray[np.int8],
+    folds: NDArray[np.int16],
+    weights: NDArray[np.float64],
+) -> tuple[_Lines, NDArray[np.float64]]:
+    """Do the same where there are fewer rows than columns: their products by rows."""
+    table = np.concatenate([transform(part) for _, part in chunks_of(features)])
+    table = table.astype(np.float64)
+    centre = np.average(table, axis=0, weights=weights)
+    variance = np.average((table - centre) ** 2, axis=0, weights=weights)
+    spread = np.sqrt(np.maximum(variance, _SMALLEST_SPREAD**2))
+
+    def solve(rows: NDArray[np.bool_]) -> _Lines:
+        share = weights[rows] / weights[rows].sum()
+        middle, mean = share @ table[rows], float(share @ labels[rows])
+        rooted = np.sqrt(share)[:, None] * (table[rows] - middle) / spread
+        system = Shifted(rooted @ rooted.T)
+        solutions = system.solve(np.sqrt(share) * (labels[rows] - mean), PENALTIES)
+        coefficients = solutions @ rooted / spread
+        return _Lines(coefficients, mean - coefficients @ middle)
+
+    scores = np.empty((len(PENALTIES), len(labels)))
+    for fold in np.unique(folds):
+        scores[:, folds == fold] = solve(folds != fold).score(table[folds == fold])
+    return solve(np.ones(len(labels), bool)), scores

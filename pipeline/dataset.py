@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from features.bank import FilterBank
 from models.errors import TrainingError
+from models.gram import ROWS_AT_ONCE
 from models.validation import spatial_folds
 from pipeline import grid, ledger
 from pipeline.cells import CellTable, joined, read_features, read_with_context
@@ -28,13 +29,40 @@ BACKGROUND_PER_POSITIVE = 40
 FEWEST_POSITIVES = 10
 
 
+class StoredFeatures:
+    """The features of a stored training table, read some rows at a time.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The table.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with pq.ParquetFile(path) as file:
+            width = file.schema_arrow.field("features").type.list_size
+            self.shape: tuple[int, ...] = (file.metadata.num_rows, width)
+
+    def chunks(self) -> Iterator[NDArray[np.float32]]:
+        """Yield the rows in order, some at a time."""
+        with pq.ParquetFile(self._path) as file:
+            for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=["features"]):
+                values = batch.column(0).flatten().to_numpy(zero_copy_only=False)
+                yield values.reshape(len(batch), -1)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[np.float32]:
+        """Read all rows."""
+        return np.concatenate(list(self.chunks())).astype(dtype or np.float32, copy=False)
+
+
 @dataclass(frozen=True)
 class TrainingTable:
     """Rows to train on.
 
     Parameters
     ----------
-    features : numpy.ndarray of float32, shape (n, columns)
+    features : numpy.ndarray of float32, shape (n, columns), or StoredFeatures
         Finite.
     label : numpy.ndarray of int8, shape (n,)
         1 mine, 0 not (or background, as ``source`` says).
@@ -50,7 +78,7 @@ class TrainingTable:
         What a row counts for.
     """
 
-    features: NDArray[np.float32]
+    features: NDArray[np.float32] | StoredFeatures
     label: NDArray[np.int8]
     fold: NDArray[np.int16]
     cell: NDArray[np.int64]
@@ -121,12 +149,12 @@ def build_dataset(
 
 
 def read_dataset(path: str | Path) -> TrainingTable:
-    """Read a stored training table."""
-    table = pq.read_table(path)
-    values = table.column("features").combine_chunks()
+    """Read a stored training table; its features stay on the disk until they are asked for."""
+    names = [field.name for field in fields(TrainingTable) if field.name != "features"]
+    table = pq.read_table(path, columns=names)
     columns = {name: table.column(name).to_numpy() for name in ("label", "fold", "cell", "weight")}
     text = {name: np.array(table.column(name).to_pylist(), str) for name in ("source", "date")}
-    return TrainingTable(values.values.to_numpy().reshape(len(table), -1), **columns, **text)
+    return TrainingTable(StoredFeatures(Path(path)), **columns, **text)
 
 
 def _write(

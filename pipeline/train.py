@@ -25,7 +25,7 @@ from pipeline.runtime.console import say
 from pipeline.runtime.files import whole_folder
 
 # Raise it when the same table would give another model.
-VERSION = 3
+VERSION = 4
 FOREST_HANDICAP = 0.01
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "skops")
 
@@ -167,7 +167,9 @@ def _train_one(
         fit = fit_ridge(table.features, table.label, table.fold, weights)
         fitted, scores, chosen = fit.model, fit.out_of_fold, {"penalty": fit.penalty}
     else:
-        fitted, scores = fit_forest(table.features, table.label, table.fold, weights, about.seed)
+        fitted, scores = fit_forest(
+            np.asarray(table.features), table.label, table.fold, weights, about.seed
+        )
     calibration = calibrate(table.label, scores)
     probabilities = calibration.apply(scores)
     manifest: dict[str, Any] = {

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from sample_model import sample_table
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import Ridge, RidgeCV
 
 from models import ridge
-from models.ridge import PENALTIES, TOLERANCE, fit_ridge
+from models.gram import Gram, Shifted
+from models.ridge import PENALTIES, TOLERANCE, fit_ridge, penalty_without_folds
 
 
 def by_sklearn(
@@ -14,7 +17,8 @@ def by_sklearn(
 ) -> Ridge:
     """The same problem for scikit-learn: on scaled roots, with the sum of the weights as unit."""
     table = np.sqrt(features.astype(float))
-    spread = table.std(axis=0)
+    centre = np.average(table, axis=0, weights=weight)
+    spread = np.sqrt(np.average((table - centre) ** 2, axis=0, weights=weight))
     model = Ridge(alpha=penalty * weight.sum(), solver="cholesky")
     model.fit(table / spread, label, sample_weight=weight)
     model.coef_ = model.coef_ / spread
@@ -39,27 +43,83 @@ def test_ridge_equals_scikit_learn(
     assert fit.model.coefficients.dtype == np.float32
 
 
-def test_wide_and_tall_solve_the_same_problem() -> None:
-    features, label, _, weight = sample_table(90, rows=100)
-    table = (np.sqrt(features) - 0.7).astype(np.float32)
-    tall, mean = ridge._solve(table, label, weight, PENALTIES)
-    # A hundred columns of zeros change nothing, but make it wide.
-    padded = np.hstack([table, np.zeros((100, 100), np.float32)])
-    wide, same = ridge._solve(padded, label, weight, PENALTIES)
-    assert mean == same
-    assert wide[:, :90] == pytest.approx(tall, rel=1e-3, abs=1e-5)
-    assert np.abs(wide[:, 90:]).max() == 0
+def test_rows_kept_and_rows_streamed_give_the_same() -> None:
+    features, label, fold, weight = sample_table(90, rows=100)
+    kept, kept_scores = ridge._fit_kept(features, label, fold, weight)
+    streamed, streamed_scores = ridge._fit_streamed(features, label, fold, weight)
+    assert kept.coefficients == pytest.approx(streamed.coefficients, rel=1e-4, abs=1e-6)
+    assert kept.intercepts == pytest.approx(streamed.intercepts, rel=1e-4, abs=1e-6)
+    assert kept_scores == pytest.approx(streamed_scores, rel=1e-4, abs=1e-6)
 
 
-def test_weights_are_counts() -> None:
-    features, label, _, _ = sample_table(10, rows=60)
-    table = np.sqrt(features)
+@pytest.mark.parametrize("columns", [12, 320], ids=["tall", "wide"])
+def test_rows_may_stream(columns: int) -> None:
+    class Stream:
+        shape = (300, columns)
+        read = 0
+
+        def chunks(self) -> Iterator[np.ndarray]:
+            for first in range(0, 300, 70):
+                Stream.read += 1
+                yield features[first : first + 70]
+
+    features, label, fold, weight = sample_table(columns)
+    whole, streamed = (fit_ridge(rows, label, fold, weight) for rows in (features, Stream()))
+    assert Stream.read == (10 if columns < 300 else 5), "twice, or once where they are kept"
+    assert streamed.penalty == whole.penalty
+    assert streamed.model.coefficients == pytest.approx(whole.model.coefficients, rel=1e-5)
+    assert streamed.out_of_fold == pytest.approx(whole.out_of_fold, abs=1e-9)
+
+
+def test_weights_are_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ridge, "PENALTIES", (0.1,))
+    features, label, fold, _ = sample_table(10, rows=60)
     counts = np.random.default_rng(1).integers(1, 4, 60)
-    weighted, _ = ridge._solve(table, label, counts.astype(float), (0.1,))
-    repeated, _ = ridge._solve(
-        table.repeat(counts, 0), label.repeat(counts), np.ones(counts.sum()), (0.1,)
+    weighted = fit_ridge(features, label, fold, counts.astype(float))
+    repeated = fit_ridge(
+        features.repeat(counts, 0),
+        label.repeat(counts),
+        fold.repeat(counts),
+        np.ones(counts.sum()),
     )
-    assert weighted == pytest.approx(repeated, rel=1e-6)
+    assert weighted.model.coefficients == pytest.approx(repeated.model.coefficients, rel=1e-5)
+    assert weighted.out_of_fold.repeat(counts) == pytest.approx(repeated.out_of_fold, abs=1e-9)
+
+
+def test_the_penalty_without_folds_is_that_of_scikit_learn() -> None:
+    features, label, _, _ = sample_table(40, rows=400, seed=3)
+    weight = np.ones(400)
+    table = np.sqrt(features.astype(float))
+    table = (table - table.mean(axis=0)) / table.std(axis=0)
+    other = RidgeCV(alphas=400 * np.array(PENALTIES)).fit(table, label)
+    chosen = penalty_without_folds(features, label, weight)
+    assert chosen == pytest.approx(other.alpha_ / 400)
+    assert PENALTIES[0] < chosen < PENALTIES[-1]
+
+
+@pytest.mark.parametrize("size", [1, 2, 60])
+def test_one_tridiagonalisation_serves_every_shift(size: int) -> None:
+    rng = np.random.default_rng(size)
+    rows = rng.normal(size=(3 * size, size))
+    matrix, right, shifts = rows.T @ rows, rng.normal(size=size), (1e-3, 1.0, 50.0)
+    system = Shifted(matrix)
+    for shift, solution, trace in zip(
+        shifts, system.solve(right, shifts), system.traces(shifts), strict=True
+    ):
+        shifted = matrix + shift * np.eye(size)
+        assert solution == pytest.approx(np.linalg.solve(shifted, right), rel=1e-8)
+        assert trace == pytest.approx(np.trace(matrix @ np.linalg.inv(shifted)), rel=1e-8)
+
+
+def test_what_a_part_has_not_seen_is_a_subtraction() -> None:
+    features, label, fold, weight = sample_table(7)
+    whole, part, rest = Gram(7), Gram(7), Gram(7)
+    whole.add(features, label, weight)
+    part.add(features[fold == 1], label[fold == 1], weight[fold == 1])
+    rest.add(features[fold != 1], label[fold != 1], weight[fold != 1])
+    for left, right in zip(whole.without(part).centred(), rest.centred(), strict=True):
+        lower = np.tril(left) if np.ndim(left) == 2 else left
+        assert lower == pytest.approx(np.tril(right) if np.ndim(right) == 2 else right, abs=1e-9)
 
 
 def test_a_score_out_of_fold_has_not_seen_its_fold(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,8 +129,8 @@ def test_a_score_out_of_fold_has_not_seen_its_fold(monkeypatch: pytest.MonkeyPat
     fit = fit_ridge(features, label, fold, weight)
     turned = np.where(fold == 2, 1 - label, label).astype(np.int8)
     other = fit_ridge(features, turned, fold, weight)
-    assert np.array_equal(fit.out_of_fold[fold == 2], other.out_of_fold[fold == 2])
-    assert not np.array_equal(fit.out_of_fold[fold != 2], other.out_of_fold[fold != 2])
+    assert fit.out_of_fold[fold == 2] == pytest.approx(other.out_of_fold[fold == 2], abs=1e-10)
+    assert np.abs(fit.out_of_fold[fold != 2] - other.out_of_fold[fold != 2]).min() > 1e-6
 
 
 def test_a_row_that_leaks_its_label_does_not_help() -> None:
