@@ -23,9 +23,9 @@ from rasterio.errors import RasterioError
 from rasterio.transform import from_origin
 from rasterio.warp import transform_bounds
 
-from pipeline.chips import decoding, located, read_chips, read_table
 from pipeline.errors import ChipsError, InputFileError, MissingMetadataError
-from pipeline.items import SENTINEL_2_BANDS
+from pipeline.imagery.chips import decoding, located, read_chips, read_table
+from pipeline.imagery.items import SENTINEL_2_BANDS
 from pipeline.runtime.console import bar, say
 from pipeline.runtime.files import sha256_of, whole_folder, write_json
 

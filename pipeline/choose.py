@@ -14,9 +14,9 @@ from models.errors import ModelError, ModelNotFoundError
 from models.registry import SHIPPED, Model, find_model, load_model, read_manifest, registered
 from pipeline.context import Context
 from pipeline.errors import ModelMismatchError, NoModelError, UnknownModelError
-from pipeline.nearest import great_circle_km
 from pipeline.runtime.console import say
 from pipeline.scenes import SceneList
+from pipeline.sites.nearest import great_circle_km
 
 
 def registries(context_workspace: str) -> list[Path]:

@@ -158,8 +158,8 @@ def _catalogue(options: argparse.Namespace) -> None:
 
 
 def _score(options: argparse.Namespace) -> None:
-    from pipeline.chips import read_chips
     from pipeline.choose import load_named
+    from pipeline.imagery.chips import read_chips
     from pipeline.score import chip_imagery, score_chips, write_scores
 
     config = _config(options)
@@ -170,7 +170,7 @@ def _score(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from pipeline.evaluate_run import evaluate_region
+    from pipeline.evaluate import evaluate_region
 
     with _context(options) as context:
         evaluate_region(context, options.truth, options.out)
@@ -180,7 +180,7 @@ def _join(options: argparse.Namespace) -> None:
     if not options.detections:
         _stage("join")(options)
         return
-    from pipeline.join_files import join_files
+    from pipeline.sites.join_files import join_files
 
     config = _config(options)
     join_files(

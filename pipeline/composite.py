@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from pipeline import grid, ledger
 from pipeline.context import Context
 from pipeline.errors import NoClearPixelError, ReadFailedError, StageMissingError
-from pipeline.items import Scene
-from pipeline.pixels import (
+from pipeline.imagery.items import Scene
+from pipeline.imagery.pixels import (
     CLEAR,
     CLOUD,
     NOT_CLEAR,

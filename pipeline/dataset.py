@@ -21,8 +21,8 @@ from pipeline import grid, ledger
 from pipeline.cells import CellTable, joined, read_features, read_with_context
 from pipeline.context import Context
 from pipeline.errors import NoLabelsError
-from pipeline.labels import VisitLabels
 from pipeline.runtime.console import say
+from pipeline.sites.labels import VisitLabels
 
 VERSION = 2
 BACKGROUND_PER_POSITIVE = 40

@@ -16,10 +16,10 @@ import shapely
 from numpy.typing import NDArray
 
 from pipeline import grid
-from pipeline.candidates import Reach, find_candidates
-from pipeline.nearest import Cells, Points
 from pipeline.regions import Region
-from pipeline.visits import all_sites
+from pipeline.sites.candidates import Reach, find_candidates
+from pipeline.sites.nearest import Cells, Points
+from pipeline.sites.visits import all_sites
 
 CLASSES = ("likely", "possible", "unlikely", "cannot_tell")
 _NEEDED = (
@@ -50,7 +50,7 @@ class Joined:
         ``probability`` (the highest within the location's radius; NaN where the map cannot tell)
         and ``cell_class`` (of the cell that holds it, or "not_mapped"). None: no table was given.
     candidates : geopandas.GeoDataFrame
-        See :func:`pipeline.candidates.find_candidates`.
+        See :func:`pipeline.sites.candidates.find_candidates`.
     """
 
     cells: pd.DataFrame
@@ -68,8 +68,8 @@ def join_cells(
     """Join a region's predictions with the table of visits.
 
     A site matches if a likely or possible cell lies within the radius of its location (see
-    :data:`pipeline.visits.PRECISION_RADIUS_M`) plus the tolerance. Sites beyond the region's border
-    count for distances and for candidates, and are not listed.
+    :data:`pipeline.sites.visits.PRECISION_RADIUS_M`) plus the tolerance. Sites beyond the region's
+    border count for distances and for candidates, and are not listed.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def join_cells(
         Columns ``cell, probability`` (NaN: cannot tell) ``, observed, clear_observations,
         first_image, last_image, scenes, in_training``; each cell once.
     visits : pandas.DataFrame or None
-        As from :func:`pipeline.visits.read_visits`.
+        As from :func:`pipeline.sites.visits.read_visits`.
     region : Region
         The ground that was asked for.
     thresholds : mapping
@@ -136,7 +136,7 @@ def classify(probability: NDArray[np.float32], thresholds: Mapping[str, float]) 
 
 
 def site_points(sites: pd.DataFrame) -> gpd.GeoDataFrame:
-    """Give sites of :func:`pipeline.visits.all_sites` their points and a column ``mineral``."""
+    """Give the sites of a table of visits their points and a column ``mineral``."""
     points = gpd.points_from_xy(sites["longitude"], sites["latitude"])
     return gpd.GeoDataFrame(sites.assign(mineral=sites["mineral1"]), geometry=points, crs=grid.CRS)
 

@@ -22,15 +22,15 @@ import pystac
 import rasterio
 import shapely
 
-from pipeline import disclosure as rules
-from pipeline import geopackage, qgis, raster
 from pipeline.errors import DisclosureError, StoreCorruptError
-from pipeline.words import CREDIT, SIMULATED, say, warning, warnings
+from pipeline.map import disclosure as rules
+from pipeline.map import geopackage, qgis, raster
+from pipeline.map.words import CREDIT, SIMULATED, say, warning, warnings
 
 if TYPE_CHECKING:
-    from pipeline.disclosure import Policy, Product
     from pipeline.join import Joined
-    from pipeline.provenance import RunInfo
+    from pipeline.map.disclosure import Policy, Product
+    from pipeline.map.provenance import RunInfo
 
 MAP, PROJECT, COG, ITEM, MANIFEST = (
     "map.gpkg", "map.qgz", "probability.tif", "item.json", "manifest.json",

@@ -2,7 +2,7 @@
 
 A region's text comes from outside (make, the environment, a command line), so nothing in it is
 believed: names are matched against the packaged ones, boxes against a pattern of plain numbers, and
-files are read by :mod:`pipeline.vectors`.
+files are read by :mod:`pipeline.sites.vectors`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from pipeline.errors import (
     UnknownRegionError,
 )
 from pipeline.grid import Block
-from pipeline.vectors import is_safe_path, read_vector
+from pipeline.sites.vectors import is_safe_path, read_vector
 
 FILE_SUFFIXES = (".geojson", ".json", ".gpkg")
 MAX_VERTICES = 500_000

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 import pandas as pd
 
-from pipeline import disclosure as rules
-from pipeline import figures, publish, qgis
-from pipeline.words import CREDIT, SIMULATED, number, say, warnings
+from pipeline import publish
+from pipeline.map import disclosure as rules
+from pipeline.map import figures, qgis
+from pipeline.map.words import CREDIT, SIMULATED, number, say, warnings
 
 if TYPE_CHECKING:
-    from pipeline.disclosure import Policy, Product
     from pipeline.join import Joined
-    from pipeline.provenance import RunInfo
+    from pipeline.map.disclosure import Policy, Product
+    from pipeline.map.provenance import RunInfo
 
 MOST_CANDIDATES = 25
 MOST_SCENES = 60

@@ -30,17 +30,17 @@ from pipeline.context import Context
 from pipeline.dataset import build_dataset, read_dataset
 from pipeline.errors import NoLabelsError, NoModelError, NoSceneError
 from pipeline.export import check_export, export_features
-from pipeline.items import Scene
+from pipeline.imagery.items import Scene
 from pipeline.join import Joined, join_cells
-from pipeline.labels import VisitLabels, label_visits, shifted
+from pipeline.map.provenance import RunInfo
 from pipeline.predict import predict_cells, read_predictions
-from pipeline.provenance import RunInfo
 from pipeline.publish import publish
 from pipeline.report import write_report
 from pipeline.runtime.console import say
 from pipeline.scenes import SceneList
+from pipeline.sites.labels import VisitLabels, label_visits, shifted
+from pipeline.sites.visits import read_visits
 from pipeline.train import About, preference, squares_of, train_models
-from pipeline.visits import read_visits
 
 MAP_STAGES = ("scenes", "composite", "featurize", "predict", "join", "publish", "report")
 # What a map depends on beside its inputs; the rest of the configuration says where and how fast.

@@ -9,7 +9,6 @@ from pathlib import Path
 import pystac
 import shapely
 
-from pipeline import sources
 from pipeline.config import fingerprint, season_months
 from pipeline.context import Context
 from pipeline.errors import (
@@ -21,7 +20,8 @@ from pipeline.errors import (
     StageMissingError,
 )
 from pipeline.grid import HALO_PX, PIXEL, Block
-from pipeline.items import SENTINEL_2_BANDS, Scene, datatake, describe
+from pipeline.imagery import sources
+from pipeline.imagery.items import SENTINEL_2_BANDS, Scene, datatake, describe
 from pipeline.runtime.console import say
 from pipeline.runtime.files import read_json, write_json
 

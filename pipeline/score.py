@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from features.rcf import chip_features
 from features.scaling import Scaling
 from models.registry import Model
-from pipeline.chips import ChipImagery, Chips
 from pipeline.errors import ModelMismatchError
+from pipeline.imagery.chips import ChipImagery, Chips
 from pipeline.runtime.console import bar, say
 from pipeline.runtime.files import whole_file
 

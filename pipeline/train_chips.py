@@ -12,12 +12,12 @@ import numpy as np
 from features.bank import FilterBank, make_group, sample_patches
 from features.rcf import chip_features
 from models.validation import spatial_folds
-from pipeline.chips import cells_of, fold_groups, located, read_chips, read_table
 from pipeline.choose import registries
 from pipeline.config import Config, fingerprint
 from pipeline.dataset import TrainingTable
 from pipeline.errors import ChipsError
 from pipeline.featurize import BIASES
+from pipeline.imagery.chips import cells_of, fold_groups, located, read_chips, read_table
 from pipeline.runtime.console import bar, say
 from pipeline.runtime.files import sha256_of
 from pipeline.train import About, squares_of, train_models

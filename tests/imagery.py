@@ -24,7 +24,7 @@ from scipy.ndimage import gaussian_filter
 from pipeline import grid
 from pipeline.config import Config
 from pipeline.context import Context
-from pipeline.items import Scene, describe
+from pipeline.imagery.items import Scene, describe
 from pipeline.regions import resolve_region
 from pipeline.runtime.cluster import Workers
 

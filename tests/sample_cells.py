@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from features.bank import FilterBank
 from pipeline import grid
 from pipeline.composite import NODATA
-from pipeline.items import Scene, SceneBand
+from pipeline.imagery.items import Scene, SceneBand
 from pipeline.ledger import Entry
 from pipeline.runtime.files import sha256_of
 from pipeline.scenes import SceneList

@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter, label
 
 from pipeline import grid
 from pipeline.config import Config
-from pipeline.provenance import RunInfo
+from pipeline.map.provenance import RunInfo
 from pipeline.regions import Region
 
 THRESHOLDS = {"possible": 0.25, "likely": 0.6}

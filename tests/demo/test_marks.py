@@ -20,12 +20,12 @@ from pipeline import composite, grid
 from pipeline.config import Config
 from pipeline.context import Context
 from pipeline.dataset import read_dataset
-from pipeline.evaluate_run import evaluate_region
+from pipeline.evaluate import evaluate_region
+from pipeline.evaluation.truth import read_truth
 from pipeline.regions import resolve_region
 from pipeline.run import dataset_region
 from pipeline.runtime.cluster import workers
 from pipeline.scenes import demo_folder, load_scenes
-from pipeline.truth import read_truth
 
 SEEDS = [int(seed) for seed in os.environ.get("DEMO_SEEDS", "20261").split(",")]
 

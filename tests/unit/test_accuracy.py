@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from pipeline.accuracy import evaluate_scores, false_share_threshold
 from pipeline.errors import NoLabelsError
+from pipeline.evaluation.accuracy import evaluate_scores, false_share_threshold
 
 
 def sample(count: int = 2000, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

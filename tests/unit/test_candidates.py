@@ -7,7 +7,7 @@ import shapely
 from scipy import ndimage
 
 from pipeline import grid
-from pipeline.candidates import COLUMNS, Reach, clusters, find_candidates
+from pipeline.sites.candidates import COLUMNS, Reach, clusters, find_candidates
 
 CORNER = int(grid.cell_of(28.0, -2.0))
 NAMES = {".": "unlikely", "p": "possible", "L": "likely", "?": "cannot_tell"}

@@ -13,10 +13,17 @@ import pytest
 from sample_chips import write_archive
 
 from features.scaling import Scaling
-from pipeline import chips as module
 from pipeline import grid
-from pipeline.chips import ChipImagery, cells_of, fold_groups, located, read_chips, read_table
 from pipeline.errors import ChipsError
+from pipeline.imagery import chips as module
+from pipeline.imagery.chips import (
+    ChipImagery,
+    cells_of,
+    fold_groups,
+    located,
+    read_chips,
+    read_table,
+)
 
 PIXELS = np.arange(5 * 8 * 8 * 3, dtype=np.uint16).reshape(5, 8, 8, 3)
 

@@ -35,8 +35,8 @@ from pipeline.composite import (
 )
 from pipeline.context import Context
 from pipeline.errors import NoClearPixelError, ReadFailedError, StageMissingError
+from pipeline.imagery.pixels import NOT_CLEAR
 from pipeline.ledger import Entry
-from pipeline.pixels import NOT_CLEAR
 from pipeline.scenes import find_scenes
 
 TOP = (5.97, 2.06)

@@ -17,7 +17,7 @@ from pipeline import dataset, grid
 from pipeline.cells import read_features
 from pipeline.dataset import TrainingTable, build_dataset, read_dataset
 from pipeline.errors import NoLabelsError, StoreCorruptError
-from pipeline.labels import VisitLabels
+from pipeline.sites.labels import VisitLabels
 
 BANK = sample_bank(patches=(3,), count=3)
 REGION = "bbox:5.9,2.0,6.1,2.1"

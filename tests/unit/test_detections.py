@@ -12,14 +12,14 @@ import pytest
 import shapely
 from sample_visits import write_visits
 
-from pipeline.detections import (
+from pipeline.errors import InputFileError
+from pipeline.sites.detections import (
     PUBLIC_SITE_COLUMNS,
     join_detections,
     write_detection_join,
 )
-from pipeline.errors import InputFileError
-from pipeline.vectors import read_vector
-from pipeline.visits import read_visits
+from pipeline.sites.vectors import read_vector
+from pipeline.sites.visits import read_visits
 
 real = pytest.mark.skipif(
     "ASM_ATLAS_TEST_DATA" not in os.environ, reason="ASM_ATLAS_TEST_DATA is not set"

@@ -8,10 +8,11 @@ import pytest
 import shapely
 from sample_map import make_joined, make_run
 
-from pipeline import disclosure, grid
+from pipeline import grid
 from pipeline.config import Config
-from pipeline.disclosure import denied, disclose, load_policy
 from pipeline.errors import DisclosureError, StoreCorruptError
+from pipeline.map import disclosure
+from pipeline.map.disclosure import denied, disclose, load_policy
 
 
 @pytest.fixture(scope="module")

@@ -19,14 +19,14 @@ from test_train import ABOUT, table
 from features.bank import bank_bytes
 from models.registry import load_model
 from pipeline import composite, grid
-from pipeline.candidates import find_candidates
 from pipeline.cells import CellTable
 from pipeline.composite import composite_blocks
 from pipeline.featurize import featurize_blocks
-from pipeline.items import Scene, SceneBand
+from pipeline.imagery.items import Scene, SceneBand
 from pipeline.join import _NEEDED, join_cells
 from pipeline.predict import _unobserved
 from pipeline.scenes import find_scenes
+from pipeline.sites.candidates import find_candidates
 from pipeline.train import train_models
 
 PAGE = (Path(__file__).parents[2] / "docs" / "stores.md").read_text(encoding="utf-8")

@@ -11,8 +11,8 @@ import pytest
 import shapely
 from sample_map import HOSTILE, make_joined, make_run
 
-from pipeline import geopackage
 from pipeline.errors import StoreCorruptError
+from pipeline.map import geopackage
 from pipeline.publish import publish
 
 

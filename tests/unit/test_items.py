@@ -10,7 +10,7 @@ import pytest
 from imagery import make_item, scene_of
 
 from pipeline.errors import MissingMetadataError, UnsafeLinkError
-from pipeline.items import band_names, datatake
+from pipeline.imagery.items import band_names, datatake
 
 NOTHING = {"B04": np.zeros((4, 4), np.uint16)}
 

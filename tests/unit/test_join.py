@@ -11,7 +11,7 @@ from sample_visits import write_visits
 from pipeline import grid
 from pipeline.join import CLASSES, classify, join_cells
 from pipeline.regions import Region, resolve_region
-from pipeline.visits import read_visits
+from pipeline.sites.visits import read_visits
 
 THRESHOLDS = {"possible": 0.4, "likely": 0.8}
 

@@ -12,9 +12,9 @@ from sample_visits import write_visits
 
 from pipeline import grid
 from pipeline.errors import NoLabelsError
-from pipeline.labels import VisitLabels, label_visits, nearest_season, shifted
 from pipeline.regions import resolve_region
-from pipeline.visits import read_visits
+from pipeline.sites.labels import VisitLabels, label_visits, nearest_season, shifted
+from pipeline.sites.visits import read_visits
 
 REGION = resolve_region("bbox:5.9,2.0,6.1,2.1", 100)
 SEASON = "2021-12..2022-02"

@@ -25,10 +25,11 @@ from imagery import (
 from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
-from pipeline import grid, pixels
+from pipeline import grid
 from pipeline.errors import MissingMetadataError, ReadFailedError
-from pipeline.items import Scene
-from pipeline.pixels import CLEAR, CLOUD, NOT_CLEAR, OUTSIDE, SIZE_PX, read_scene
+from pipeline.imagery import pixels
+from pipeline.imagery.items import Scene
+from pipeline.imagery.pixels import CLEAR, CLOUD, NOT_CLEAR, OUTSIDE, SIZE_PX, read_scene
 
 TOP = (5.97, 2.06)
 

@@ -19,11 +19,12 @@ import rasterio
 import shapely
 from sample_map import make_joined, make_run
 
-from pipeline import disclosure, geopackage, grid, publish, qgis
+from pipeline import grid, publish
 from pipeline.errors import DisclosureError, StoreCorruptError
 from pipeline.join import join_cells
+from pipeline.map import disclosure, geopackage, qgis
 from pipeline.regions import Region
-from pipeline.visits import read_visits
+from pipeline.sites.visits import read_visits
 
 FILES = {"map.gpkg", "map.qgz", "probability.tif", "item.json", "manifest.json"}
 

@@ -10,9 +10,9 @@ import pytest
 from sample_chips import chip_pixels, write_archive
 
 from models.registry import Model, load_model
-from pipeline.chips import ChipImagery, Chips, read_chips
 from pipeline.config import Config
 from pipeline.errors import ChipsError, ModelMismatchError
+from pipeline.imagery.chips import ChipImagery, Chips, read_chips
 from pipeline.score import chip_imagery, score_chips, write_scores
 from pipeline.train_chips import train_chips
 

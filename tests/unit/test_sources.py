@@ -17,7 +17,7 @@ import shapely
 from imagery import make_item, save_items
 
 from pipeline.errors import SourceError, UnsafeLinkError
-from pipeline.sources import safe_href, search
+from pipeline.imagery.sources import safe_href, search
 
 NOTHING = {"B04": np.zeros((240, 240), np.uint16)}
 HERE = shapely.box(5.97, 2.04, 5.99, 2.06)

@@ -9,9 +9,9 @@ import geopandas as gpd
 import pytest
 import shapely
 
-from pipeline import vectors
 from pipeline.errors import InputFileError
-from pipeline.vectors import is_safe_path, layer_names, read_vector
+from pipeline.sites import vectors
+from pipeline.sites.vectors import is_safe_path, layer_names, read_vector
 
 
 @pytest.fixture

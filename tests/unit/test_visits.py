@@ -8,7 +8,7 @@ import pytest
 from sample_visits import BASE, visits_table, write_visits
 
 from pipeline.errors import InputFileError, VisitsError
-from pipeline.visits import (
+from pipeline.sites.visits import (
     PRECISION_RADIUS_M,
     REQUIRED,
     all_sites,

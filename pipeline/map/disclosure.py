@@ -17,13 +17,13 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
-from pipeline import coarse
 from pipeline.errors import DisclosureError, StoreCorruptError
+from pipeline.map import coarse
 from pipeline.regions import data_folder
 
 if TYPE_CHECKING:
     from pipeline.join import Joined
-    from pipeline.provenance import RunInfo
+    from pipeline.map.provenance import RunInfo
 
 PUBLIC, RESTRICTED = "public", "restricted"
 SQUARE_DEGREES = {PUBLIC: 0.01, RESTRICTED: 0.005}

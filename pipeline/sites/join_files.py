@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pipeline.detections import join_detections, write_detection_join
 from pipeline.errors import ConfigError
 from pipeline.runtime.console import say
-from pipeline.vectors import read_vector
-from pipeline.visits import read_visits
+from pipeline.sites.detections import join_detections, write_detection_join
+from pipeline.sites.vectors import read_vector
+from pipeline.sites.visits import read_visits
 
 
 def join_files(

@@ -11,9 +11,9 @@ import shapely
 
 from pipeline import grid
 from pipeline.errors import NoLabelsError
-from pipeline.evaluate import Evaluation, describe, evaluate
+from pipeline.evaluation.compare import Evaluation, describe, evaluate
+from pipeline.evaluation.truth import Truth, read_truth
 from pipeline.regions import resolve_region
-from pipeline.truth import Truth, read_truth
 
 THRESHOLDS = {"possible": 0.5, "likely": 0.8}
 REGION = resolve_region("bbox:28.0,-2.3,28.3,-2.0", 10)

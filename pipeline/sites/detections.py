@@ -15,11 +15,11 @@ import pandas as pd
 import pyogrio
 
 from pipeline.errors import InputFileError
-from pipeline.geopackage import FEATURE_ID, GEOMETRY, VERSION, column_names
 from pipeline.join import site_points
-from pipeline.nearest import nearest_shape
+from pipeline.map.geopackage import FEATURE_ID, GEOMETRY, VERSION, column_names
 from pipeline.runtime.files import whole_file, whole_folder, write_json
-from pipeline.visits import all_sites
+from pipeline.sites.nearest import nearest_shape
+from pipeline.sites.visits import all_sites
 
 # What IPIS itself publishes of a site, and what the join adds.
 PUBLIC_SITE_COLUMNS = (
@@ -76,16 +76,16 @@ def join_detections(
     """Join points or polygons with the table of visits.
 
     Distances are great-circle ones, to the polygon (0 inside) or to the point; see
-    :func:`pipeline.nearest.nearest_shape` for their error. The precision of a site's location is
-    reported and not added to the tolerance.
+    :func:`pipeline.sites.nearest.nearest_shape` for their error. The precision of a site's location
+    is reported and not added to the tolerance.
 
     Parameters
     ----------
     detections : geopandas.GeoDataFrame
-        As from :func:`pipeline.vectors.read_vector`, EPSG:4326.
+        As from :func:`pipeline.sites.vectors.read_vector`, EPSG:4326.
     visits : pandas.DataFrame
-        As from :func:`pipeline.visits.read_visits`; every site takes part, visited on the spot or
-        not.
+        As from :func:`pipeline.sites.visits.read_visits`; every site takes part, visited on the
+        spot or not.
     tolerance_km : float
         Kilometres.
 

@@ -20,7 +20,7 @@ import pandas as pd
 import pyogrio
 
 from pipeline.errors import StoreCorruptError
-from pipeline.qgis import LayerView, style
+from pipeline.map.qgis import LayerView, style
 
 VERSION = "1.3"
 GEOMETRY, FEATURE_ID = "geom", "fid"

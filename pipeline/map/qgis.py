@@ -20,12 +20,13 @@ import jinja2
 import pandas as pd
 from pyproj import CRS
 
-from pipeline import grid, symbology
-from pipeline.words import say, warning, warnings
+from pipeline import grid
+from pipeline.map import symbology
+from pipeline.map.words import say, warning, warnings
 
 if TYPE_CHECKING:
-    from pipeline.disclosure import Policy, Product
-    from pipeline.provenance import RunInfo
+    from pipeline.map.disclosure import Policy, Product
+    from pipeline.map.provenance import RunInfo
 
 # Top of the legend first. Coverage is there to be switched on; the score would hide it.
 GROUPS = (

@@ -21,8 +21,8 @@ from rasterio.windows import Window
 
 from pipeline import grid
 from pipeline.errors import InputFileError, NoLabelsError
-from pipeline.nearest import cell_area_km2
-from pipeline.vectors import check_file, layer_names, read_vector
+from pipeline.sites.nearest import cell_area_km2
+from pipeline.sites.vectors import check_file, layer_names, read_vector
 
 RASTER_SUFFIXES = (".tif", ".tiff")
 MAX_PIXELS = 2_000_000_000

@@ -23,7 +23,7 @@ from rasterio.windows import Window
 
 from pipeline import grid
 from pipeline.errors import MissingMetadataError, ReadFailedError
-from pipeline.items import Scene, SceneBand
+from pipeline.imagery.items import Scene, SceneBand
 
 OUTSIDE, CLEAR, CLOUD = 0, 1, 2
 REFLECTANCE_STEP = 1e-4

@@ -20,7 +20,7 @@ from pipeline import grid
 from pipeline.config import season_months
 from pipeline.errors import NoLabelsError
 from pipeline.regions import Region
-from pipeline.visits import all_sites
+from pipeline.sites.visits import all_sites
 
 EARTH_RADIUS_M = 6_371_008.8
 # Mines reach beyond the point where the visitor stood.
@@ -73,7 +73,7 @@ def label_visits(visits: pd.DataFrame, region: Region, season: str) -> VisitLabe
     Parameters
     ----------
     visits : pandas.DataFrame
-        As read by ``pipeline.visits.read_visits``.
+        As read by ``pipeline.sites.visits.read_visits``.
     region : Region
         Where labels are wanted.
     season : str

@@ -20,7 +20,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from pipeline import grid
-from pipeline.nearest import Cells, cell_area_km2
+from pipeline.sites.nearest import Cells, cell_area_km2
 
 COLUMNS = (
     "candidate",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.errors import StoreCorruptError
-from pipeline.words import number, say
+from pipeline.map.words import number, say
 
 SCORE_COLOURS = ("#f6e8d0", "#fdd49e", "#fc8d59", "#d7301f", "#7f0000")
 CLEAR_COLOURS = ("#ffffd9", "#c7e9b4", "#41b6c4", "#1d6fb1", "#0c2c84")

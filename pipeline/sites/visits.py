@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import InputFileError, VisitsError
-from pipeline.vectors import check_file
+from pipeline.sites.vectors import check_file
 
 REQUIRED = (
     "pcode",

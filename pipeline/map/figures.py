@@ -13,14 +13,14 @@ import geopandas as gpd
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import raster, symbology
-from pipeline.words import number, say
+from pipeline.map import raster, symbology
+from pipeline.map.words import number, say
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from pipeline.disclosure import Product
+    from pipeline.map.disclosure import Product
 
 _NOTHING = "#ffffff"
 _INK, _MUTED = "#1b1f24", "#5b6470"

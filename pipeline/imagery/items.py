@@ -15,7 +15,7 @@ import pystac
 import shapely
 
 from pipeline.errors import MissingMetadataError
-from pipeline.sources import safe_href
+from pipeline.imagery.sources import safe_href
 
 SENTINEL_2_BANDS = (
     "B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12",

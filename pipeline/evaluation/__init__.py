@@ -1,0 +1,1 @@
+"""A map against what is known to be true."""

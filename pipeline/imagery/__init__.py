@@ -1,0 +1,1 @@
+"""Scenes as others publish them: their source, what they say of themselves, their pixels."""
