@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from features.recipe import RECIPES
 from pipeline.errors import ConfigError
 
 ENVIRONMENT_PREFIX = "ASM_ATLAS_"
@@ -71,6 +72,9 @@ class Config:
         Filters of a newly sampled bank, for each of its patch sizes.
     patches : str
         Patch sizes of a newly sampled bank in pixels, such as ``3,5``.
+    recipe : str
+        How patches become the filters of a newly sampled bank: ``atlas`` or a published definition
+        (``features.recipe``).
     visit_years : int
         A visit is used with the imagery of a season at most this many years away from it.
     """
@@ -92,11 +96,13 @@ class Config:
     min_observed: float = 0.25
     filters: int = 64
     patches: str = "3,5"
+    recipe: str = "atlas"
     visit_years: int = 2
 
     def __post_init__(self) -> None:
         _one_of("disclosure", self.disclosure, ("public", "restricted"))
         _one_of("map_lang", self.map_lang, ("en", "fr"))
+        _one_of("recipe", self.recipe, tuple(RECIPES))
         if self.season:
             season_months(self.season)
         if not 0 < self.min_observed <= 1:
