@@ -138,6 +138,22 @@ class FilterBank:
         return sum(self.rectifiers.count * group.count for group in self.groups)
 
     @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names of the columns: patch size, filter, and what is measured of its response.
+
+        ``rcf_3px_12_over_0.25`` is the mean of how far the response of filter 12 of 3 x 3 px lies
+        over 0.25, ``rcf_3px_12_under_-0.25`` of how far under -0.25.
+        """
+        rectifiers = self.rectifiers
+        pairs = list(zip(rectifiers.thresholds(), rectifiers.falling(), strict=True))
+        return tuple(
+            f"rcf_{group.patch}px_{index}_{'under' if falls else 'over'}_{threshold:g}"
+            for group in self.groups
+            for threshold, falls in pairs
+            for index in range(group.count)
+        )
+
+    @property
     def rectifiers(self) -> Rectifiers:
         """The columns of each filter."""
         return Rectifiers(self.biases, self.sides)

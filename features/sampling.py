@@ -199,7 +199,8 @@ def make_group(
     data = ((raw - centre[:, None]) / spread[:, None]).reshape(len(patches), -1)
     formed = _unit_patches(data, recipe.flattest)
     if len(formed) < count:
-        raise BankError(f"{count} filters need as many patches, only {len(formed)} were observed")
+        kind = "observed and not flat" if recipe.flattest else "observed"
+        raise BankError(f"{count} filters need as many patches, only {len(formed)} were {kind}")
     if recipe.chosen_first:
         formed = chosen = formed[rng.choice(len(formed), count, replace=False)]
         whitening = _whitening(formed, recipe.zca)
