@@ -1,7 +1,9 @@
 """Recipes: how sampled patches become filters, and filters columns.
 
 ``atlas`` is this project's own. The others are the published definitions of random convolutional
-features, for comparison and for tables that were made with them.
+features, for comparison and for those who know them. They see pixels of 0 to 1: here reflectance,
+which the bank's scaling stretches to that. Random places and numbers are our own: the filters are
+drawn by the same rule, and are not the very ones that somebody else has drawn.
 """
 
 from __future__ import annotations
@@ -36,8 +38,6 @@ class Recipe:
     zca : int
         How many times the ZCA matrix is applied: 1, as in the text of the manual, or 2, as in the
         code of the paper.
-    zero_mean : bool
-        Whether filters lose their mean after whitening.
     unit_response : bool
         Whether filters are scaled to a response of standard deviation 1 over the sampled patches.
     biases : tuple of float
@@ -58,7 +58,6 @@ class Recipe:
     flattest: float = 0.0
     chosen_first: bool = False
     zca: int = 2
-    zero_mean: bool = False
     unit_response: bool = False
     biases: tuple[float, ...] = (0.0,)
     sides: str = "two"
@@ -77,7 +76,6 @@ ATLAS = Recipe(
     filters=64,
     standardise=True,
     flattest=0.02,
-    zero_mean=True,
     unit_response=True,
     biases=(0.25, 1.0, 2.5),
     symmetric=True,

@@ -187,8 +187,8 @@ def make_group(
     -----
     After Rolf et al. 2021 (Nature Communications 12:4392) and their published code: patches lose
     their own mean, get unit norm, and are multiplied with the ZCA matrix of the uncentred
-    covariance, twice. Beyond them, and by the default recipe only, bands are standardised first,
-    the flattest patches are left out, and filters have zero mean.
+    covariance, twice. Beyond them, and by the default recipe only, bands are standardised first
+    and the flattest patches are left out.
     """
     channels = shape[0]
     raw = patches.astype(np.float64).reshape(len(patches), channels, -1)
@@ -208,8 +208,8 @@ def make_group(
         whitening = _whitening(formed, recipe.zca)
         chosen = formed[rng.choice(len(formed), count, replace=False)]
     filters = chosen @ whitening
-    if recipe.zero_mean:
-        filters -= filters.mean(axis=1, keepdims=True)
+    # Whitening keeps the patches' mean of zero, but for rounding.
+    filters -= filters.mean(axis=1, keepdims=True)
     scale = np.ones(count)
     if recipe.unit_response:
         unscaled = filters.reshape(count, *shape).astype(np.float32)

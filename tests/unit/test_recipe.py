@@ -138,7 +138,6 @@ def test_atlas() -> None:
     formed = np.array([normal(patch) for patch in data[norms > np.quantile(norms, 0.02)]])
     whitening = plain_whitening(formed)
     filters = formed[chosen] @ whitening @ whitening
-    filters -= filters.mean(1, keepdims=True)
     turned = []
     for kernel in filters.reshape(COUNT, 3, 3, 3):
         versions = [np.rot90(k, t, (1, 2)) for k in (kernel, kernel[..., ::-1]) for t in range(4)]

@@ -83,6 +83,10 @@ def test_settings_reach_the_bank() -> None:
     assert bank.bands == ("band0", "band1", "band2")
     assert transformer.set_params(seed=4).fit(IMAGES).bank_.hash != bank.hash
     assert transformer.set_params(seed=3).fit(IMAGES).bank_.hash == bank.hash
+    # Fewer patches whiten differently; too few make no bank.
+    assert transformer.set_params(sampled=300).fit(IMAGES).bank_.hash != bank.hash
+    with pytest.raises(ValueError, match="13 filters need as many patches, only 12"):
+        transformer.set_params(sampled=12, filters=13, recipe="paper").fit(IMAGES)
 
 
 def test_column_names_say_what_is_measured() -> None:
