@@ -1,4 +1,4 @@
-"""Filter banks: patches sampled from imagery, normalised and whitened, with an identity.
+"""Filter banks: filters of one or more sizes, with an identity.
 
 A bank knows what it may be applied to (bands in order, level, scaling) and is named by the hash of
 all it holds; features carry that name, and features of two banks are never mixed.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,16 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import BankError, BankMismatchError
+from features.recipe import ATLAS
 from features.rectify import SIDES, Rectifiers
 from features.scaling import Scaling
 
 FORMAT = 2
 # Rotations by quarter turns, each with its mirror image.
 VERSIONS = 8
-WHITENING_FLOOR = 1e-3
-# The flattest patches are noise blown up by the division by their norm.
-FLATTEST = 0.02
-_NORM_FLOOR = 1e-8
 _MAX_BYTES = 256 * 1024 * 1024
 
 
@@ -97,6 +93,8 @@ class FilterBank:
         Which columns a bias gives, as ``rectify.Rectifiers`` says; ``two`` is described above.
     symmetric : bool
         Whether columns are averaged over the eight symmetric versions of a filter.
+    recipe : str
+        Name of the recipe that made the filters, see ``recipe.RECIPES``.
     """
 
     bands: tuple[str, ...]
@@ -108,6 +106,7 @@ class FilterBank:
     software: str
     sides: str = "two"
     symmetric: bool = True
+    recipe: str = ATLAS.name
 
     def __post_init__(self) -> None:
         if not self.bands or not self.groups or not self.biases:
@@ -139,6 +138,22 @@ class FilterBank:
         return sum(self.rectifiers.count * group.count for group in self.groups)
 
     @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names of the columns: patch size, filter, and what is measured of its response.
+
+        ``rcf_3px_12_over_0.25`` is the mean of how far the response of filter 12 of 3 x 3 px lies
+        over 0.25, ``rcf_3px_12_under_-0.25`` of how far under -0.25.
+        """
+        rectifiers = self.rectifiers
+        pairs = list(zip(rectifiers.thresholds(), rectifiers.falling(), strict=True))
+        return tuple(
+            f"rcf_{group.patch}px_{index}_{'under' if falls else 'over'}_{threshold:g}"
+            for group in self.groups
+            for threshold, falls in pairs
+            for index in range(group.count)
+        )
+
+    @property
     def rectifiers(self) -> Rectifiers:
         """The columns of each filter."""
         return Rectifiers(self.biases, self.sides)
@@ -160,7 +175,7 @@ class FilterBank:
         dict
             What ``load_bank`` needs beside the filters; JSON.
         """
-        return {
+        about = {
             "format": FORMAT,
             "bands": list(self.bands),
             "level": self.level,
@@ -173,6 +188,8 @@ class FilterBank:
             "seed": self.seed,
             "software": self.software,
         }
+        # Not said of the first recipe, so that the hashes of its banks stay what they are.
+        return about if self.recipe == ATLAS.name else about | {"recipe": self.recipe}
 
     def check_imagery(self, bands: tuple[str, ...], level: str) -> None:
         """Refuse imagery that this bank is not for.
@@ -194,116 +211,6 @@ class FilterBank:
                 f"the bank is for {self.level} {' '.join(self.bands)}, "
                 f"the imagery is {level} {' '.join(bands)}"
             )
-
-
-def sample_patches(
-    images: Iterable[tuple[NDArray[np.float32], NDArray[np.bool_]]],
-    patch: int,
-    per_image: int,
-    rng: np.random.Generator,
-) -> NDArray[np.float32]:
-    """Draw fully observed patches at random places.
-
-    Parameters
-    ----------
-    images : iterable of (pixels, observed)
-        Scaled pixels, float32, shape (C, H, W), and what was observed, bool, shape (H, W).
-    patch : int
-        Side of the patches in pixels.
-    per_image : int
-        Most patches taken from one image.
-    rng : numpy.random.Generator
-        Source of the random places.
-
-    Returns
-    -------
-    numpy.ndarray of float32, shape (n, C * patch * patch)
-        The patches, flattened from (C, patch, patch).
-
-    Raises
-    ------
-    BankError
-        If not one patch was observed.
-    """
-    drawn = []
-    for pixels, observed in images:
-        height, width = observed.shape
-        if min(height, width) < patch:
-            continue
-        tops = rng.integers(0, height - patch + 1, 2 * per_image)
-        lefts = rng.integers(0, width - patch + 1, 2 * per_image)
-        taken = 0
-        for top, left in zip(tops, lefts, strict=True):
-            window = np.s_[top : top + patch, left : left + patch]
-            if observed[window].all():
-                drawn.append(pixels[(slice(None), *window)].reshape(-1))
-                taken += 1
-                if taken == per_image:
-                    break
-    if not drawn:
-        raise BankError(f"no fully observed patch of {patch} x {patch} pixels to sample")
-    return np.stack(drawn)
-
-
-def make_group(
-    patches: NDArray[np.float32], shape: tuple[int, int, int], count: int, rng: np.random.Generator
-) -> FilterGroup:
-    """Turn sampled patches into whitened filters.
-
-    Parameters
-    ----------
-    patches : numpy.ndarray of float32, shape (n, C * patch * patch)
-        Sampled patches; all of them shape the whitening, ``count`` of them become filters.
-    shape : tuple of int
-        ``(C, patch, patch)``.
-    count : int
-        Number of filters.
-    rng : numpy.random.Generator
-        Chooses the patches that become filters.
-
-    Returns
-    -------
-    FilterGroup
-        Whose response to scaled pixels is their correlation plus the offset, of standard deviation
-        1 over the sampled patches (mean of the eight versions), so that one bias means the same
-        for every filter.
-
-    Raises
-    ------
-    BankError
-        If there are fewer patches than filters.
-
-    Notes
-    -----
-    After Rolf et al. 2021 (Nature Communications 12:4392) and their published code: patches lose
-    their own mean, get unit norm, and are multiplied with the ZCA matrix twice. Beyond them, bands
-    are standardised first, the flattest patches are left out, and filters have zero mean.
-    """
-    channels = shape[0]
-    raw = patches.astype(np.float64).reshape(len(patches), channels, -1)
-    centre = raw.mean(axis=(0, 2))
-    spread = np.maximum(raw.std(axis=(0, 2)), _NORM_FLOOR)
-    data = ((raw - centre[:, None]) / spread[:, None]).reshape(len(patches), -1)
-    formed = data - data.mean(axis=1, keepdims=True)
-    norms = np.linalg.norm(formed, axis=1)
-    kept = np.flatnonzero(norms > np.quantile(norms, FLATTEST))
-    if len(kept) < count:
-        raise BankError(f"{count} filters need as many patches, only {len(kept)} were observed")
-    formed = formed[kept] / norms[kept, None]
-    values, vectors = np.linalg.eigh(formed.T @ formed / len(formed))
-    # The ZCA matrix applied twice: its inverse square root, squared.
-    whitening = (vectors / (np.maximum(values, 0) + WHITENING_FLOOR)) @ vectors.T
-    filters = formed[rng.choice(len(formed), count, replace=False)] @ whitening
-    filters -= filters.mean(axis=1, keepdims=True)
-    unscaled = filters.reshape(count, *shape).astype(np.float32)
-    group = FilterGroup(unscaled, np.zeros(count, np.float32))
-    responses = (data.astype(np.float32) @ group.turned().reshape(-1, data.shape[1]).T).std(axis=0)
-    scale = np.maximum(responses.reshape(count, VERSIONS).mean(axis=1), _NORM_FLOOR)
-    weights = filters.reshape(count, channels, -1) / scale[:, None, None] / spread[None, :, None]
-    offsets = -(weights.sum(axis=2) @ centre)
-    return FilterGroup(
-        weights.reshape(count, *shape).astype(np.float32), offsets.astype(np.float32)
-    )
 
 
 def bank_bytes(bank: FilterBank) -> bytes:
@@ -371,6 +278,7 @@ def load_bank(source: Path | bytes) -> FilterBank:
             software=about["software"],
             sides=about["sides"],
             symmetric=about["symmetric"],
+            recipe=about.get("recipe", ATLAS.name),
         )
     except Exception as error:
         # A damaged or hostile archive fails anywhere in zip, zlib, NumPy and JSON.

@@ -16,9 +16,13 @@ from features.kernel import Kernel, make_kernel, observed_windows, ready_pixels
 
 
 def cell_features(
-    pixels: NDArray[np.float32], bank: FilterBank, cells: int, cell_px: int, way: str = "auto"
+    pixels: NDArray[np.float32],
+    bank: FilterBank,
+    cells: int | tuple[int, int],
+    cell_px: int,
+    way: str = "auto",
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Compute the features of a square of cells.
+    """Compute the features of a square or rectangle of cells.
 
     Parameters
     ----------
@@ -28,8 +32,8 @@ def cell_features(
         and below.
     bank : FilterBank
         The filters.
-    cells : int
-        Number of cells along each side.
+    cells : int or tuple of int
+        Number of cells along each side, or down and to the right.
     cell_px : int
         Side of a cell in pixels.
     way : str
@@ -37,10 +41,10 @@ def cell_features(
 
     Returns
     -------
-    features : numpy.ndarray of float32, shape (cells * cells, bank.columns)
-        Means over the windows that counted; NaN for a cell in which none did. A window belongs to
-        the cell that holds its upper-left pixel.
-    shares : numpy.ndarray of float32, shape (cells * cells, len(bank.groups))
+    features : numpy.ndarray of float32, shape (number of cells, bank.columns)
+        Row by row of the cells: means over the windows that counted; NaN for a cell in which none
+        did. A window belongs to the cell that holds its upper-left pixel.
+    shares : numpy.ndarray of float32, shape (number of cells, len(bank.groups))
         Share of the cell's windows that counted, for each patch size.
 
     Raises
@@ -48,14 +52,15 @@ def cell_features(
     BankError
         If the pixels have another number of bands or too small a halo.
     """
-    need = cells * cell_px + bank.patch_max - 1
-    fits = pixels.ndim == 3 and len(pixels) == len(bank.bands) and min(pixels.shape[1:]) >= need
-    if not fits:
+    down, right = cells if isinstance(cells, tuple) else (cells, cells)
+    high, wide = (count * cell_px + bank.patch_max - 1 for count in (down, right))
+    fits = pixels.ndim == 3 and len(pixels) == len(bank.bands)
+    if not fits or pixels.shape[1] < high or pixels.shape[2] < wide:
         raise BankError(
-            f"{len(bank.bands)} bands of {need} x {need} pixels are needed, "
+            f"{len(bank.bands)} bands of {high} x {wide} pixels are needed, "
             f"not an array of shape {pixels.shape}"
         )
-    corners = [(cell_px * row, cell_px * column) for row in range(cells) for column in range(cells)]
+    corners = [(cell_px * row, cell_px * column) for row in range(down) for column in range(right)]
     return _pooled(pixels, bank, corners, (cell_px, cell_px), way)
 
 

@@ -27,7 +27,7 @@ class Scaling:
         Number of steps between 0 and ``clip`` in which the pixels came, such as 255 for an 8-bit
         picture; 0: full precision. Part of the identity; the values are not changed by it.
     floor : float
-        Added before the logarithm, so that dark pixels do not dominate.
+        Added before the logarithm, so that dark pixels do not dominate; 0: no logarithm.
     """
 
     clip: float = 1.0
@@ -35,12 +35,17 @@ class Scaling:
     floor: float = 0.02
 
     def __post_init__(self) -> None:
-        if not 0 < self.clip <= 2 or self.steps < 0 or not 0 < self.floor <= 1:
+        if not 0 < self.clip <= 2 or self.steps < 0 or not 0 <= self.floor <= 1:
             raise BankError(f"no such scaling: {self!r}")
 
     def __str__(self) -> str:
         text = f"reflectance 0..{self.clip:g} as 0..1"
         return f"{text} in {self.steps} steps" if self.steps else text
+
+    @property
+    def pixels(self) -> tuple[float, int]:
+        """How the pixels come, ``clip`` and ``steps``; the floor is what is made of them."""
+        return self.clip, self.steps
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> Scaling:
@@ -82,8 +87,10 @@ class Scaling:
         Returns
         -------
         numpy.ndarray of float32
-            Same shape, ``ln(floor)`` to ``ln(1 + floor)``.
+            Same shape, ``ln(floor)`` to ``ln(1 + floor)``; 0 to 1 without the logarithm.
         """
         stretched = np.clip(reflectance, 0, self.clip) / np.float32(self.clip)
+        if not self.floor:
+            return stretched.astype(np.float32, copy=False)
         scaled: NDArray[np.float32] = np.log(stretched + np.float32(self.floor))
         return scaled.astype(np.float32, copy=False)

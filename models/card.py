@@ -39,7 +39,7 @@ A model score is not a verified site and not evidence of illegality.
 | imagery | {bank["level"]}, bands {" ".join(bank["bands"])} in this order |
 | scaling | reflectance 0..{bank["scaling"]["clip"]:g} as 0..1{_steps(bank["scaling"]["steps"])} |
 | features | {sum(bank["filters"])} filters, patches of {_sizes(bank["patches"])} px, \
-biases {", ".join(f"{bias:g}" for bias in bank["biases"])} |
+biases {", ".join(f"{bias:g}" for bias in bank["biases"])}{_recipe(bank)} |
 | bank | {manifest.get("bank_hash", "")} |
 | trained on | {data["description"]} |
 | rows | {data["rows"]}, {data["positives"]} of them mines ({share:.1%}) |
@@ -78,6 +78,10 @@ def _show(value: float | None) -> str:
 
 def _steps(steps: int) -> str:
     return f", {steps} steps" if steps else ""
+
+
+def _recipe(bank: dict[str, Any]) -> str:
+    return f", recipe {bank['recipe']}" if "recipe" in bank else ""
 
 
 def _sizes(patches: list[int]) -> str:

@@ -119,7 +119,7 @@ def misfit(manifest: dict[str, Any], scenes: SceneList) -> str:
     model_scaling = Scaling.from_dict(manifest["scaling"])
     clip, steps = scenes.scaling
     # Full-range reflectance can be clipped as the model's own pixels were; anything else cannot.
-    if clip and Scaling(clip, steps) != model_scaling:
+    if clip and (clip, steps) != model_scaling.pixels:
         return f"scaling {model_scaling} is not {Scaling(clip, steps)}"
     if manifest["simulated"] != scenes.simulated:
         return "one is simulated, the other is real"

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from features.recipe import RECIPES
 from pipeline.errors import ConfigError
 
 ENVIRONMENT_PREFIX = "ASM_ATLAS_"
@@ -74,6 +75,9 @@ class Config:
     context : int
         Side, in cells, of the square whose mean features stand beside a cell's own in a newly
         trained model: 3, or 1 for none.
+    recipe : str
+        How patches become the filters of a newly sampled bank: ``atlas`` or a published definition
+        (``features.recipe``).
     visit_years : int
         A visit is used with the imagery of a season at most this many years away from it.
     """
@@ -96,12 +100,14 @@ class Config:
     filters: int = 64
     patches: str = "3,5"
     context: int = 1
+    recipe: str = "atlas"
     visit_years: int = 2
 
     def __post_init__(self) -> None:
         _one_of("disclosure", self.disclosure, ("public", "restricted"))
         _one_of("map_lang", self.map_lang, ("en", "fr"))
         _one_of("context", self.context, (1, 3))
+        _one_of("recipe", self.recipe, tuple(RECIPES))
         if self.season:
             season_months(self.season)
         if not 0 < self.min_observed <= 1:

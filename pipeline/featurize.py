@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from features.bank import FilterBank, bank_bytes, load_bank, make_group, sample_patches
+from features.bank import FilterBank, bank_bytes, load_bank
 from features.errors import BankError
 from features.rcf import cell_features
+from features.sampling import make_bank
 from features.scaling import Scaling
 from pipeline import grid, ledger
 from pipeline.composite import EPOCH, NODATA, raise_failed, read_composite
@@ -29,8 +28,9 @@ from pipeline.scenes import SceneList
 
 # Raise it when features of the same bank and composite change.
 VERSION = 3
-BIASES = (0.25, 1.0, 2.5)
 PATCHES_PER_BLOCK = 4_000
+# A block of which less was observed gives no patches.
+_LEAST_OBSERVED = 0.01
 
 
 def featurize_blocks(
@@ -118,7 +118,7 @@ def sample_bank(
     Parameters
     ----------
     context : Context
-        Seed, patch sizes and number of filters.
+        Seed, recipe, patch sizes and number of filters.
     scenes : SceneList
         The imagery's bands and level.
     composites : sequence of ledger.Entry
@@ -136,35 +136,32 @@ def sample_bank(
     NoClearPixelError
         If too few patches were observed.
     """
-    rng = np.random.default_rng([context.config.seed, len(composites)])
-    groups = []
-    for patch in context.config.patch_sizes:
-        parts = []
+
+    def blocks() -> Iterator[NDArray[np.float32]]:
         for composite in composites:
             reflectance = _reflectance(composite.path, scenes.bands)
-            observed = np.asarray(np.isfinite(reflectance).all(axis=0))
-            if observed.mean() > 0.01:
-                image = (scaling.apply(reflectance), observed)
-                with contextlib.suppress(BankError):  # a block without one whole patch gives none
-                    parts.append(sample_patches([image], patch, PATCHES_PER_BLOCK, rng))
-        patches = np.concatenate(parts) if parts else np.empty((0, 1), np.float32)
-        if len(patches) < context.config.filters:
-            raise NoClearPixelError(
-                f"only {len(patches)} observed patches to sample {context.config.filters} "
-                f"filters from",
-                next_step="choose a longer SEASON or a larger region",
-            )
-        shape = (len(scenes.bands), patch, patch)
-        groups.append(make_group(patches, shape, context.config.filters, rng))
-    return FilterBank(
-        bands=scenes.bands,
-        level=scenes.level,
-        scaling=scaling,
-        groups=tuple(groups),
-        biases=BIASES,
-        seed=context.config.seed,
-        software=f"asm-atlas {version('asm-atlas')}",
-    )
+            if np.isfinite(reflectance).all(axis=0).mean() > _LEAST_OBSERVED:
+                yield reflectance
+
+    config = context.config
+    try:
+        return make_bank(
+            blocks,
+            scenes.bands,
+            scenes.level,
+            scaling,
+            config.recipe,
+            config.patch_sizes,
+            config.filters,
+            seed=config.seed,
+            per_image=PATCHES_PER_BLOCK,
+            rng=np.random.default_rng([config.seed, len(composites)]),
+        )
+    except BankError as error:
+        raise NoClearPixelError(
+            f"no bank can be sampled: {error}",
+            next_step="choose a longer SEASON or a larger region",
+        ) from None
 
 
 def _keep_bank(context: Context, bank: FilterBank) -> Path:

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from features.bank import FilterBank, bank_bytes, load_bank
+from features.recipe import RECIPES
 from features.scaling import Scaling
 from models.registry import KINDS, Model, read_manifest
 from pipeline import composite as composites
@@ -314,7 +315,7 @@ def _own_bank(context: Context, found: SceneList, blended: Sequence[ledger.Entry
         "bands": list(found.bands),
         "scaling": scaling.to_dict(),
         "patches": list(context.config.patch_sizes),
-        "biases": list(featurize.BIASES),
+        "recipe": asdict(RECIPES[context.config.recipe]),
         "filters": context.config.filters,
         "seed": context.config.seed,
         "version": _VERSION,

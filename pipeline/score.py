@@ -42,7 +42,7 @@ def score_chips(chips: Chips, model: Model) -> NDArray[np.float32]:
     ours = ChipImagery(
         tuple(model.manifest["bands"]),
         model.manifest["level"],
-        Scaling.from_dict(model.manifest["scaling"]),
+        Scaling(*Scaling.from_dict(model.manifest["scaling"]).pixels),
     )
     if theirs != ours:
         raise ModelMismatchError(

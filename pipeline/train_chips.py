@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from features.bank import FilterBank, make_group, sample_patches
+from features.bank import FilterBank
 from features.rcf import chip_features
+from features.sampling import make_bank
 from models.validation import spatial_folds
 from pipeline.choose import registries
 from pipeline.config import Config, fingerprint
 from pipeline.dataset import TrainingTable
 from pipeline.errors import ChipsError
-from pipeline.featurize import BIASES
-from pipeline.imagery.chips import cells_of, fold_groups, located, read_chips, read_table
+from pipeline.imagery.chips import Chips, cells_of, fold_groups, located, read_chips, read_table
 from pipeline.runtime.console import bar, say
 from pipeline.runtime.files import sha256_of
 from pipeline.train import About, squares_of, train_models
@@ -80,27 +80,7 @@ def train_chips(
     rows = np.flatnonzero(used)
     table, label, subset, place = table[used], chips.label[rows], subset[used], place[used]
     folds = spatial_folds(fold_groups(table), label)
-    rng = np.random.default_rng(config.seed)
-    scaling = chips.imagery.scaling
-    observed = np.ones(chips.pixels.shape[1:3], bool)
-    groups = []
-    for patch in config.patch_sizes:
-        images = (
-            (scaling.apply(chips.reflectance(slice(row, row + 1))[0]), observed)
-            for row in rows.tolist()
-        )
-        patches = sample_patches(images, patch, PATCHES_PER_CHIP, rng)
-        shape = (len(chips.imagery.bands), patch, patch)
-        groups.append(make_group(patches, shape, config.filters, rng))
-    bank = FilterBank(
-        bands=chips.imagery.bands,
-        level=chips.imagery.level,
-        scaling=scaling,
-        groups=tuple(groups),
-        biases=BIASES,
-        seed=config.seed,
-        software=f"asm-atlas {version('asm-atlas')}",
-    )
+    bank = sample_bank(chips, rows, config)
     starts = range(0, len(rows), CHIPS_AT_ONCE)
     parts = [
         chip_features(chips.reflectance(rows[start : start + CHIPS_AT_ONCE]), bank)[0]
@@ -138,3 +118,43 @@ def train_chips(
         seed=config.seed,
     )
     return train_models(training, bank, about, registries(config.workspace)[0])
+
+
+def sample_bank(chips: Chips, rows: NDArray[np.intp], config: Config) -> FilterBank:
+    """Sample a new bank from chips, the same one each time.
+
+    Parameters
+    ----------
+    chips : Chips
+        The archive.
+    rows : numpy.ndarray of int, shape (n,)
+        Chips that patches are drawn from.
+    config : Config
+        Seed, recipe, patch sizes and number of filters.
+
+    Returns
+    -------
+    FilterBank
+        The new bank.
+
+    Raises
+    ------
+    BankError
+        If there are fewer patches than filters.
+    """
+
+    def images() -> Iterator[NDArray[np.float32]]:
+        for row in rows.tolist():
+            yield chips.reflectance(slice(row, row + 1))[0]
+
+    return make_bank(
+        images,
+        chips.imagery.bands,
+        chips.imagery.level,
+        chips.imagery.scaling,
+        config.recipe,
+        config.patch_sizes,
+        config.filters,
+        seed=config.seed,
+        per_image=PATCHES_PER_CHIP,
+    )

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.bank import FilterBank, FilterGroup, make_group, sample_patches
+from features.bank import FilterBank, FilterGroup
+from features.sampling import make_group, sample_patches
 from features.scaling import Scaling
 
 BANDS = ("B04", "B03", "B02")

@@ -73,6 +73,9 @@ def test_pixels_scaled_as_the_models_fit(tmp_path) -> None:
     register(tmp_path, "here", [(5, 2)])
     manifest = load_named(str(tmp_path / "work"), "here-ridge").manifest
     assert misfit(manifest, scene_list(clip=0.5, steps=0)) == ""
+    # What the bank makes of the pixels, a logarithm or not, is no matter of the imagery.
+    linear = manifest | {"scaling": manifest["scaling"] | {"floor": 0}}
+    assert misfit(linear, scene_list(clip=0.5, steps=0)) == ""
 
 
 def test_no_model_at_all(tmp_path) -> None:

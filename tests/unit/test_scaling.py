@@ -47,6 +47,15 @@ def test_steps_are_part_of_the_identity_only() -> None:
     assert str(Scaling()) == "reflectance 0..1 as 0..1"
 
 
+def test_without_a_floor_there_is_no_logarithm() -> None:
+    scaling = Scaling(clip=0.5, floor=0)
+    scaled = scaling.apply(np.array([-1, 0, 0.25, 9, np.nan], np.float32))
+    assert np.array_equal(scaled, np.array([0, 0, 0.5, 1, np.nan], np.float32), equal_nan=True)
+    assert scaled.dtype == np.float32
+    assert scaling.pixels == Scaling(clip=0.5).pixels != Scaling(clip=0.4).pixels
+    assert Scaling.from_dict(scaling.to_dict()) == scaling
+
+
 def test_a_scaling_survives_a_manifest() -> None:
     scaling = Scaling(0.3, 255, 0.01)
     assert Scaling.from_dict(scaling.to_dict()) == scaling
@@ -54,7 +63,7 @@ def test_a_scaling_survives_a_manifest() -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [{"clip": 0}, {"clip": 2.1}, {"clip": np.nan}, {"steps": -1}, {"floor": 0}, {"floor": np.nan}],
+    [{"clip": 0}, {"clip": 2.1}, {"clip": np.nan}, {"steps": -1}, {"floor": -1}, {"floor": np.nan}],
 )
 def test_impossible_scalings_are_refused(values: dict[str, float]) -> None:
     with pytest.raises(BankError, match="no such scaling"):

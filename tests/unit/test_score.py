@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,19 @@ def test_training_again_reuses(trained, capsys) -> None:
     keys = {"leave_out": ["2_2"], "weights": {"negatives": 2.0}, "licence": "CC BY 4.0"}
     train_chips(trained / "archive", "rough", config(trained), **keys)
     assert capsys.readouterr().out.count("(reused)") == 2
+
+
+@pytest.mark.parametrize("recipe", ["paper", "mosaiks-api"])
+def test_models_of_other_recipes_score_chips_of_the_same_imagery(tmp_path, recipe) -> None:
+    archive = write_archive(tmp_path / "archive")
+    settings = dataclasses.replace(config(tmp_path), recipe=recipe)
+    train_chips(archive, "rough", settings)
+    model = load(tmp_path, "ridge")
+    assert model.bank.recipe == model.manifest["bank"]["recipe"] == recipe
+    card = tmp_path / "work" / "models" / "rough-ridge" / "card.md"
+    assert f"recipe {recipe}" in card.read_text(encoding="utf-8")
+    scores = score_chips(Chips(chip_pixels(LABEL, seed=7), None, ChipImagery()), model)
+    assert scores[LABEL == 1].mean() > scores[LABEL == 0].mean()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,51 @@
+"""A region's own bank."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from imagery import clear_scl, make_context, make_item, save_items, texture
+
+from features.bank import FilterBank
+from features.scaling import Scaling
+from pipeline.composite import composite_blocks
+from pipeline.context import Context
+from pipeline.errors import NoClearPixelError
+from pipeline.featurize import sample_bank
+from pipeline.scenes import find_scenes
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Any:
+    folder = tmp_path_factory.mktemp("bank")
+    bands = {name: texture(seed) for seed, name in enumerate(("B02", "B03", "B04"))}
+    save_items(folder / "source", [make_item(folder / "source", bands | {"SCL": clear_scl()})])
+    return folder
+
+
+def sampled(folder: Any, **keys: Any) -> FilterBank:
+    context: Context = make_context(folder, **keys)
+    found = find_scenes(context)
+    done = composite_blocks(context, found, context.region.blocks)
+    return sample_bank(context, found, done, Scaling(clip=0.5))
+
+
+def test_a_regions_bank_follows_the_configuration(folder) -> None:
+    bank = sampled(folder, filters=5, patches="3,4", seed=2)
+    assert [(group.patch, group.count) for group in bank.groups] == [(3, 5), (4, 5)]
+    assert (bank.bands, bank.level, bank.seed) == (("B02", "B03", "B04"), "L2A", 2)
+    assert (bank.recipe, bank.biases, bank.symmetric) == ("atlas", (0.25, 1.0, 2.5), True)
+    assert sampled(folder, filters=5, patches="3,4", seed=2).hash == bank.hash
+    assert sampled(folder, filters=5, patches="3,4", seed=3).hash != bank.hash
+
+
+def test_a_recipe_may_be_chosen(folder) -> None:
+    bank = sampled(folder, filters=5, patches="3", recipe="torchgeo")
+    assert (bank.recipe, bank.sides, bank.scaling) == ("torchgeo", "shared", Scaling(0.5, floor=0))
+
+
+def test_too_few_patches_for_the_filters_are_an_error(folder) -> None:
+    with pytest.raises(NoClearPixelError, match="5000 filters need as many patches") as caught:
+        sampled(folder, filters=5000, patches="3")
+    assert "SEASON" in str(caught.value.next_step)
