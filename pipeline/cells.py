@@ -177,9 +177,9 @@ def _columns_east(block: grid.Block, neighbour: grid.Block) -> int:
 
 
 def _column(table: pa.Table, name: str) -> NDArray[Any]:
-    """Return a column, one of lists of a fixed size as rows."""
+    """Return a column, one of lists of a fixed size as rows, in single precision."""
     values = table.column(name).combine_chunks()
     if pa.types.is_fixed_size_list(values.type):
         rows: NDArray[Any] = values.values.to_numpy().reshape(len(table), -1)
-        return rows
+        return rows.astype(np.float32, copy=False)
     return np.asarray(values.to_numpy())

@@ -78,6 +78,8 @@ class Config:
     recipe : str
         How patches become the filters of a newly sampled bank: ``atlas`` or a published definition
         (``features.recipe``).
+    feature_type : str
+        How features are stored: ``float32``, or ``float16`` in half the room and to three digits.
     visit_years : int
         A visit is used with the imagery of a season at most this many years away from it.
     """
@@ -101,12 +103,14 @@ class Config:
     patches: str = "3,5"
     context: int = 1
     recipe: str = "atlas"
+    feature_type: str = "float32"
     visit_years: int = 2
 
     def __post_init__(self) -> None:
         _one_of("disclosure", self.disclosure, ("public", "restricted"))
         _one_of("map_lang", self.map_lang, ("en", "fr"))
         _one_of("context", self.context, (1, 3))
+        _one_of("feature_type", self.feature_type, ("float32", "float16"))
         _one_of("recipe", self.recipe, tuple(RECIPES))
         if self.season:
             season_months(self.season)

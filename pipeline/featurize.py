@@ -53,13 +53,15 @@ def featurize_blocks(
         One for each composite, in the same order.
     """
     bank_file = _keep_bank(context, bank)
-    store = context.store("features")
+    store, kind = context.store("features"), context.config.feature_type
     results = {
-        part.unit: ledger.find(store, part.unit, _inputs(part, bank.hash), ".parquet")
+        part.unit: ledger.find(store, part.unit, _inputs(part, bank.hash, kind), ".parquet")
         for part in composites
     }
     missing = [part for part in composites if results[part.unit] is None]
-    done = context.workers.map(_featurize_task, missing, str(bank_file), bank.hash, str(store))
+    done = context.workers.map(
+        _featurize_task, missing, str(bank_file), bank.hash, kind, str(store)
+    )
     for _, entry in bar(done, "featurize", len(missing)):
         results[entry.unit] = entry
     entries = [entry for entry in results.values() if entry is not None]
@@ -99,7 +101,7 @@ def load_features(
     """
     entries = []
     for composite in composites:
-        inputs = _inputs(composite, bank.hash)
+        inputs = _inputs(composite, bank.hash, context.config.feature_type)
         entry = ledger.find(context.store("features"), composite.unit, inputs, ".parquet")
         if entry is None:
             raise StageMissingError(
@@ -180,25 +182,26 @@ def _load_bank(path: str, bank_hash: str) -> FilterBank:
     return bank
 
 
-def _inputs(composite: ledger.Entry, bank_hash: str) -> dict[str, Any]:
+def _inputs(composite: ledger.Entry, bank_hash: str, kind: str) -> dict[str, Any]:
     return {
         "stage": "features",
         "version": VERSION,
         "block": composite.unit,
         "composite": composite.sha256,
         "bank": bank_hash,
+        "type": kind,
     }
 
 
 def _featurize_task(
-    composite: ledger.Entry, bank_file: str, bank_hash: str, store: str
+    composite: ledger.Entry, bank_file: str, bank_hash: str, kind: str, store: str
 ) -> ledger.Entry:
     return ledger.build(
         Path(store),
         composite.unit,
-        _inputs(composite, bank_hash),
+        _inputs(composite, bank_hash, kind),
         ".parquet",
-        lambda path: _write(path, composite, _load_bank(bank_file, bank_hash)),
+        lambda path: _write(path, composite, _load_bank(bank_file, bank_hash), kind),
     )
 
 
@@ -209,7 +212,7 @@ def _reflectance(path: str, bands: Sequence[str]) -> NDArray[np.float32]:
     return values
 
 
-def _write(path: Path, composite: ledger.Entry, bank: FilterBank) -> dict[str, Any]:
+def _write(path: Path, composite: ledger.Entry, bank: FilterBank, kind: str) -> dict[str, Any]:
     block = grid.Block.from_name(composite.unit)
     stored = read_composite(composite.path)
     reflectance = stored["reflectance"].sel(band=list(bank.bands)).to_numpy()
@@ -230,7 +233,9 @@ def _write(path: Path, composite: ledger.Entry, bank: FilterBank) -> dict[str, A
             "shares": pa.FixedSizeListArray.from_arrays(
                 pa.array(shares.reshape(-1)), shares.shape[1]
             ),
-            "features": pa.FixedSizeListArray.from_arrays(pa.array(features.reshape(-1)), columns),
+            "features": pa.FixedSizeListArray.from_arrays(
+                pa.array(features.astype(kind, copy=False).reshape(-1)), columns
+            ),
         }
     )
     about = {"bank": bank.hash, "block": block.name, "days_since": EPOCH.isoformat()}

@@ -247,3 +247,17 @@ def test_features_are_exported_where_no_model_fits(source: Path, tmp_path: Path)
     again = tmp_path / "again.csv"
     export_region(context, again, 0.005, only=True)
     assert again.read_bytes() == path.read_bytes()
+
+
+def test_features_in_half_the_room_are_near(source: Path, tmp_path: Path) -> None:
+    tables, sizes = [], []
+    for kind in ("float32", "float16"):
+        context = context_in(tmp_path, source, filters=16, patches="3", feature_type=kind)
+        path = tmp_path / f"{kind}.csv"
+        export_region(context, path, 0.005)
+        tables.append(pd.read_csv(path).filter(like="X_").to_numpy())
+        stored = list((tmp_path / "interim" / "features").rglob("*.parquet"))
+        sizes.append(sum(file.stat().st_size for file in stored) - sum(sizes))
+    assert np.abs(tables[1] - tables[0]).max() <= 1e-3 * np.abs(tables[0]).max()
+    assert not np.array_equal(*tables)
+    assert sizes[1] < 0.75 * sizes[0]
