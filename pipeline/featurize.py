@@ -29,7 +29,7 @@ from pipeline.runtime.files import whole_file
 from pipeline.scenes import SceneList
 
 # Raise it when features of the same bank and composite change.
-VERSION = 3
+VERSION = 4
 BIASES = (0.25, 1.0, 2.5)
 PATCHES_PER_BLOCK = 4_000
 
