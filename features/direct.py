@@ -156,21 +156,21 @@ def _pool_function(machine: Machine, columns: int, sides: str) -> Callable[..., 
                 for window in range(windows)
             ]
             offsets = [
-                function.load(given["offsets"], start, vector * lanes) for vector in range(vectors)
+                function.load(given["offsets"], start, part * lanes) for part in range(vectors)
             ]
             with function.loop(given["depth"], offsets * windows) as tap:
                 place = function.number(given["taps"], tap.index)
                 weights = [
-                    function.load(filters, (tap.index, width), vector * lanes)
-                    for vector in range(vectors)
+                    function.load(filters, (tap.index, width), part * lanes)
+                    for part in range(vectors)
                 ]
                 for window in range(windows):
                     pixel = function.spread(starts[window], place)
-                    for vector in range(vectors):
-                        at = window * vectors + vector
-                        tap.handed_on[at] = function.fma(pixel, weights[vector], tap.values[at])
+                    for part, weight in enumerate(weights):
+                        at = window * vectors + part
+                        tap.handed_on[at] = function.fma(pixel, weight, tap.values[at])
             begin = function.place((group.index, windows + 1))
-            *weights, counted = [
+            *counts, counted = [
                 function.spread(given["weights"], begin, window) for window in range(windows + 1)
             ]
             for at, value in enumerate(tap.values):
@@ -181,7 +181,7 @@ def _pool_function(machine: Machine, columns: int, sides: str) -> Callable[..., 
                     for window in range(windows)
                 ]
                 own = function.pointer(sums, (vector.index, columns * lanes))
-                emit_sums(function, values, weights, counted, thresholds, sides, own)
+                emit_sums(function, values, counts, counted, thresholds, sides, own)
         everything = function.place((given["tiles"], width))
         with function.loop(vectors) as vector:
             begin = function.place(start, (vector.index, lanes))

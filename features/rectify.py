@@ -51,7 +51,8 @@ class Rectifiers:
         if self.sides != "one":
             other = {"two": -1, "shared": 1}[self.sides]
             rounded = np.stack([rounded, other * rounded], axis=1)
-        return rounded.astype(np.float32).reshape(-1)
+        thresholds: NDArray[np.float32] = rounded.astype(np.float32).reshape(-1)
+        return thresholds
 
     def falling(self) -> tuple[bool, ...]:
         """Say which columns grow as the response falls."""

@@ -73,6 +73,8 @@ class Config:
         Patch sizes of a newly sampled bank in pixels, such as ``3,5``.
     visit_years : int
         A visit is used with the imagery of a season at most this many years away from it.
+    device : str
+        Where features are computed: ``cpu``, or ``cuda``: a GPU, by torch.
     """
 
     region: str = ""
@@ -93,10 +95,12 @@ class Config:
     filters: int = 64
     patches: str = "3,5"
     visit_years: int = 2
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         _one_of("disclosure", self.disclosure, ("public", "restricted"))
         _one_of("map_lang", self.map_lang, ("en", "fr"))
+        _one_of("device", self.device, ("cpu", "cuda"))
         if self.season:
             season_months(self.season)
         if not 0 < self.min_observed <= 1:

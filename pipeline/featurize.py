@@ -92,12 +92,15 @@ def featurize_blocks(
     """
     bank_file = _keep_bank(context, bank)
     store = context.store("features")
+    device = context.config.device
     results = {
-        part.unit: ledger.find(store, part.unit, _inputs(part, bank.hash), ".parquet")
+        part.unit: ledger.find(store, part.unit, _inputs(part, bank.hash, device), ".parquet")
         for part in composites
     }
     missing = [part for part in composites if results[part.unit] is None]
-    done = context.workers.map(_featurize_task, missing, str(bank_file), bank.hash, str(store))
+    done = context.workers.map(
+        _featurize_task, missing, str(bank_file), bank.hash, str(store), device
+    )
     for _, entry in bar(done, "featurize", len(missing)):
         results[entry.unit] = entry
     entries = [entry for entry in results.values() if entry is not None]
@@ -137,7 +140,7 @@ def load_features(
     """
     entries = []
     for composite in composites:
-        inputs = _inputs(composite, bank.hash)
+        inputs = _inputs(composite, bank.hash, context.config.device)
         entry = ledger.find(context.store("features"), composite.unit, inputs, ".parquet")
         if entry is None:
             raise StageMissingError(
@@ -252,25 +255,27 @@ def _load_bank(path: str, bank_hash: str) -> FilterBank:
     return bank
 
 
-def _inputs(composite: ledger.Entry, bank_hash: str) -> dict[str, Any]:
-    return {
+def _inputs(composite: ledger.Entry, bank_hash: str, device: str) -> dict[str, Any]:
+    inputs = {
         "stage": "features",
         "version": VERSION,
         "block": composite.unit,
         "composite": composite.sha256,
         "bank": bank_hash,
     }
+    # A GPU's features are near the processor's, not the same bits: they are stored beside them.
+    return inputs if device == "cpu" else inputs | {"device": device}
 
 
 def _featurize_task(
-    composite: ledger.Entry, bank_file: str, bank_hash: str, store: str
+    composite: ledger.Entry, bank_file: str, bank_hash: str, store: str, device: str
 ) -> ledger.Entry:
     return ledger.build(
         Path(store),
         composite.unit,
-        _inputs(composite, bank_hash),
+        _inputs(composite, bank_hash, device),
         ".parquet",
-        lambda path: _write(path, composite, _load_bank(bank_file, bank_hash)),
+        lambda path: _write(path, composite, _load_bank(bank_file, bank_hash), device),
     )
 
 
@@ -281,11 +286,12 @@ def _reflectance(path: str, bands: Sequence[str]) -> NDArray[np.float32]:
     return values
 
 
-def _write(path: Path, composite: ledger.Entry, bank: FilterBank) -> dict[str, Any]:
+def _write(path: Path, composite: ledger.Entry, bank: FilterBank, device: str) -> dict[str, Any]:
     block = grid.Block.from_name(composite.unit)
     stored = read_composite(composite.path)
     reflectance = stored["reflectance"].sel(band=list(bank.bands)).to_numpy()
-    features, shares = cell_features(reflectance, bank, grid.CELLS_PER_BLOCK, grid.CELL_PX)
+    way = "auto" if device == "cpu" else device
+    features, shares = cell_features(reflectance, bank, grid.CELLS_PER_BLOCK, grid.CELL_PX, way)
     first = _per_cell(stored["first_day"].to_numpy())
     last = _per_cell(stored["last_day"].to_numpy())
     earliest = np.where(first == NODATA, 32767, first).min(axis=1)
