@@ -19,7 +19,7 @@ BIN := $(VENV)/bin
 ATLAS := $(BIN)/asm-atlas
 STAGES := regions scenes composite featurize dataset train predict join publish report
 BESIDE := evaluate models demo
-DEVELOPERS := test lint interface demo-check clean
+DEVELOPERS := test lint interface demo-check bench clean
 
 .PHONY: help install install-dev $(STAGES) $(BESIDE) $(DEVELOPERS)
 
@@ -90,6 +90,12 @@ interface: install-dev
 # The demo from end to end against its marks, in a workspace of its own.
 demo-check: install-dev
 	@$(BIN)/python -m pytest -q -s tests/demo
+
+# The kernels and the ridge against other ways; installs torch (docs/benchmarks.md).
+bench: install-dev
+	@$(BIN)/python -c "import torch" 2> /dev/null || { echo "Installing torch into $(VENV) ..." && \
+	  PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[bench]' ; }
+	@$(BIN)/python tests/benchmarks/run.py
 
 clean:
 	rm -rf data/interim data/processed data/raw/demo

@@ -61,7 +61,7 @@ class DirectKernel:
         self._offsets[: self._count] = offsets
         self._thresholds = aligned((rectifiers.count,))
         self._thresholds[...] = rectifiers.thresholds()
-        self._pool = _pool_function(machine, rectifiers.falling())
+        self._pool = _pool_function(machine, rectifiers.count, rectifiers.sides)
 
     def sums(
         self, pixels: NDArray[np.float32], windows: NDArray[np.bool_], top: int = 0, left: int = 0
@@ -87,8 +87,12 @@ class DirectKernel:
         groups = -(-len(rows) // self._windows)
         bases = np.zeros(groups * self._windows, np.int64)
         bases[: len(rows)] = (rows + top) * width + columns + left
-        weights = np.zeros(len(bases), np.float32)
-        weights[: len(rows)] = 1
+        # Of each window in a group, and their sum.
+        weights = np.zeros((groups, self._windows + 1), np.float32)
+        whole, rest = divmod(len(rows), self._windows)
+        weights[:whole, :-1] = 1
+        weights[whole:, :rest] = 1
+        weights[:, -1] = weights[:, :-1].sum(axis=1)
         bands, down, right = np.indices(self._shape)
         taps = np.ascontiguousarray((bands * height * width + down * width + right).reshape(-1))
         out = np.zeros((self._rectifiers.count, len(self._offsets)))
@@ -96,7 +100,7 @@ class DirectKernel:
             self._pool(
                 pixels.ctypes.data,
                 address(bases, first * self._windows),
-                address(weights, first * self._windows),
+                address(weights, first),
                 min(_GROUPS_PER_FLUSH, groups - first),
                 taps.ctypes.data,
                 len(taps),
@@ -118,7 +122,7 @@ def tile_shape(machine: Machine) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=16)
-def _pool_function(machine: Machine, falling: tuple[bool, ...]) -> Callable[..., None]:
+def _pool_function(machine: Machine, columns: int, sides: str) -> Callable[..., None]:
     vectors, windows = tile_shape(machine)
     lanes = machine.lanes
     width = vectors * lanes
@@ -137,14 +141,14 @@ def _pool_function(machine: Machine, falling: tuple[bool, ...]) -> Callable[...,
     }
     function = Function("direct", arguments, lanes)
     given = function.arguments
-    sums = [function.room(len(falling)) for _ in range(vectors)]
-    thresholds = [function.spread(given["thresholds"], k) for k in range(len(falling))]
+    sums = function.room(vectors * columns)
+    responses = function.room(vectors * windows)
+    thresholds = [function.spread(given["thresholds"], k) for k in range(columns)]
     with function.loop(given["tiles"]) as tile:
         start = function.place((tile.index, width))
         filters = function.pointer(given["filters"], (start, given["depth"]))
-        for part in sums:
-            for column in range(len(falling)):
-                function.store(function.zero, part, column * lanes)
+        with function.loop(vectors * columns) as column:
+            function.store(function.zero, sums, (column.index, lanes))
         with function.loop(given["groups"]) as group:
             first = function.place((group.index, windows))
             starts = [
@@ -152,27 +156,35 @@ def _pool_function(machine: Machine, falling: tuple[bool, ...]) -> Callable[...,
                 for window in range(windows)
             ]
             offsets = [
-                function.load(given["offsets"], start, vector * lanes) for vector in range(vectors)
+                function.load(given["offsets"], start, part * lanes) for part in range(vectors)
             ]
             with function.loop(given["depth"], offsets * windows) as tap:
                 place = function.number(given["taps"], tap.index)
                 weights = [
-                    function.load(filters, (tap.index, width), vector * lanes)
-                    for vector in range(vectors)
+                    function.load(filters, (tap.index, width), part * lanes)
+                    for part in range(vectors)
                 ]
                 for window in range(windows):
                     pixel = function.spread(starts[window], place)
-                    for vector in range(vectors):
-                        at = window * vectors + vector
-                        tap.handed_on[at] = function.fma(pixel, weights[vector], tap.values[at])
-            counted = [
-                function.spread(given["weights"], first, window) for window in range(windows)
+                    for part, weight in enumerate(weights):
+                        at = window * vectors + part
+                        tap.handed_on[at] = function.fma(pixel, weight, tap.values[at])
+            begin = function.place((group.index, windows + 1))
+            *counts, counted = [
+                function.spread(given["weights"], begin, window) for window in range(windows + 1)
             ]
-            for vector in range(vectors):
-                responses = tap.values[vector::vectors]
-                emit_sums(function, responses, counted, thresholds, falling, sums[vector])
+            for at, value in enumerate(tap.values):
+                function.store(value, responses, at * lanes)
+            with function.loop(vectors) as vector:
+                values = [
+                    function.load(responses, (vector.index, lanes), window * vectors * lanes)
+                    for window in range(windows)
+                ]
+                own = function.pointer(sums, (vector.index, columns * lanes))
+                emit_sums(function, values, counts, counted, thresholds, sides, own)
         everything = function.place((given["tiles"], width))
-        for vector in range(vectors):
-            begin = function.place(start, vector * lanes)
-            emit_flush(function, sums[vector], len(falling), given["out"], begin, everything)
+        with function.loop(vectors) as vector:
+            begin = function.place(start, (vector.index, lanes))
+            own = function.pointer(sums, (vector.index, columns * lanes))
+            emit_flush(function, own, columns, given["out"], begin, everything)
     return function.compile()

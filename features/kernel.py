@@ -99,11 +99,27 @@ class AutomaticKernel:
         return self._winograd.sums(pixels, windows, top, left)
 
 
+def _with_torch(device: str) -> Callable[..., Kernel]:
+    """Return what makes a kernel of torch, which is imported only then."""
+
+    def make(
+        filters: NDArray[np.float32], offsets: NDArray[np.float32], rectifiers: Rectifiers
+    ) -> Kernel:
+        from features.torch_path import TorchKernel
+
+        return TorchKernel(filters, offsets, rectifiers, device)
+
+    return make
+
+
 WAYS: dict[str, Callable[..., Kernel]] = {
     "auto": AutomaticKernel,
     "winograd": WinogradKernel,
     "direct": DirectKernel,
     "reference": ReferenceKernel,
+    # These need torch.
+    "torch": _with_torch("cpu"),
+    "cuda": _with_torch("cuda"),
 }
 
 
@@ -130,6 +146,11 @@ def make_kernel(
     -------
     Kernel
         For one process; it cannot be pickled.
+
+    Raises
+    ------
+    BankError
+        If the way needs torch or a GPU that is not there.
     """
     return WAYS[way](filters, offsets, rectifiers)
 

@@ -150,6 +150,11 @@ class Function:
         """Return the address of an array's element."""
         return self.build.gep(array, [self.place(*terms)])
 
+    def least(self, first: Any, second: int) -> Any:
+        """Return the smaller one of an integer and a known one."""
+        smaller = self.build.icmp_signed("<", first, INT(second))
+        return self.build.select(smaller, first, INT(second))
+
     def number(self, array: Any, *terms: Any) -> Any:
         """Load one element."""
         return self.build.load(self.pointer(array, *terms))
@@ -167,24 +172,31 @@ class Function:
         value.align = 4 * self.lanes
         return value
 
-    def store(self, value: Any, array: Any, *terms: Any) -> None:
-        """Store a vector; it lies at a multiple of its own size."""
-        self.build.store(value, self._as_vector(array, *terms)).align = 4 * self.lanes
+    def store(self, value: Any, array: Any, *terms: Any, alignment: int = 0) -> None:
+        """Store a vector; it lies at a multiple of its own size, or of so many bytes."""
+        stored = self.build.store(value, self._as_vector(array, *terms))
+        stored.align = alignment or 4 * self.lanes
 
     def add_to(self, array: Any, place: Any, value: Any) -> None:
-        """Add a single-precision number to a double-precision element."""
-        kept = self.pointer(array, place)
-        total = self.build.fadd(self.build.load(kept), self.build.fpext(value, DOUBLE))
-        self.build.store(total, kept)
+        """Add a vector to as many double-precision elements."""
+        doubles = ir.VectorType(DOUBLE, self.lanes)
+        kept = self.build.bitcast(self.pointer(array, place), doubles.as_pointer())
+        before = self.build.load(kept)
+        before.align = 8
+        total = self.build.fadd(before, self.build.fpext(value, doubles))
+        self.build.store(total, kept).align = 8
 
     def fma(self, first: Any, second: Any, third: Any) -> Any:
         """Return ``first * second + third``, rounded once."""
         return self.build.call(self._fma, [first, second, third])
 
-    def relu(self, value: Any) -> Any:
-        """Return ``max(value, 0)``."""
-        positive = self.build.fcmp_ordered(">", value, self.zero)
-        return self.build.select(positive, value, self.zero)
+    def larger(self, first: Any, second: Any) -> Any:
+        """Return the larger one, lane by lane."""
+        return self.build.select(self.build.fcmp_ordered(">", first, second), first, second)
+
+    def smaller(self, first: Any, second: Any) -> Any:
+        """Return the smaller one, lane by lane."""
+        return self.build.select(self.build.fcmp_ordered("<", first, second), first, second)
 
     def room(self, vectors: int) -> Any:
         """Return space for vectors on the stack."""
@@ -193,8 +205,8 @@ class Function:
         return space
 
     @contextmanager
-    def loop(self, count: Any, carried: Sequence[Any] = ()) -> Iterator[Loop]:
-        """Count from 0 to below ``count``, handing values from turn to turn."""
+    def loop(self, count: Any, carried: Sequence[Any] = (), step: int = 1) -> Iterator[Loop]:
+        """Count from 0 to below ``count`` in steps, handing values from turn to turn."""
         build = self.build
         before = build.block
         head, body, after = (build.append_basic_block() for _ in range(3))
@@ -211,7 +223,7 @@ class Function:
         build.position_at_end(body)
         loop = Loop(index, values, list(values))
         yield loop
-        index.add_incoming(build.add(index, INT(1)), build.block)
+        index.add_incoming(build.add(index, INT(step)), build.block)
         for value, last in zip(values, loop.handed_on, strict=True):
             value.add_incoming(last, build.block)
         build.branch(head)
@@ -231,6 +243,8 @@ class Function:
             module = llvm.parse_assembly(str(self._module))
             module.verify()
             options = llvm.create_pipeline_tuning_options(speed_level=2)
+            # Loops are laid out by hand: unrolled further, they would run out of registers.
+            options.loop_unrolling = False
             passes = llvm.create_pass_builder(machine, options)
             passes.getModulePassManager().run(module, passes)
             engine = llvm.create_mcjit_compiler(module, machine)

@@ -2,8 +2,8 @@
 
 The minimal filtering of Winograd (1980), as Lavin and Gray (2016, CVPR) apply it to images: a tile
 of 4 x 4 responses comes from ``(p + 3)^2`` products instead of ``16 p^2``. Pixels and filters are
-turned beforehand; the products of one column of a tile, for several tiles at once, stay in
-registers, are turned back, and the responses are rectified and summed without being stored.
+turned beforehand; half a line of the products of several tiles stays in registers, lines are turned
+back along themselves, then across, and the responses are rectified and summed.
 """
 
 from __future__ import annotations
@@ -42,6 +42,9 @@ POINTS = {
 }
 # Turned pixels that stay in the second-level cache.
 _TURNED_BYTES = 512 * 1024
+# Groups of tiles that are multiplied with one line of the filters while it is in the first-level
+# cache.
+_GROUPS_A_LINE = 4
 # Single-precision sums over this many groups of tiles, then double precision.
 _GROUPS_PER_FLUSH = 32
 
@@ -69,27 +72,27 @@ class WinogradKernel:
         side = len(turn_filter)
         self._tiles_at_once = _tiles_at_once(machine, side)
         lanes = machine.lanes
-        vectors = -(-self._count // lanes)
-        turned = np.zeros((vectors * lanes, channels, side, side))
-        # Column by column: the second pass works along a column first.
+        vectors = _pieces(machine, side)
+        sets = -(-self._count // (vectors * lanes))
+        turned = np.zeros((sets * vectors * lanes, side, channels, side))
         turned[: self._count] = np.einsum(
-            "ia,ncab,jb->ncji", turn_filter, filters.astype(np.float64), turn_filter, optimize=True
+            "ia,ncab,jb->nicj", turn_filter, filters.astype(np.float64), turn_filter, optimize=True
         )
-        self._filters = aligned((vectors, channels, side, side, lanes))
-        self._filters[...] = turned.reshape(vectors, lanes, channels, side, side).transpose(
-            0, 2, 3, 4, 1
+        # Line by line, each with all of its bands: the products of a line are added up together.
+        self._filters = aligned((sets, side, channels, side, vectors, lanes))
+        self._filters[...] = turned.reshape(sets, vectors, lanes, side, channels, side).transpose(
+            0, 3, 4, 5, 1, 2
         )
-        self._offsets = aligned((vectors * lanes,))
+        self._offsets = aligned((sets * vectors * lanes,))
         self._offsets[: self._count] = offsets
         self._thresholds = aligned((rectifiers.count,))
         self._thresholds[...] = rectifiers.thresholds()
-        self._row = _whole_vectors(side * side, lanes)
-        self._turn = aligned((side * side, self._row))
-        both = np.einsum("ia,jb->abji", turn_pixels, turn_pixels)
-        self._turn[:, : side * side] = both.reshape(side * side, side * side)
+        self._row = _row(side, lanes)
+        self._turn = aligned((side, _whole_vectors(side, lanes)))
+        self._turn[:, :side] = turn_pixels.T
         self._at_once = max(1, _TURNED_BYTES // (4 * channels * self._row) // self._tiles_at_once)
-        self._turn_function = _turn_function(machine, side)
-        self._pool_function = _pool_function(machine, patch, rectifiers.falling())
+        self._turn_function = _turn_function(machine, patch)
+        self._pool_function = _pool_function(machine, patch, rectifiers.count, rectifiers.sides)
         self._shape = (self._at_once * self._tiles_at_once, channels, self._row)
         # One for each thread that uses this object.
         self._scratch = local()
@@ -124,8 +127,10 @@ class WinogradKernel:
         bases = (top + TILE * rows) * width + left + TILE * columns
         together = self._tiles_at_once
         groups = -(-len(used) // together)
-        weights = np.zeros((groups * together, TILE * TILE), np.float32)
-        weights[: len(used)] = tiles[used]
+        # Of each window in a tile, and their sum.
+        weights = np.zeros((groups * together, TILE * TILE + 1), np.float32)
+        weights[: len(used), :-1] = tiles[used]
+        weights[:, -1] = weights[:, :-1].sum(axis=1)
         turned = self._turned_pixels()
         out = np.zeros((self._rectifiers.count, len(self._offsets)))
         for first in range(0, groups, self._at_once):
@@ -226,20 +231,40 @@ def _with_roots(roots: list[Fraction]) -> list[Fraction]:
     return coefficients
 
 
+def _pieces(machine: Machine, side: int) -> int:
+    """Return in how many pieces a line is multiplied, each with as many vectors of filters.
+
+    A short line of four tiles fits the registers. Of a long one half fits, and multiplying each
+    pixel that was loaded with two vectors of filters saves loads.
+    """
+    return 1 if _room(machine) >= 4 * side else 2
+
+
 def _tiles_at_once(machine: Machine, side: int) -> int:
-    """Return the tiles of which one column's products fit the registers, with room to work."""
-    return max(1, (machine.registers - (8 if machine.registers >= 32 else 3)) // side)
+    """Return the tiles of which a piece of a line of products fits the registers."""
+    pieces = _pieces(machine, side)
+    return max(1, _room(machine) // (pieces * -(-side // pieces)))
+
+
+def _room(machine: Machine) -> int:
+    return machine.registers - (8 if machine.registers >= 32 else 3)
 
 
 def _whole_vectors(numbers: int, lanes: int) -> int:
     return -(-numbers // lanes) * lanes
 
 
+def _row(side: int, lanes: int) -> int:
+    """Return the room for one band of a turned tile: the last line is stored as whole vectors."""
+    return _whole_vectors(side * (side - 1) + _whole_vectors(side, lanes), lanes)
+
+
 @lru_cache(maxsize=16)
-def _turn_function(machine: Machine, side: int) -> Callable[..., None]:
-    """Compile: the pixels of every tile and band, times the matrix that turns both directions."""
+def _turn_function(machine: Machine, patch: int) -> Callable[..., None]:
+    """Compile: the pixels of every tile and band, turned along their lines, then across."""
     lanes = machine.lanes
-    row = _whole_vectors(side * side, lanes)
+    across = matrices(patch)[2]
+    side = len(across)
     arguments = {
         "pixels": FLOATS,
         "bases": INTS,
@@ -252,40 +277,47 @@ def _turn_function(machine: Machine, side: int) -> Callable[..., None]:
     }
     function = Function("turn", arguments, lanes)
     given = function.arguments
+    row = _row(side, lanes)
+    long = _whole_vectors(side, lanes)
     with function.loop(given["tiles"]) as tile, function.loop(given["channels"]) as channel:
         base = function.number(given["bases"], tile.index)
         image = function.pointer(given["pixels"], base, (channel.index, given["plane"]))
-        vectors = range(row // lanes)
-        with function.loop(side, [function.zero for _ in vectors]) as down:
-            line = function.pointer(image, (down.index, given["width"]))
-            totals = list(down.values)
-            for right in range(side):
-                pixel = function.spread(line, right)
-                place = function.place((down.index, side * row), right * row)
-                for part in vectors:
-                    factor = function.load(given["matrix"], place, part * lanes)
-                    totals[part] = function.fma(pixel, factor, totals[part])
-            down.handed_on = totals
         start = function.place((tile.index, given["channels"]), channel.index)
-        for part in vectors:
-            function.store(down.values[part], given["turned"], (start, row), part * lanes)
+        turned = function.pointer(given["turned"], (start, row))
+        lines: list[list[Any]] = [[] for _ in range(side)]
+        for part in range(0, long, lanes):
+            columns = [function.load(given["matrix"], right * long + part) for right in range(side)]
+            for down, values in enumerate(lines):
+                line = function.pointer(image, (down, given["width"]))
+                value = function.zero
+                for right, column in enumerate(columns):
+                    value = function.fma(function.spread(line, right), column, value)
+                values.append(value)
+        for down in range(side):
+            for part in range(long // lanes):
+                value = function.zero
+                for values, factor in zip(lines, across[down], strict=True):
+                    if factor:
+                        known = function.constant(float(factor))
+                        value = function.fma(values[part], known, value)
+                # Reaches into the next line, which is stored after it.
+                function.store(value, turned, down * side + part * lanes, alignment=4)
     return function.compile()
 
 
 @lru_cache(maxsize=16)
-def _pool_function(machine: Machine, patch: int, falling: tuple[bool, ...]) -> Callable[..., None]:
-    """Compile: products, responses, rectified sums, a vector of filters by a group of tiles."""
+def _pool_function(machine: Machine, patch: int, columns: int, sides: str) -> Callable[..., None]:
+    """Compile: products, responses, rectified sums, a set of filters by a group of tiles."""
     lanes = machine.lanes
     points = _points(patch)
     side = len(points) + 1
-    row = _whole_vectors(side * side, lanes)
-    together = _tiles_at_once(machine, side)
+    together, vectors = _tiles_at_once(machine, side), _pieces(machine, side)
     arguments = {
         "turned": FLOATS,
         "weights": FLOATS,
         "groups": INT,
         "channels": INT,
-        "vectors": INT,
+        "sets": INT,
         "filters": FLOATS,
         "offsets": FLOATS,
         "thresholds": FLOATS,
@@ -293,68 +325,97 @@ def _pool_function(machine: Machine, patch: int, falling: tuple[bool, ...]) -> C
     }
     function = Function("pool", arguments, lanes)
     given = function.arguments
-    half_done = function.room(together * TILE * side)
-    sums = function.room(len(falling))
-    thresholds = [function.spread(given["thresholds"], k) for k in range(len(falling))]
-    tile_size = function.place((given["channels"], row))
-    filters_size = function.place((given["channels"], side * side * lanes))
-    with function.loop(given["vectors"]) as vector:
-        filters = function.pointer(given["filters"], (vector.index, filters_size))
-        offsets = function.load(given["offsets"], (vector.index, lanes))
-        for column in range(len(falling)):
-            function.store(function.zero, sums, column * lanes)
-        with function.loop(given["groups"]) as group:
-            first = function.place((group.index, together))
-            tiles = [
-                function.pointer(given["turned"], (function.place(first, tile), tile_size))
-                for tile in range(together)
-            ]
-            _emit_products(function, points, tiles, filters, given["channels"], half_done)
-            with function.loop(together) as tile:
-                done = function.pointer(half_done, (tile.index, TILE * side * lanes))
-                responses = _emit_responses(function, points, done, offsets)
-                begin = function.place((function.place(first, tile.index), TILE * TILE))
-                counted = [
-                    function.spread(given["weights"], begin, window)
-                    for window in range(TILE * TILE)
+    tile_room = vectors * TILE * side * lanes
+    half_done = function.room(_GROUPS_A_LINE * together * tile_room // lanes)
+    sums = function.room(vectors * columns)
+    thresholds = [function.spread(given["thresholds"], k) for k in range(columns)]
+    tile_size = function.place((given["channels"], _row(side, lanes)))
+    line_size = function.place((given["channels"], side * vectors * lanes))
+    width = vectors * lanes
+    with function.loop(given["sets"]) as some:
+        filters = function.pointer(
+            given["filters"], (some.index, function.place((line_size, side)))
+        )
+        with function.loop(vectors * columns) as column:
+            function.store(function.zero, sums, (column.index, lanes))
+        with function.loop(given["groups"], step=_GROUPS_A_LINE) as chunk:
+            groups = function.least(
+                function.place(given["groups"], (chunk.index, -1)), _GROUPS_A_LINE
+            )
+            with function.loop(side) as line, function.loop(groups) as group:
+                first = function.place((function.place(chunk.index, group.index), together))
+                tiles = [
+                    function.pointer(
+                        given["turned"],
+                        (function.place(first, tile), tile_size),
+                        (line.index, side),
+                    )
+                    for tile in range(together)
                 ]
-                emit_sums(function, responses, counted, thresholds, falling, sums)
-        begin = function.place((vector.index, lanes))
-        everything = function.place((given["vectors"], lanes))
-        emit_flush(function, sums, len(falling), given["out"], begin, everything)
+                factors = function.pointer(filters, (line.index, line_size))
+                products = _emit_products(
+                    function, side, vectors, tiles, factors, given["channels"]
+                )
+                for own, values in enumerate(products):
+                    place = function.place((group.index, together * tile_room))
+                    done = function.place(place, (line.index, lanes))
+                    for right, value in enumerate(_turn_back(function, points, values)):
+                        at = (own * TILE + right) * side * lanes
+                        function.store(value, half_done, done, at)
+            with (
+                function.loop(vectors) as vector,
+                function.loop(function.place((groups, together))) as tile,
+            ):
+                place = function.place((chunk.index, together), tile.index)
+                *weights, counted = [
+                    function.spread(given["weights"], (place, TILE * TILE + 1), window)
+                    for window in range(TILE * TILE + 1)
+                ]
+                done = function.pointer(
+                    half_done, (tile.index, tile_room), (vector.index, TILE * side * lanes)
+                )
+                offsets = function.load(
+                    given["offsets"], (some.index, width), (vector.index, lanes)
+                )
+                responses = _emit_responses(function, points, done, offsets)
+                own = function.pointer(sums, (vector.index, columns * lanes))
+                emit_sums(function, responses, weights, counted, thresholds, sides, own)
+        everything = function.place((given["sets"], width))
+        with function.loop(vectors) as vector:
+            begin = function.place((some.index, width), (vector.index, lanes))
+            own = function.pointer(sums, (vector.index, columns * lanes))
+            emit_flush(function, own, columns, given["out"], begin, everything)
     return function.compile()
 
 
 def _emit_products(
-    function: Function,
-    points: tuple[Fraction, ...],
-    tiles: list[Any],
-    filters: Any,
-    channels: Any,
-    half_done: Any,
-) -> None:
-    """Emit the products of several tiles, column by column, each turned back along itself."""
+    function: Function, side: int, vectors: int, tiles: list[Any], filters: Any, channels: Any
+) -> list[list[Any]]:
+    """Emit the products of one line of several tiles, tile by tile and vector by vector."""
     lanes = function.lanes
-    side = len(points) + 1
-    row = _whole_vectors(side * side, lanes)
-    with function.loop(side) as across:
-        nothing = [function.zero] * (len(tiles) * side)
+    row = _row(side, lanes)
+    products: list[list[Any]] = [[] for _ in range(len(tiles) * vectors)]
+    size = -(-side // vectors)
+    for begin in range(0, side, size):
+        part = range(begin, min(begin + size, side))
+        nothing = [function.zero] * (len(part) * len(products))
         with function.loop(channels, nothing) as channel:
-            place = function.place((channel.index, row), (across.index, side))
-            factors = function.place(
-                (channel.index, side * side * lanes), (across.index, side * lanes)
-            )
-            for down in range(side):
-                factor = function.load(filters, factors, down * lanes)
-                for index, tile in enumerate(tiles):
-                    at = index * side + down
-                    pixel = function.spread(tile, place, down)
-                    channel.handed_on[at] = function.fma(pixel, factor, channel.values[at])
-        for index in range(len(tiles)):
-            products = channel.values[index * side : (index + 1) * side]
-            for down, value in enumerate(_turn_back(function, points, products)):
-                line = (index * TILE + down) * side * lanes
-                function.store(value, half_done, (across.index, lanes), line)
+            place = function.place((channel.index, row))
+            factors = function.place((channel.index, side * vectors * lanes))
+            at = 0
+            for right in part:
+                several = [
+                    function.load(filters, factors, (right * vectors + vector) * lanes)
+                    for vector in range(vectors)
+                ]
+                for tile in tiles:
+                    pixel = function.spread(tile, place, right)
+                    for factor in several:
+                        channel.handed_on[at] = function.fma(pixel, factor, channel.values[at])
+                        at += 1
+        for at, value in enumerate(channel.values):
+            products[at % len(products)].append(value)
+    return products
 
 
 def _emit_responses(
@@ -362,16 +423,16 @@ def _emit_responses(
 ) -> list[Any]:
     """Emit the responses of one tile, row by row."""
     side = len(points) + 1
-    responses = []
-    for down in range(TILE):
+    columns = []
+    for right in range(TILE):
         values = [
-            function.load(half_done, (down * side + across) * function.lanes)
-            for across in range(side)
+            function.load(half_done, (right * side + down) * function.lanes) for down in range(side)
         ]
-        responses += [
-            function.build.fadd(value, offsets) for value in _turn_back(function, points, values)
-        ]
-    return responses
+        # What is added at the point 1 is added to every response.
+        one = points.index(Fraction(1))
+        values[one] = function.build.fadd(values[one], offsets)
+        columns.append(_turn_back(function, points, values))
+    return [columns[right][down] for down in range(TILE) for right in range(TILE)]
 
 
 def _turn_back(function: Function, points: tuple[Fraction, ...], products: list[Any]) -> list[Any]:

@@ -82,6 +82,8 @@ class Config:
         How features are stored: ``float32``, or ``float16`` in half the room and to three digits.
     visit_years : int
         A visit is used with the imagery of a season at most this many years away from it.
+    device : str
+        Where features are computed: ``cpu``, or ``cuda``: a GPU, by torch.
     """
 
     region: str = ""
@@ -105,6 +107,7 @@ class Config:
     recipe: str = "atlas"
     feature_type: str = "float32"
     visit_years: int = 2
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         _one_of("disclosure", self.disclosure, ("public", "restricted"))
@@ -112,6 +115,7 @@ class Config:
         _one_of("context", self.context, (1, 3))
         _one_of("feature_type", self.feature_type, ("float32", "float16"))
         _one_of("recipe", self.recipe, tuple(RECIPES))
+        _one_of("device", self.device, ("cpu", "cuda"))
         if self.season:
             season_months(self.season)
         if not 0 < self.min_observed <= 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,22 @@ from pipeline.runtime.files import whole_file
 from pipeline.scenes import SceneList
 
 # Raise it when features of the same bank and composite change.
-VERSION = 3
+VERSION = 4
 PATCHES_PER_BLOCK = 4_000
 # A block of which less was observed gives no patches.
 _LEAST_OBSERVED = 0.01
+
+
+@dataclass(frozen=True)
+class _How:
+    """What of the configuration changes the stored numbers."""
+
+    device: str
+    feature_type: str
+
+    @classmethod
+    def of(cls, context: Context) -> _How:
+        return cls(context.config.device, context.config.feature_type)
 
 
 def featurize_blocks(
@@ -53,15 +66,13 @@ def featurize_blocks(
         One for each composite, in the same order.
     """
     bank_file = _keep_bank(context, bank)
-    store, kind = context.store("features"), context.config.feature_type
+    store, how = context.store("features"), _How.of(context)
     results = {
-        part.unit: ledger.find(store, part.unit, _inputs(part, bank.hash, kind), ".parquet")
+        part.unit: ledger.find(store, part.unit, _inputs(part, bank.hash, how), ".parquet")
         for part in composites
     }
     missing = [part for part in composites if results[part.unit] is None]
-    done = context.workers.map(
-        _featurize_task, missing, str(bank_file), bank.hash, kind, str(store)
-    )
+    done = context.workers.map(_featurize_task, missing, str(bank_file), bank.hash, how, str(store))
     for _, entry in bar(done, "featurize", len(missing)):
         results[entry.unit] = entry
     entries = [entry for entry in results.values() if entry is not None]
@@ -101,7 +112,7 @@ def load_features(
     """
     entries = []
     for composite in composites:
-        inputs = _inputs(composite, bank.hash, context.config.feature_type)
+        inputs = _inputs(composite, bank.hash, _How.of(context))
         entry = ledger.find(context.store("features"), composite.unit, inputs, ".parquet")
         if entry is None:
             raise StageMissingError(
@@ -182,26 +193,27 @@ def _load_bank(path: str, bank_hash: str) -> FilterBank:
     return bank
 
 
-def _inputs(composite: ledger.Entry, bank_hash: str, kind: str) -> dict[str, Any]:
+def _inputs(composite: ledger.Entry, bank_hash: str, how: _How) -> dict[str, Any]:
     return {
         "stage": "features",
         "version": VERSION,
         "block": composite.unit,
         "composite": composite.sha256,
         "bank": bank_hash,
-        "type": kind,
+        # A GPU's features are near the processor's, not the same bits: they are stored beside them.
+        "how": asdict(how),
     }
 
 
 def _featurize_task(
-    composite: ledger.Entry, bank_file: str, bank_hash: str, kind: str, store: str
+    composite: ledger.Entry, bank_file: str, bank_hash: str, how: _How, store: str
 ) -> ledger.Entry:
     return ledger.build(
         Path(store),
         composite.unit,
-        _inputs(composite, bank_hash, kind),
+        _inputs(composite, bank_hash, how),
         ".parquet",
-        lambda path: _write(path, composite, _load_bank(bank_file, bank_hash), kind),
+        lambda path: _write(path, composite, _load_bank(bank_file, bank_hash), how),
     )
 
 
@@ -212,11 +224,12 @@ def _reflectance(path: str, bands: Sequence[str]) -> NDArray[np.float32]:
     return values
 
 
-def _write(path: Path, composite: ledger.Entry, bank: FilterBank, kind: str) -> dict[str, Any]:
+def _write(path: Path, composite: ledger.Entry, bank: FilterBank, how: _How) -> dict[str, Any]:
     block = grid.Block.from_name(composite.unit)
     stored = read_composite(composite.path)
     reflectance = stored["reflectance"].sel(band=list(bank.bands)).to_numpy()
-    features, shares = cell_features(reflectance, bank, grid.CELLS_PER_BLOCK, grid.CELL_PX)
+    way = "auto" if how.device == "cpu" else how.device
+    features, shares = cell_features(reflectance, bank, grid.CELLS_PER_BLOCK, grid.CELL_PX, way)
     first = _per_cell(stored["first_day"].to_numpy())
     last = _per_cell(stored["last_day"].to_numpy())
     earliest = np.where(first == NODATA, 32767, first).min(axis=1)
@@ -234,7 +247,7 @@ def _write(path: Path, composite: ledger.Entry, bank: FilterBank, kind: str) -> 
                 pa.array(shares.reshape(-1)), shares.shape[1]
             ),
             "features": pa.FixedSizeListArray.from_arrays(
-                pa.array(features.astype(kind, copy=False).reshape(-1)), columns
+                pa.array(features.astype(how.feature_type, copy=False).reshape(-1)), columns
             ),
         }
     )

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from imagery import clear_scl, make_context, make_item, save_items, texture
 
 from features.bank import FilterBank
 from features.scaling import Scaling
+from pipeline import featurize, grid
 from pipeline.composite import composite_blocks
+from pipeline.config import Config
 from pipeline.context import Context
-from pipeline.errors import NoClearPixelError
+from pipeline.errors import ConfigError, NoClearPixelError
 from pipeline.featurize import sample_bank
+from pipeline.ledger import Entry
 from pipeline.scenes import find_scenes
 
 
@@ -49,3 +53,46 @@ def test_too_few_patches_for_the_filters_are_an_error(folder) -> None:
     with pytest.raises(NoClearPixelError, match="5000 filters need as many patches") as caught:
         sampled(folder, filters=5000, patches="3")
     assert "SEASON" in str(caught.value.next_step)
+
+
+def test_another_devices_features_are_stored_beside_the_processors() -> None:
+    composite = Entry("block", "path", "sha256")
+    keys = [
+        featurize._inputs(composite, "hash", featurize._How(device, kind))
+        for device in ("cpu", "cuda")
+        for kind in ("float32", "float16")
+    ]
+    assert all(keys.count(key) == 1 for key in keys)
+
+
+@pytest.mark.parametrize("device, way", [("cpu", "auto"), ("cuda", "cuda")])
+def test_the_device_is_the_way_of_computing(
+    device: str, way: str, monkeypatch: pytest.MonkeyPatch, tmp_path: object
+) -> None:
+    asked = []
+
+    def stop(pixels: object, bank: object, cells: int, cell_px: int, way: str) -> None:
+        asked.append((cells, cell_px, way))
+        raise InterruptedError
+
+    class Stored(dict[str, "Stored"]):
+        def sel(self, band: list[str]) -> Stored:
+            return self
+
+        def to_numpy(self) -> np.ndarray:
+            return np.zeros(1)
+
+    class Bank:
+        bands = ("B04",)
+
+    monkeypatch.setattr(featurize, "cell_features", stop)
+    monkeypatch.setattr(featurize, "read_composite", lambda path: Stored(reflectance=Stored()))
+    composite = Entry(grid.Block(0, 0).name, "path", "sha256")
+    with pytest.raises(InterruptedError):
+        featurize._write(tmp_path, composite, Bank(), featurize._How(device, "float32"))
+    assert asked == [(grid.CELLS_PER_BLOCK, grid.CELL_PX, way)]
+
+
+def test_an_unknown_device_is_refused() -> None:
+    with pytest.raises(ConfigError, match="device must be one of cpu, cuda"):
+        Config(device="gpu")
