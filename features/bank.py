@@ -52,6 +52,30 @@ class FilterGroup:
         """Number of filters, not counting their symmetric versions."""
         return int(self.filters.shape[0])
 
+    def centre(self, usual: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the constant image that the filters answer least, and what they answer to it.
+
+        Pixels less this image, with these offsets, give the same responses with less rounding:
+        scaled pixels are far from 0, and filters tell small differences apart.
+
+        Parameters
+        ----------
+        usual : float
+            A usual value of scaled pixels: of all such images the one nearest to it is taken.
+
+        Returns
+        -------
+        image : numpy.ndarray of float32, shape (C,)
+            One value a band.
+        offsets : numpy.ndarray of float32, shape (K,)
+            Responses to it.
+        """
+        gains = self.filters.sum(axis=(2, 3), dtype=np.float64)
+        left = self.offsets + gains.sum(axis=1) * usual
+        step = np.linalg.lstsq(gains, -left, rcond=1e-4)[0]
+        image = (usual + step).astype(np.float32)
+        return image, (self.offsets + gains @ image).astype(np.float32)
+
     def turned(self) -> NDArray[np.float32]:
         """Return the eight rotations and reflections of every filter: a mine has no north.
 

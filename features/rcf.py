@@ -112,12 +112,13 @@ def _pooled(
     """Pool rectangles of windows of one size (None: all there are), given by their corners."""
     # Before scaling, which would clip infinity to a number.
     observed = np.all(np.isfinite(pixels), axis=0)
-    ready = ready_pixels(bank.scaling.apply(pixels), observed)
+    scaled, usual = bank.scaling.apply(pixels), _usual(bank)
     features = np.full((len(corners), bank.columns), np.nan, np.float32)
     shares = np.zeros((len(corners), len(bank.groups)), np.float32)
     column = 0
     for place, (group, kernel) in enumerate(zip(bank.groups, _kernels(bank, way), strict=True)):
         windows = observed_windows(observed, group.patch)
+        ready = ready_pixels(scaled - group.centre(usual)[0][:, None, None], observed)
         high, wide = size or windows.shape
         columns = slice(column, column + bank.rectifiers.count * group.count)
         column = columns.stop
@@ -134,12 +135,18 @@ def _pooled(
     return features, shares
 
 
+def _usual(bank: FilterBank) -> float:
+    """Return what a reflectance of a tenth, land as it usually is, becomes."""
+    return float(bank.scaling.apply(np.array([0.1], np.float32))[0])
+
+
 @lru_cache(maxsize=4)
 def _kernels(bank: FilterBank, way: str) -> tuple[Kernel, ...]:
     """Make a bank's filters ready, once a process."""
     made = []
     for group in bank.groups:
         filters = group.turned() if bank.symmetric else group.filters
-        offsets = np.repeat(group.offsets, VERSIONS) if bank.symmetric else group.offsets
+        _, offsets = group.centre(_usual(bank))
+        offsets = np.repeat(offsets, VERSIONS) if bank.symmetric else offsets
         made.append(make_kernel(filters, offsets, bank.rectifiers, way))
     return tuple(made)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sample_model import BANDS, sample_bank
+from sample_model import BANDS, sample_bank, sample_group
 
 from features.bank import (
     VERSIONS,
@@ -208,3 +208,18 @@ def test_a_bank_is_named_by_its_filters_not_by_its_object() -> None:
         bank.software,
     )
     assert copied.hash == bank.hash
+
+
+def test_the_centre_is_an_image_that_filters_answer_least() -> None:
+    group, patches = sample_group(np.random.default_rng(8), 3, 6, Scaling())
+    image, offsets = group.centre(usual=-2.0)
+    assert np.abs(offsets).max() < 1e-4 < np.abs(group.offsets).max()
+    less = patches.reshape(len(patches), 3, 9) - image[:, None]
+    filters = group.filters.reshape(6, -1).astype(float)
+    same = less.reshape(len(patches), -1).astype(float) @ filters.T + offsets
+    assert same == pytest.approx(patches.astype(float) @ filters.T + group.offsets, abs=1e-4)
+    # All bands brighter by as many of their own deviations is answered as little: the nearest wins.
+    assert np.abs(image + 2.0).max() < 2.0
+    plain = FilterGroup(group.filters, np.zeros(6, np.float32))
+    image, offsets = plain.centre(usual=0.0)
+    assert np.abs(image).max() < 1e-6 and np.abs(offsets).max() < 1e-6

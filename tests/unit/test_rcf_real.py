@@ -40,7 +40,14 @@ def scene() -> np.ndarray:
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_features_of_real_pixels(scene: np.ndarray, recipe: str, patch: int, masked: bool) -> None:
     bank = make_bank(
-        lambda: [scene], BANDS, "L1C", Scaling(), recipe, patches=[patch], filters=24, seed=4
+        lambda: [scene],
+        BANDS,
+        "L1C",
+        Scaling(clip=0.3),
+        recipe,
+        patches=[patch],
+        filters=24,
+        seed=4,
     )
     pixels = scene.copy()
     if masked:
