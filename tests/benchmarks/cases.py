@@ -26,7 +26,10 @@ class Case:
     side: int
     columns: int
     patch: int
-    rectifiers: Rectifiers = Rectifiers((1.0,), "shared")
+
+    @property
+    def rectifiers(self) -> Rectifiers:
+        return Rectifiers((1.0,), "shared")
 
     @property
     def filters(self) -> np.ndarray:

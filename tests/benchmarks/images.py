@@ -40,7 +40,10 @@ def rows(name: str, rounds: int, say: Callable[[str], None]) -> list[dict[str, o
     say(f"{name}  all agree: " + ", ".join(f"{way} {error:.0e}" for way, error in errors.items()))
     runs = {way: partial(kernel.sums, ready, windows) for way, kernel in kernels.items()}
     seconds = interleaved(runs | {"torchgeo": torchgeo, "tuned": tuned, "product": product}, rounds)
-    peers = {peer: peak_in_a_child(name, peer) for peer in ("torchgeo", "tuned", "product")}
+    peers = {
+        who: peak_in_a_child(name, who, peer.settings)
+        for who, peer in {"torchgeo": torchgeo, "tuned": tuned, "product": product}.items()
+    }
     found = []
     for way in WAYS:
         kernel = make_kernel(case.filters, case.offsets, case.rectifiers, way)

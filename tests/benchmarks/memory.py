@@ -21,17 +21,17 @@ def peak_of_numpy(run: Callable[[], object]) -> float:
         tracemalloc.stop()
 
 
-def peak_in_a_child(case: str, peer: str) -> float | None:
-    """MiB by which a peer's second run raises its process's resident memory at most.
+def peak_in_a_child(case: str, peer: str, settings: tuple[int, ...]) -> float | None:
+    """MiB by which a peer's run, as it was tuned, raises its process's resident memory at most.
 
-    The first run, of a small image, is for what libraries keep. None where the system does not
+    A run of a small image comes before, for what libraries keep. None where the system does not
     tell (not Linux).
     """
     if not Path("/proc/self/clear_refs").exists():
         return None
     here = Path(__file__).parent
     told = subprocess.run(
-        [sys.executable, str(here / "run.py"), "--peak", case, peer],
+        [sys.executable, str(here / "run.py"), "--peak", case, peer, *map(str, settings)],
         check=True,
         capture_output=True,
         text=True,

@@ -23,7 +23,9 @@ FILTERS_AT_ONCE = (128, 256, 512, 2048)
 class TorchGeo:
     """One convolution with the bias in it, both sides rectified, both averaged over the map."""
 
-    def __init__(self, case: Case) -> None:
+    settings: tuple[int, ...] = ()
+
+    def __init__(self, case: Case, settings: tuple[int, ...] = ()) -> None:
         self._filters = torch.from_numpy(case.filters)
         self._biases = torch.full((len(self._filters),), -case.rectifiers.biases[0])
         self._image = torch.from_numpy(case.pixels)[None]
@@ -43,7 +45,7 @@ class TunedTorch:
     and the sum of the responses, which is a product with the sum of the strip.
     """
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: Case, settings: tuple[int, int] | None = None) -> None:
         filters = case.filters.reshape(len(case.filters), -1)
         bias = np.full((len(filters), 1), -case.rectifiers.biases[0], np.float32)
         self._weights = torch.from_numpy(np.hstack([filters, bias]))
@@ -52,12 +54,11 @@ class TunedTorch:
             tuple(view.transpose(0, 3, 4, 1, 2).shape),
             tuple(step // 4 for step in view.transpose(0, 3, 4, 1, 2).strides),
         )
-        self._settings = (1, 128)
-        self._settings = _fastest(product(ROWS_AT_ONCE, FILTERS_AT_ONCE), self._try)
-        self.about = "{} rows, {} filters at once".format(*self._settings)
+        self.settings = settings or _fastest(product(ROWS_AT_ONCE, FILTERS_AT_ONCE), self._try)
+        self.about = "{} rows, {} filters at once".format(*self.settings)
 
     def __call__(self) -> np.ndarray:
-        return self._means(*self._settings, self._windows.shape[3])
+        return self._means(*self.settings, self._windows.shape[3])
 
     def _try(self, settings: tuple[int, int]) -> None:
         # The same rows for all settings, as many as the largest strip.
@@ -89,20 +90,19 @@ class TunedTorch:
 class BareProduct:
     """NumPy's matrix product of windows that were unfolded beforehand, tile by tile."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: Case, settings: tuple[int, int] | None = None) -> None:
         view = sliding_window_view(case.pixels, (case.patch, case.patch), axis=(1, 2))
         depth = case.filters[0].size
         self._filters = np.ascontiguousarray(case.filters.reshape(-1, depth).T)
         self._unfolded = np.ascontiguousarray(
             view.transpose(1, 2, 0, 3, 4).reshape(-1, depth), np.float32
         )
-        self._settings = (1, 1)
-        settings = product((64, 128, 256, 512, 1024, 4096), FILTERS_AT_ONCE)
-        self._settings = _fastest(settings, self._try)
-        self.about = "{} windows, {} filters at once".format(*self._settings)
+        grid = product((64, 128, 256, 512, 1024, 4096), FILTERS_AT_ONCE)
+        self.settings = settings or _fastest(grid, self._try)
+        self.about = "{} windows, {} filters at once".format(*self.settings)
 
     def __call__(self) -> None:
-        self._multiply(*self._settings, len(self._unfolded))
+        self._multiply(*self.settings, len(self._unfolded))
 
     def responses(self, windows: slice) -> np.ndarray:
         """The product itself, for a check."""

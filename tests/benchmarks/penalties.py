@@ -51,7 +51,7 @@ def row(rounds: int, say: Callable[[str], None]) -> dict[str, object]:
 
     say(f"ridge  {ROWS} rows, {COLUMNS} columns, {len(PENALTIES)} penalties, {FOLDS} folds")
     runs = {"ours": ours, "scikit-learn": by_folds, "scikit-learn, leave one out": left_out}
-    seconds = interleaved(runs, rounds)
+    seconds = interleaved(runs, rounds, warm=False)
     return {
         "case": "ridge",
         "title": f"N {ROWS}, K {COLUMNS}, {len(PENALTIES)} penalties, {FOLDS} folds",

@@ -39,8 +39,9 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--parts", default=",".join(PARTS), help=f"of {','.join(PARTS)}")
     options.add_argument("--rounds", type=int, default=9, help="interleaved rounds, at least 7")
+    options.add_argument("--out", type=Path, default=OUT, help="file of the figures")
     options.add_argument("--whole-tile", action="store_true", help="a whole tile, not a tenth")
-    options.add_argument("--peak", nargs=2, metavar=("CASE", "PEER"), help=argparse.SUPPRESS)
+    options.add_argument("--peak", nargs="+", help=argparse.SUPPRESS)
     given = options.parse_args()
     if given.peak:
         print(_peak(*given.peak))
@@ -52,10 +53,10 @@ def main() -> None:
     found: list[dict[str, object]] = []
     for part in parts:
         found += _measure(part, given.rounds, given.whole_tile)
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps({"machine": about(), "rows": found}, indent=1) + "\n")
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    given.out.write_text(json.dumps({"machine": about(), "rows": found}, indent=1) + "\n")
     _print_table(found)
-    print(f"\n{OUT.relative_to(ROOT)}")
+    print(f"\n{given.out}")
 
 
 def _measure(part: str, rounds: int, whole_tile: bool) -> list[dict[str, object]]:
@@ -71,11 +72,11 @@ def _measure(part: str, rounds: int, whole_tile: bool) -> list[dict[str, object]
     return [penalties.row(3, _say)]
 
 
-def _peak(name: str, peer: str) -> float:
-    case = CASES[name]
+def _peak(name: str, peer: str, *settings: str) -> float:
+    case, chosen = CASES[name], tuple(int(number) for number in settings)
     kinds = {"torchgeo": TorchGeo, "tuned": TunedTorch, "product": BareProduct}
-    kinds[peer](Case("small", case.bands, 40, 64, case.patch))()
-    return peak_of_process(kinds[peer](case))
+    kinds[peer](Case("small", case.bands, 40, 64, case.patch), chosen)()
+    return peak_of_process(kinds[peer](case, chosen))
 
 
 def _print_table(rows: list[dict[str, object]]) -> None:

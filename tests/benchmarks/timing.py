@@ -12,11 +12,15 @@ def interleaved(
     runs: Mapping[str, Callable[[], object]],
     rounds: int,
     clock: Callable[[], float] = time.process_time,
+    warm: bool = True,
 ) -> dict[str, np.ndarray]:
-    """Seconds of every run in every round; each round begins with another run."""
+    """Seconds of every run in every round; each round begins with another run.
+
+    What runs for minutes needs no run before (``warm``) that does not count.
+    """
     names = list(runs)
     seconds = {name: np.zeros(rounds) for name in names}
-    for name in names:
+    for name in names if warm else ():
         runs[name]()
     for turn in range(rounds):
         for place in range(len(names)):
