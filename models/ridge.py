@@ -10,6 +10,7 @@ one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,6 +94,7 @@ def fit_ridge(
     labels: NDArray[np.int8],
     folds: NDArray[np.int16],
     weights: NDArray[np.float64],
+    penalties: Sequence[float] = PENALTIES,
 ) -> RidgeFit:
     """Fit a weighted ridge.
 
@@ -106,11 +108,13 @@ def fit_ridge(
         Spatial folds.
     weights : numpy.ndarray of float64, shape (n,)
         Positive; what each row counts for.
+    penalties : sequence of float
+        Shares of the sum of the weights, ascending.
 
     Returns
     -------
     RidgeFit
-        The average of the ridges of all ``PENALTIES`` with its out-of-fold scores.
+        The average of the ridges of all penalties with its out-of-fold scores.
 
     Notes
     -----
@@ -123,7 +127,7 @@ def fit_ridge(
     relative to the smallest error. The average of linear scores is one linear score.
     """
     fit = _fit_kept if features.shape[0] < features.shape[1] else _fit_streamed
-    lines, scores = fit(features, labels, folds, weights)
+    lines, scores = fit(features, labels, folds, weights, penalties)
     errors = np.average((scores - labels) ** 2, axis=1, weights=weights)
     smallest = errors.min()
     shares = np.exp(-(errors - smallest) / max(TOLERANCE * smallest, np.finfo(float).tiny))
@@ -131,11 +135,14 @@ def fit_ridge(
     model = RidgeModel(
         (shares @ lines.coefficients).astype(np.float32), float(shares @ lines.intercepts)
     )
-    return RidgeFit(model, PENALTIES[int(np.argmin(errors))], shares @ scores)
+    return RidgeFit(model, penalties[int(np.argmin(errors))], shares @ scores)
 
 
 def penalty_without_folds(
-    features: Features, labels: NDArray[np.int8], weights: NDArray[np.float64]
+    features: Features,
+    labels: NDArray[np.int8],
+    weights: NDArray[np.float64],
+    penalties: Sequence[float] = PENALTIES,
 ) -> float:
     """Choose a penalty by generalised cross-validation, where rows have no place.
 
@@ -149,11 +156,13 @@ def penalty_without_folds(
         1 mine, 0 not.
     weights : numpy.ndarray of float64, shape (n,)
         Positive.
+    penalties : sequence of float
+        Shares of the sum of the weights.
 
     Returns
     -------
     float
-        Of ``PENALTIES`` the one with the smallest criterion.
+        Of the penalties the one with the smallest criterion.
 
     Notes
     -----
@@ -165,12 +174,11 @@ def penalty_without_folds(
     _, covariance, cross, mean = total.centred()
     system = Shifted(covariance / spread[:, None] / spread)
     right = cross / spread
-    solutions = system.solve(right, PENALTIES)
-    penalties = np.array(PENALTIES)
+    solutions = system.solve(right, penalties)
     variance = total.squares / total.weight - mean**2
-    residuals = variance - solutions @ right - penalties * (solutions**2).sum(axis=1)
-    freedom = 1 - (1 + system.traces(PENALTIES)) / total.rows
-    return PENALTIES[int(np.argmin(residuals / freedom**2))]
+    residuals = variance - solutions @ right - np.array(penalties) * (solutions**2).sum(axis=1)
+    freedom = 1 - (1 + system.traces(penalties)) / total.rows
+    return penalties[int(np.argmin(residuals / freedom**2))]
 
 
 def _fit_streamed(
@@ -178,20 +186,21 @@ def _fit_streamed(
     labels: NDArray[np.int8],
     folds: NDArray[np.int16],
     weights: NDArray[np.float64],
+    penalties: Sequence[float],
 ) -> tuple[_Lines, NDArray[np.float64]]:
     grams = _grams(features, labels, folds, weights)
     total = Gram(features.shape[1])
     for gram in grams.values():
         total.merge(gram)
     spread = _spread(total)
-    lines = {fold: _solve(total.without(gram), spread) for fold, gram in grams.items()}
-    scores = np.empty((len(PENALTIES), len(labels)))
+    lines = {fold: _solve(total.without(gram), spread, penalties) for fold, gram in grams.items()}
+    scores = np.empty((len(penalties), len(labels)))
     for rows, part in chunks_of(features):
         table = transform(part)
         for fold in np.unique(folds[rows]):
             held = folds[rows] == fold
             scores[:, np.flatnonzero(held) + rows.start] = lines[fold].score(table[held])
-    return _solve(total, spread), scores
+    return _solve(total, spread, penalties), scores
 
 
 def _grams(
@@ -217,10 +226,10 @@ def _spread(total: Gram) -> NDArray[np.float64]:
     return spread
 
 
-def _solve(gram: Gram, spread: NDArray[np.float64]) -> _Lines:
+def _solve(gram: Gram, spread: NDArray[np.float64], penalties: Sequence[float]) -> _Lines:
     centre, covariance, cross, mean = gram.centred()
     system = Shifted(covariance / spread[:, None] / spread)
-    coefficients = system.solve(cross / spread, PENALTIES) / spread
+    coefficients = system.solve(cross / spread, penalties) / spread
     return _Lines(coefficients, mean - coefficients @ centre)
 
 
@@ -229,6 +238,7 @@ def _fit_kept(
     labels: NDArray[np.int8],
     folds: NDArray[np.int16],
     weights: NDArray[np.float64],
+    penalties: Sequence[float],
 ) -> tuple[_Lines, NDArray[np.float64]]:
     """Do the same where there are fewer rows than columns: their products by rows."""
     table = np.concatenate([transform(part) for _, part in chunks_of(features)])
@@ -242,11 +252,11 @@ def _fit_kept(
         middle, mean = share @ table[rows], float(share @ labels[rows])
         rooted = np.sqrt(share)[:, None] * (table[rows] - middle) / spread
         system = Shifted(rooted @ rooted.T)
-        solutions = system.solve(np.sqrt(share) * (labels[rows] - mean), PENALTIES)
+        solutions = system.solve(np.sqrt(share) * (labels[rows] - mean), penalties)
         coefficients = solutions @ rooted / spread
         return _Lines(coefficients, mean - coefficients @ middle)
 
-    scores = np.empty((len(PENALTIES), len(labels)))
+    scores = np.empty((len(penalties), len(labels)))
     for fold in np.unique(folds):
         scores[:, folds == fold] = solve(folds != fold).score(table[folds == fold])
     return solve(np.ones(len(labels), bool)), scores

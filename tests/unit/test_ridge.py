@@ -27,12 +27,9 @@ def by_sklearn(
 
 @pytest.mark.parametrize("columns", [12, 320], ids=["tall", "wide"])
 @pytest.mark.parametrize("penalty", [1e-3, 1e-1, 3.0])
-def test_ridge_equals_scikit_learn(
-    columns: int, penalty: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ridge, "PENALTIES", (penalty,))
+def test_ridge_equals_scikit_learn(columns: int, penalty: float) -> None:
     features, label, fold, weight = sample_table(columns)
-    fit = fit_ridge(features, label, fold, weight)
+    fit = fit_ridge(features, label, fold, weight, (penalty,))
     other = by_sklearn(features, label, weight, penalty)
     assert fit.penalty == penalty
     largest = np.abs(other.coef_).max()
@@ -45,8 +42,8 @@ def test_ridge_equals_scikit_learn(
 
 def test_rows_kept_and_rows_streamed_give_the_same() -> None:
     features, label, fold, weight = sample_table(90, rows=100)
-    kept, kept_scores = ridge._fit_kept(features, label, fold, weight)
-    streamed, streamed_scores = ridge._fit_streamed(features, label, fold, weight)
+    kept, kept_scores = ridge._fit_kept(features, label, fold, weight, PENALTIES)
+    streamed, streamed_scores = ridge._fit_streamed(features, label, fold, weight, PENALTIES)
     assert kept.coefficients == pytest.approx(streamed.coefficients, rel=1e-4, abs=1e-6)
     assert kept.intercepts == pytest.approx(streamed.intercepts, rel=1e-4, abs=1e-6)
     assert kept_scores == pytest.approx(streamed_scores, rel=1e-4, abs=1e-6)
@@ -71,16 +68,16 @@ def test_rows_may_stream(columns: int) -> None:
     assert streamed.out_of_fold == pytest.approx(whole.out_of_fold, abs=1e-9)
 
 
-def test_weights_are_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ridge, "PENALTIES", (0.1,))
+def test_weights_are_counts() -> None:
     features, label, fold, _ = sample_table(10, rows=60)
     counts = np.random.default_rng(1).integers(1, 4, 60)
-    weighted = fit_ridge(features, label, fold, counts.astype(float))
+    weighted = fit_ridge(features, label, fold, counts.astype(float), (0.1,))
     repeated = fit_ridge(
         features.repeat(counts, 0),
         label.repeat(counts),
         fold.repeat(counts),
         np.ones(counts.sum()),
+        (0.1,),
     )
     assert weighted.model.coefficients == pytest.approx(repeated.model.coefficients, rel=1e-5)
     assert weighted.out_of_fold.repeat(counts) == pytest.approx(repeated.out_of_fold, abs=1e-9)
@@ -122,13 +119,12 @@ def test_what_a_part_has_not_seen_is_a_subtraction() -> None:
         assert lower == pytest.approx(np.tril(right) if np.ndim(right) == 2 else right, abs=1e-9)
 
 
-def test_a_score_out_of_fold_has_not_seen_its_fold(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_score_out_of_fold_has_not_seen_its_fold() -> None:
     # One penalty: its choice is the one thing that all folds share.
-    monkeypatch.setattr(ridge, "PENALTIES", (1e-2,))
     features, label, fold, weight = sample_table(30)
-    fit = fit_ridge(features, label, fold, weight)
+    fit = fit_ridge(features, label, fold, weight, (1e-2,))
     turned = np.where(fold == 2, 1 - label, label).astype(np.int8)
-    other = fit_ridge(features, turned, fold, weight)
+    other = fit_ridge(features, turned, fold, weight, (1e-2,))
     assert fit.out_of_fold[fold == 2] == pytest.approx(other.out_of_fold[fold == 2], abs=1e-10)
     assert np.abs(fit.out_of_fold[fold != 2] - other.out_of_fold[fold != 2]).min() > 1e-6
 
@@ -147,15 +143,12 @@ def test_a_row_that_leaks_its_label_does_not_help() -> None:
     assert learnt > held
 
 
-def test_the_penalty_is_the_one_with_the_smallest_error_out_of_fold(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_penalty_is_the_one_with_the_smallest_error_out_of_fold() -> None:
     features, label, fold, weight = sample_table(60, rows=150)
     fit = fit_ridge(features, label, fold, weight)
     errors = {}
     for penalty in PENALTIES:
-        monkeypatch.setattr(ridge, "PENALTIES", (penalty,))
-        alone = fit_ridge(features, label, fold, weight)
+        alone = fit_ridge(features, label, fold, weight, (penalty,))
         errors[penalty] = np.average((alone.out_of_fold - label) ** 2, weights=weight)
     assert fit.penalty == min(errors, key=errors.__getitem__)
     assert PENALTIES[0] < fit.penalty < PENALTIES[-1]
@@ -169,13 +162,10 @@ def test_a_constant_column_does_no_harm() -> None:
     assert np.isfinite(fit.out_of_fold).all()
 
 
-def test_penalties_are_averaged_by_their_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_penalties_are_averaged_by_their_errors() -> None:
     features, label, fold, weight = sample_table(30)
     together = fit_ridge(features, label, fold, weight)
-    alone = []
-    for penalty in PENALTIES:
-        monkeypatch.setattr(ridge, "PENALTIES", (penalty,))
-        alone.append(fit_ridge(features, label, fold, weight))
+    alone = [fit_ridge(features, label, fold, weight, (penalty,)) for penalty in PENALTIES]
     errors = np.array([np.average((one.out_of_fold - label) ** 2, weights=weight) for one in alone])
     shares = np.exp(-(errors / errors.min() - 1) / TOLERANCE)
     shares /= shares.sum()
