@@ -38,7 +38,7 @@ help:
 	@echo "  join        join the predictions with known sites"
 	@echo "  publish     write the styled map"
 	@echo "  report      write the page that explains it"
-	@echo "Beside them:  evaluate  models  demo    and in $(ATLAS): catalogue  score"
+	@echo "Beside them:  evaluate  models  demo    and in $(ATLAS): catalogue  features export  score"
 	@echo "Developers:   $(DEVELOPERS)"
 	@echo
 	@echo "Variables:    $(VARIABLES)"

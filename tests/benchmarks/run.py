@@ -53,10 +53,14 @@ def main() -> None:
     found: list[dict[str, object]] = []
     for part in parts:
         found += _measure(part, given.rounds, given.whole_tile)
+    ways = [row for row in found if "way" in row]
+    others = {"machine": about(), "rows": [row for row in found if "way" not in row]}
+    beside = given.out.with_name(f"{given.out.stem}-more.json")
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps({"machine": about(), "rows": found}, indent=1) + "\n")
+    for path, content in ((given.out, ways), (beside, others)):
+        path.write_text(json.dumps(content, indent=1) + "\n")
     _print_table(found)
-    print(f"\n{given.out}")
+    print(f"\n{given.out}, {beside}")
 
 
 def _measure(part: str, rounds: int, whole_tile: bool) -> list[dict[str, object]]:
