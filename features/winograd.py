@@ -25,7 +25,6 @@ from features.vector import (
     INTS,
     Function,
     Machine,
-    address,
     aligned,
     this_machine,
 )
@@ -42,8 +41,9 @@ POINTS = {
 }
 # Turned pixels that stay in the second-level cache.
 _TURNED_BYTES = 512 * 1024
-# Groups of tiles that are multiplied with one line of the filters while it is in the first-level
-# cache.
+# A set of filters of more bytes does not stay in the first-level cache beside the pixels; then
+# each line of it is multiplied with this many groups of tiles before the next one comes.
+_FILTER_BYTES = 20 * 1024
 _GROUPS_A_LINE = 4
 # Single-precision sums over this many groups of tiles, then double precision.
 _GROUPS_PER_FLUSH = 32
@@ -92,8 +92,13 @@ class WinogradKernel:
         self._turn[:, :side] = turn_pixels.T
         self._at_once = max(1, _TURNED_BYTES // (4 * channels * self._row) // self._tiles_at_once)
         self._turn_function = _turn_function(machine, patch)
-        self._pool_function = _pool_function(machine, patch, rectifiers.count, rectifiers.sides)
+        groups_a_line = 1 if self._filters[0].nbytes <= _FILTER_BYTES else _GROUPS_A_LINE
+        self._pool_function = _pool_function(
+            machine, patch, rectifiers.count, rectifiers.sides, groups_a_line
+        )
         self._shape = (self._at_once * self._tiles_at_once, channels, self._row)
+        constants = (self._turn, self._filters, self._offsets, self._thresholds)
+        self._addresses = tuple(array.ctypes.data for array in constants)
         # One for each thread that uses this object.
         self._scratch = local()
 
@@ -133,30 +138,31 @@ class WinogradKernel:
         weights[:, -1] = weights[:, :-1].sum(axis=1)
         turned = self._turned_pixels()
         out = np.zeros((self._rectifiers.count, len(self._offsets)))
+        # Looking an array's address up takes as long as multiplying a tile.
+        image, ready, result = pixels.ctypes.data, turned.ctypes.data, out.ctypes.data
+        counting = weights.ctypes.data
         for first in range(0, groups, self._at_once):
             some = bases[first * together : (first + self._at_once) * together]
             self._turn_function(
-                pixels.ctypes.data,
+                image,
                 some.ctypes.data,
                 len(some),
                 channels,
                 height * width,
                 width,
-                self._turn.ctypes.data,
-                turned.ctypes.data,
+                self._addresses[0],
+                ready,
             )
             last = min(first + self._at_once, groups)
             for group in range(first, last, _GROUPS_PER_FLUSH):
                 self._pool_function(
-                    address(turned, (group - first) * together),
-                    address(weights, group * together),
+                    ready + (group - first) * together * turned.strides[0],
+                    counting + group * together * weights.strides[0],
                     min(_GROUPS_PER_FLUSH, last - group),
                     channels,
                     len(self._filters),
-                    self._filters.ctypes.data,
-                    self._offsets.ctypes.data,
-                    self._thresholds.ctypes.data,
-                    out.ctypes.data,
+                    *self._addresses[1:],
+                    result,
                 )
         return out[:, : self._count]
 
@@ -306,7 +312,9 @@ def _turn_function(machine: Machine, patch: int) -> Callable[..., None]:
 
 
 @lru_cache(maxsize=16)
-def _pool_function(machine: Machine, patch: int, columns: int, sides: str) -> Callable[..., None]:
+def _pool_function(
+    machine: Machine, patch: int, columns: int, sides: str, groups_a_line: int
+) -> Callable[..., None]:
     """Compile: products, responses, rectified sums, a set of filters by a group of tiles."""
     lanes = machine.lanes
     points = _points(patch)
@@ -326,7 +334,7 @@ def _pool_function(machine: Machine, patch: int, columns: int, sides: str) -> Ca
     function = Function("pool", arguments, lanes)
     given = function.arguments
     tile_room = vectors * TILE * side * lanes
-    half_done = function.room(_GROUPS_A_LINE * together * tile_room // lanes)
+    half_done = function.room(groups_a_line * together * tile_room // lanes)
     sums = function.room(vectors * columns)
     thresholds = [function.spread(given["thresholds"], k) for k in range(columns)]
     tile_size = function.place((given["channels"], _row(side, lanes)))
@@ -338,9 +346,9 @@ def _pool_function(machine: Machine, patch: int, columns: int, sides: str) -> Ca
         )
         with function.loop(vectors * columns) as column:
             function.store(function.zero, sums, (column.index, lanes))
-        with function.loop(given["groups"], step=_GROUPS_A_LINE) as chunk:
+        with function.loop(given["groups"], step=groups_a_line) as chunk:
             groups = function.least(
-                function.place(given["groups"], (chunk.index, -1)), _GROUPS_A_LINE
+                function.place(given["groups"], (chunk.index, -1)), groups_a_line
             )
             with function.loop(side) as line, function.loop(groups) as group:
                 first = function.place((function.place(chunk.index, group.index), together))
