@@ -21,13 +21,12 @@ from features.vector import (
     INTS,
     Function,
     Machine,
-    address,
     aligned,
     this_machine,
 )
 
 # Single-precision sums over this many tiles of windows, then double precision.
-_GROUPS_PER_FLUSH = 64
+_GROUPS_PER_FLUSH = 256
 
 
 class DirectKernel:
@@ -62,6 +61,8 @@ class DirectKernel:
         self._thresholds = aligned((rectifiers.count,))
         self._thresholds[...] = rectifiers.thresholds()
         self._pool = _pool_function(machine, rectifiers.count, rectifiers.sides)
+        constants = (self._weights, self._offsets, self._thresholds)
+        self._addresses = tuple(array.ctypes.data for array in constants)
 
     def sums(
         self, pixels: NDArray[np.float32], windows: NDArray[np.bool_], top: int = 0, left: int = 0
@@ -96,19 +97,23 @@ class DirectKernel:
         bands, down, right = np.indices(self._shape)
         taps = np.ascontiguousarray((bands * height * width + down * width + right).reshape(-1))
         out = np.zeros((self._rectifiers.count, len(self._offsets)))
+        filters, offsets, thresholds = self._addresses
+        # Looking an array's address up takes as long as multiplying a tile.
+        image, places, result = pixels.ctypes.data, bases.ctypes.data, out.ctypes.data
+        counting, steps = weights.ctypes.data, taps.ctypes.data
         for first in range(0, groups, _GROUPS_PER_FLUSH):
             self._pool(
-                pixels.ctypes.data,
-                address(bases, first * self._windows),
-                address(weights, first),
+                image,
+                places + first * self._windows * bases.itemsize,
+                counting + first * weights.strides[0],
                 min(_GROUPS_PER_FLUSH, groups - first),
-                taps.ctypes.data,
+                steps,
                 len(taps),
-                self._weights.ctypes.data,
-                self._offsets.ctypes.data,
+                filters,
+                offsets,
                 len(self._weights),
-                self._thresholds.ctypes.data,
-                out.ctypes.data,
+                thresholds,
+                result,
             )
         return out[:, : self._count]
 

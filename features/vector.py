@@ -77,12 +77,6 @@ def aligned(shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> NDArray[An
     return room[start : start + size].view(dtype).reshape(shape)
 
 
-def address(array: NDArray[Any], *index: int) -> int:
-    """Return where an array, or one of its rows, begins."""
-    offset = sum(step * part for step, part in zip(array.strides, index, strict=False))
-    return int(array.ctypes.data) + offset
-
-
 @dataclass
 class Loop:
     """A counted loop under construction.
