@@ -6,6 +6,7 @@ thread; the interpreter's lock is free while it works.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Protocol
 
@@ -152,7 +153,15 @@ def make_kernel(
     BankError
         If the way needs torch or a GPU that is not there.
     """
-    return WAYS[way](filters, offsets, rectifiers)
+    try:
+        return WAYS[way](filters, offsets, rectifiers)
+    except RuntimeError as error:  # LLVM's, of a processor that it cannot compile for
+        if way != "auto":
+            raise
+        warnings.warn(
+            f"no vector code for this processor, features are slow: {error}", stacklevel=2
+        )
+        return ReferenceKernel(filters, offsets, rectifiers)
 
 
 def ready_pixels(pixels: NDArray[np.float32], observed: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -216,3 +216,19 @@ def test_a_window_is_observed_where_all_of_its_pixels_are(patch: int) -> None:
     assert windows.shape == (14 - patch + 1, 17 - patch + 1)
     for top, left in np.ndindex(windows.shape):
         assert windows[top, left] == observed[top : top + patch, left : left + patch].all()
+
+
+def test_where_nothing_can_be_compiled_the_reference_serves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(self: object) -> None:
+        raise RuntimeError("no such target")
+
+    monkeypatch.setattr(vector.Function, "compile", fail)
+    # Columns that no other test asks for, so that nothing is compiled yet.
+    rectifiers = Rectifiers((0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7))
+    with pytest.warns(UserWarning, match="features are slow: no such target"):
+        kernel = make_kernel(*sample(3), rectifiers)
+    assert type(kernel).__name__ == "ReferenceKernel"
+    with pytest.raises(RuntimeError, match="no such target"):
+        make_kernel(*sample(3), rectifiers, "direct")
