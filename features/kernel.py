@@ -27,7 +27,7 @@ FEW_WINDOWS = 256
 
 
 class Kernel(Protocol):
-    """Filters made ready; see ``reference.ReferenceKernel`` for what it computes."""
+    """Filters made ready for one way of computing their columns."""
 
     def sums(
         self, pixels: NDArray[np.float32], windows: NDArray[np.bool_], top: int = 0, left: int = 0
@@ -79,22 +79,7 @@ class AutomaticKernel:
     def sums(
         self, pixels: NDArray[np.float32], windows: NDArray[np.bool_], top: int = 0, left: int = 0
     ) -> NDArray[np.float64]:
-        """Sum the rectified responses of a rectangle of windows.
-
-        Parameters
-        ----------
-        pixels : numpy.ndarray of float32, shape (C, H, W)
-            As ``ready_pixels`` makes them.
-        windows : numpy.ndarray of bool, shape (n, m)
-            Windows that count.
-        top, left : int
-            Upper-left pixel of the first window.
-
-        Returns
-        -------
-        numpy.ndarray of float64, shape (columns, N)
-            Sums over the windows that count, column by column of the rectifiers.
-        """
+        """See ``features.kernel.Kernel.sums``."""
         if self._winograd is None or np.count_nonzero(windows) < FEW_WINDOWS:
             return self._direct.sums(pixels, windows, top, left)
         return self._winograd.sums(pixels, windows, top, left)

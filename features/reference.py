@@ -38,22 +38,7 @@ class ReferenceKernel:
     def sums(
         self, pixels: NDArray[np.float32], windows: NDArray[np.bool_], top: int = 0, left: int = 0
     ) -> NDArray[np.float64]:
-        """Sum the rectified responses of a rectangle of windows.
-
-        Parameters
-        ----------
-        pixels : numpy.ndarray of float32, shape (C, H, W)
-            Finite.
-        windows : numpy.ndarray of bool, shape (n, m)
-            Windows that count.
-        top, left : int
-            Upper-left pixel of the first window.
-
-        Returns
-        -------
-        numpy.ndarray of float64, shape (columns, N)
-            Sums over the windows that count, column by column of the rectifiers.
-        """
+        """See ``features.kernel.Kernel.sums``."""
         patch = self._patch
         down, right = windows.shape
         part = pixels[:, top : top + down + patch - 1, left : left + right + patch - 1]

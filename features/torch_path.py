@@ -58,22 +58,7 @@ class TorchKernel:
     def sums(
         self, pixels: NDArray[np.float32], windows: NDArray[np.bool_], top: int = 0, left: int = 0
     ) -> NDArray[np.float64]:
-        """Sum the rectified responses of a rectangle of windows.
-
-        Parameters
-        ----------
-        pixels : numpy.ndarray of float32, shape (C, H, W)
-            Finite.
-        windows : numpy.ndarray of bool, shape (n, m)
-            Windows that count.
-        top, left : int
-            Upper-left pixel of the first window.
-
-        Returns
-        -------
-        numpy.ndarray of float64, shape (columns, N)
-            Sums over the windows that count, column by column of the rectifiers.
-        """
+        """See ``features.kernel.Kernel.sums``."""
         torch, patch = self._torch, self._patch
         high, wide = (size + patch - 1 for size in windows.shape)
         image = self._sent(pixels[:, top : top + high, left : left + wide])

@@ -105,23 +105,7 @@ class WinogradKernel:
     def sums(
         self, pixels: NDArray[np.float32], windows: NDArray[np.bool_], top: int = 0, left: int = 0
     ) -> NDArray[np.float64]:
-        """Sum the rectified responses of a rectangle of windows.
-
-        Parameters
-        ----------
-        pixels : numpy.ndarray of float32, shape (C, H, W)
-            C-contiguous and finite, with ``TILE - 1`` more pixels to the right and below than the
-            windows need.
-        windows : numpy.ndarray of bool, shape (n, m)
-            Windows that count.
-        top, left : int
-            Upper-left pixel of the first window.
-
-        Returns
-        -------
-        numpy.ndarray of float64, shape (columns, N)
-            Sums over the windows that count, column by column of the rectifiers.
-        """
+        """See ``features.kernel.Kernel.sums``."""
         channels, height, width = pixels.shape
         down, right = (-(-size // TILE) for size in windows.shape)
         whole = np.zeros((down * TILE, right * TILE), bool)
