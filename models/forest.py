@@ -16,7 +16,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from models.errors import TrainingError
-from models.transform import transform
+from models.transform import strongest_part, transform
 from models.validation import out_of_fold
 
 TREES = 120
@@ -30,6 +30,7 @@ def fit_forest(
     folds: NDArray[np.int16],
     weights: NDArray[np.float64],
     seed: int,
+    quarters: NDArray[np.float32] | None = None,
 ) -> tuple[Pipeline, NDArray[np.float64]]:
     """Fit a forest on all rows, and one for each fold to score it.
 
@@ -45,6 +46,8 @@ def fit_forest(
         Positive; what each row counts for.
     seed : int
         Of the components' solver and the trees.
+    quarters : numpy.ndarray of float32, shape (n, 4 * columns), optional
+        As for ``ridge.fit_ridge``.
 
     Returns
     -------
@@ -78,7 +81,17 @@ def fit_forest(
 
     def predictor(rows: NDArray[np.intp]) -> Callable[[NDArray[np.intp]], NDArray[np.float64]]:
         forest = fit(rows)
-        return lambda held: _logit(forest.predict_proba(table[held])[:, 1])
+        if quarters is None:
+            return lambda held: forest_score(forest, features[held])
+
+        def strongest(held: NDArray[np.intp]) -> NDArray[np.float64]:
+            parts = quarters[held].reshape(-1, features.shape[1])
+            seen = np.isfinite(parts).all(axis=1)
+            scores = np.full(len(parts), -np.inf)
+            scores[seen] = forest_score(forest, parts[seen])
+            return strongest_part(scores.reshape(len(held), -1))
+
+        return strongest
 
     scores = out_of_fold(predictor, folds)
     return fit(np.arange(len(labels))), scores

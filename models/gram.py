@@ -71,6 +71,9 @@ class Gram:
         self.squares = 0.0
         self.first: NDArray[np.float64] = np.zeros(columns)
         self.cross: NDArray[np.float64] = np.zeros(columns)
+        # Every row counting the same.
+        self.plain_first: NDArray[np.float64] = np.zeros(columns)
+        self.plain_squares: NDArray[np.float64] = np.zeros(columns)
         # Lower triangle.
         self.second: NDArray[np.float64] = np.zeros((columns, columns), order="F")
 
@@ -86,11 +89,14 @@ class Gram:
         weights : numpy.ndarray of float64, shape (n,)
             What each counts for.
         """
-        rooted = np.asarray(table, np.float64) * np.sqrt(weights)[:, None]
+        exact = np.asarray(table, np.float64)
+        self.plain_first += exact.sum(axis=0)
+        self.plain_squares += np.einsum("ij,ij->j", exact, exact)
+        rooted = exact * np.sqrt(weights)[:, None]
         # The transpose of a C array is a Fortran array: nothing is copied.
         self.second = blas.dsyrk(1.0, rooted.T, beta=1.0, c=self.second, lower=1, overwrite_c=1)
-        self.first += weights @ table
-        self.cross += (weights * labels) @ table
+        self.first += weights @ exact
+        self.cross += (weights * labels) @ exact
         self.rows += len(labels)
         self.weight += float(weights.sum())
         self.target += float(weights @ labels)

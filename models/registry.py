@@ -28,6 +28,7 @@ from models.calibration import Calibration
 from models.errors import ModelError, ModelNotFoundError
 from models.forest import forest_score
 from models.ridge import RidgeModel
+from models.transform import strongest_part
 
 FORMAT = 1
 SHIPPED = Path(__file__).parent / "registry"
@@ -73,6 +74,11 @@ class Model:
         return int(self.manifest.get("context", 1))
 
     @property
+    def quarters(self) -> bool:
+        """Whether a cell's score is that of the strongest of its four quarters."""
+        return bool(self.manifest.get("quarters", False))
+
+    @property
     def sha256(self) -> str:
         """Of the manifest without its date, which names every other file by its own."""
         dated = {key: value for key, value in self.manifest.items() if key != "created"}
@@ -83,8 +89,8 @@ class Model:
 
         Parameters
         ----------
-        features : numpy.ndarray of float32, shape (n, columns)
-            NaN rows are unobserved.
+        features : numpy.ndarray of float32, shape (n, columns) or (n, parts, columns)
+            NaN rows are unobserved. Of several parts of a cell the strongest one counts.
         bank_hash : str
             Of the bank that the features were computed with.
 
@@ -102,20 +108,24 @@ class Model:
         """
         check_same_bank(self.bank.hash, bank_hash)
         columns = columns_of(self.bank, self.context)
-        if features.shape[1] != columns:
+        if features.shape[-1] != columns:
             raise ModelError(
                 f"the model {self.name} takes {columns} columns (context {self.context}), "
-                f"not {features.shape[1]}"
+                f"not {features.shape[-1]}"
             )
-        result = np.full(len(features), np.nan, np.float32)
-        rows = np.isfinite(features).all(axis=1)
+        flat = features.reshape(-1, columns)
+        scores = np.full(len(flat), -np.inf)
+        rows = np.isfinite(flat).all(axis=1)
         if rows.any():
             if isinstance(self.weights, RidgeModel):
-                scores = self.weights.score(features[rows])
+                scores[rows] = self.weights.score(flat[rows])
             else:
-                scores = forest_score(self.weights, features[rows])
-            calibration = Calibration(**self.manifest["calibration"])
-            result[rows] = calibration.apply(scores)
+                scores[rows] = forest_score(self.weights, flat[rows])
+        strongest = strongest_part(scores.reshape(len(features), -1))
+        result = np.full(len(features), np.nan, np.float32)
+        seen = np.isfinite(strongest)
+        calibration = Calibration(**self.manifest["calibration"])
+        result[seen] = calibration.apply(strongest[seen])
         return result
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.gram import Features, Gram, Shifted, chunks_of
-from models.transform import transform
+from models.transform import strongest_part, transform
 
 # An error larger by this share weighs a penalty down by e.
 TOLERANCE = 0.1
@@ -95,6 +95,7 @@ def fit_ridge(
     folds: NDArray[np.int16],
     weights: NDArray[np.float64],
     penalties: Sequence[float] = PENALTIES,
+    quarters: Features | None = None,
 ) -> RidgeFit:
     """Fit a weighted ridge.
 
@@ -110,6 +111,9 @@ def fit_ridge(
         Positive; what each row counts for.
     penalties : sequence of float
         Shares of the sum of the weights, ascending.
+    quarters : numpy.ndarray of float32, shape (n, 4 * columns), or Chunked, optional
+        Of the four quarters of each row's cell, side by side, NaN for one that was not observed.
+        Where given, the score of a row is that of its strongest quarter.
 
     Returns
     -------
@@ -120,22 +124,26 @@ def fit_ridge(
     -----
     For each penalty, the coefficients ``c`` and intercept ``m`` make
     ``sum w (x c + m - y)^2 / sum w + penalty |c|^2`` smallest, ``x`` being the transformed columns
-    divided by their standard deviation over all rows.
+    divided by their standard deviation over all rows, unweighted.
 
     The weights of the average fall exponentially with the out-of-fold squared error, as in the
     aggregation of Leung and Barron 2006 (doi 10.1109/TIT.2006.878172), here with a tolerance
     relative to the smallest error. The average of linear scores is one linear score.
     """
     fit = _fit_kept if features.shape[0] < features.shape[1] else _fit_streamed
-    lines, scores = fit(features, labels, folds, weights, penalties)
+    line, held = fit(features, labels, folds, weights, penalties)
+    scores = _score_held(held, features, folds)[:, :, 0]
     errors = np.average((scores - labels) ** 2, axis=1, weights=weights)
     smallest = errors.min()
     shares = np.exp(-(errors - smallest) / max(TOLERANCE * smallest, np.finfo(float).tiny))
     shares /= shares.sum()
     model = RidgeModel(
-        (shares @ lines.coefficients).astype(np.float32), float(shares @ lines.intercepts)
+        (shares @ line.coefficients).astype(np.float32), float(shares @ line.intercepts)
     )
-    return RidgeFit(model, penalties[int(np.argmin(errors))], shares @ scores)
+    out_of_fold = shares @ scores
+    if quarters is not None:
+        out_of_fold = strongest_part(np.tensordot(shares, _score_held(held, quarters, folds), 1))
+    return RidgeFit(model, penalties[int(np.argmin(errors))], out_of_fold)
 
 
 def penalty_without_folds(
@@ -187,20 +195,33 @@ def _fit_streamed(
     folds: NDArray[np.int16],
     weights: NDArray[np.float64],
     penalties: Sequence[float],
-) -> tuple[_Lines, NDArray[np.float64]]:
+) -> tuple[_Lines, dict[int, _Lines]]:
     grams = _grams(features, labels, folds, weights)
     total = Gram(features.shape[1])
     for gram in grams.values():
         total.merge(gram)
     spread = _spread(total)
-    lines = {fold: _solve(total.without(gram), spread, penalties) for fold, gram in grams.items()}
-    scores = np.empty((len(penalties), len(labels)))
-    for rows, part in chunks_of(features):
-        table = transform(part)
+    held = {fold: _solve(total.without(gram), spread, penalties) for fold, gram in grams.items()}
+    return _solve(total, spread, penalties), held
+
+
+def _score_held(
+    held: dict[int, _Lines], features: Features, folds: NDArray[np.int16]
+) -> NDArray[np.float64]:
+    """Score rows, or the parts of rows, by what has not seen their fold, (penalties, n, parts).
+
+    Minus infinity for a part that was not observed.
+    """
+    penalties, columns = next(iter(held.values())).coefficients.shape
+    parts = features.shape[1] // columns
+    scores = np.full((penalties, len(folds), parts), -np.inf)
+    for rows, some in chunks_of(features):
+        table = transform(some).reshape(len(some), parts, columns)
+        seen = np.isfinite(table).all(axis=2)
         for fold in np.unique(folds[rows]):
-            held = folds[rows] == fold
-            scores[:, np.flatnonzero(held) + rows.start] = lines[fold].score(table[held])
-    return _solve(total, spread, penalties), scores
+            row, part = np.nonzero(seen & (folds[rows] == fold)[:, None])
+            scores[:, row + rows.start, part] = held[fold].score(table[row, part])
+    return scores
 
 
 def _grams(
@@ -220,9 +241,13 @@ def _grams(
 
 
 def _spread(total: Gram) -> NDArray[np.float64]:
-    """Return the columns' standard deviations."""
-    _, covariance, _, _ = total.centred()
-    spread: NDArray[np.float64] = np.sqrt(np.maximum(np.diag(covariance), _SMALLEST_SPREAD**2))
+    """Return the columns' standard deviations, every row counting the same.
+
+    Weighted, mines would count for half of the rows, and the columns that tell them apart would be
+    scaled down: on simulated landscapes that cost 0.003 to 0.006 of AUC.
+    """
+    variance = total.plain_squares / total.rows - (total.plain_first / total.rows) ** 2
+    spread: NDArray[np.float64] = np.sqrt(np.maximum(variance, _SMALLEST_SPREAD**2))
     return spread
 
 
@@ -239,13 +264,11 @@ def _fit_kept(
     folds: NDArray[np.int16],
     weights: NDArray[np.float64],
     penalties: Sequence[float],
-) -> tuple[_Lines, NDArray[np.float64]]:
+) -> tuple[_Lines, dict[int, _Lines]]:
     """Do the same where there are fewer rows than columns: their products by rows."""
     table = np.concatenate([transform(part) for _, part in chunks_of(features)])
     table = table.astype(np.float64)
-    centre = np.average(table, axis=0, weights=weights)
-    variance = np.average((table - centre) ** 2, axis=0, weights=weights)
-    spread = np.sqrt(np.maximum(variance, _SMALLEST_SPREAD**2))
+    spread = np.maximum(table.std(axis=0), _SMALLEST_SPREAD)
 
     def solve(rows: NDArray[np.bool_]) -> _Lines:
         share = weights[rows] / weights[rows].sum()
@@ -256,7 +279,5 @@ def _fit_kept(
         coefficients = solutions @ rooted / spread
         return _Lines(coefficients, mean - coefficients @ middle)
 
-    scores = np.empty((len(penalties), len(labels)))
-    for fold in np.unique(folds):
-        scores[:, folds == fold] = solve(folds != fold).score(table[folds == fold])
-    return solve(np.ones(len(labels), bool)), scores
+    held = {fold: solve(folds != fold) for fold in np.unique(folds)}
+    return solve(np.ones(len(labels), bool)), held

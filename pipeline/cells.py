@@ -17,6 +17,7 @@ from features.pooling import pool_up, surroundings
 from pipeline import grid, ledger
 from pipeline.errors import StoreCorruptError
 
+LEAST_OF_A_QUARTER = 0.25
 _SIDE = grid.CELLS_PER_BLOCK
 
 
@@ -30,6 +31,9 @@ class CellTable:
         Cells of the grid.
     features : numpy.ndarray of float32, shape (n, columns)
         NaN where no window of the cell was observed.
+    quarters : numpy.ndarray of float32, shape (n, 4, columns)
+        The same of the cell's quarters (north-west, north-east, south-west, south-east); NaN where
+        less than ``LEAST_OF_A_QUARTER`` of one was observed, unless none was observed better.
     observed : numpy.ndarray of float32, shape (n,)
         Share of the cell's windows that counted, the smallest over the patch sizes.
     clear : numpy.ndarray of float32, shape (n,)
@@ -45,6 +49,7 @@ class CellTable:
 
     cell: NDArray[np.int64]
     features: NDArray[np.float32]
+    quarters: NDArray[np.float32]
     observed: NDArray[np.float32]
     clear: NDArray[np.float32]
     first_day: NDArray[np.int32]
@@ -90,7 +95,19 @@ def read_features(entries: Sequence[ledger.Entry], bank: FilterBank) -> CellTabl
                 where=entry.path,
                 next_step="delete the file; it will be made anew",
             )
-        parts.append(CellTable(**{name: _column(table, name) for name in _NAMES}))
+        stored = {name: _column(table, name) for name in table.column_names}
+        features = stored["features"].reshape(len(table), 4, -1)
+        shares = stored["shares"].reshape(len(table), 4, -1)
+        # The quarters of a cell as a column of squares of 2 x 2.
+        squares = (2 * len(table), 2, -1)
+        pooled, counted = pool_up(features.reshape(squares), shares.reshape(squares), bank)
+        stored["features"] = pooled.reshape(len(table), -1)
+        stored["shares"] = counted.reshape(len(table), -1)
+        observed = shares.min(axis=2)
+        best = observed == observed.max(axis=1, keepdims=True)
+        unseen = (observed < LEAST_OF_A_QUARTER) & ~best
+        stored["quarters"] = np.where(unseen[:, :, None], np.float32(np.nan), features)
+        parts.append(CellTable(**stored))
     return joined(parts)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from pipeline.errors import NoLabelsError
 from pipeline.runtime.console import say
 from pipeline.sites.labels import VisitLabels
 
-VERSION = 2
+VERSION = 3
 BACKGROUND_PER_POSITIVE = 40
 FEWEST_POSITIVES = 10
 
@@ -36,18 +36,20 @@ class StoredFeatures:
     ----------
     path : pathlib.Path
         The table.
+    column : str
+        ``features``, or ``quarters``: those of the four quarters of a cell side by side.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, column: str = "features") -> None:
+        self._path, self._column = path, column
         with pq.ParquetFile(path) as file:
-            width = file.schema_arrow.field("features").type.list_size
+            width = file.schema_arrow.field(column).type.list_size
             self.shape: tuple[int, ...] = (file.metadata.num_rows, width)
 
     def chunks(self) -> Iterator[NDArray[np.float32]]:
         """Yield the rows in order, some at a time."""
         with pq.ParquetFile(self._path) as file:
-            for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=["features"]):
+            for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=[self._column]):
                 values = batch.column(0).flatten().to_numpy(zero_copy_only=False)
                 yield values.reshape(len(batch), -1)
 
@@ -76,6 +78,8 @@ class TrainingTable:
         Of the label, ISO; empty for background.
     weight : numpy.ndarray of float64, shape (n,)
         What a row counts for.
+    quarters : StoredFeatures or None
+        Shape (n, 4 * columns); None where rows have no quarters.
     """
 
     features: NDArray[np.float32] | StoredFeatures
@@ -85,6 +89,7 @@ class TrainingTable:
     source: NDArray[np.str_]
     date: NDArray[np.str_]
     weight: NDArray[np.float64]
+    quarters: StoredFeatures | None = None
 
 
 def build_dataset(
@@ -150,11 +155,14 @@ def build_dataset(
 
 def read_dataset(path: str | Path) -> TrainingTable:
     """Read a stored training table; its features stay on the disk until they are asked for."""
-    names = [field.name for field in fields(TrainingTable) if field.name != "features"]
+    names = ["label", "fold", "cell", "weight", "source", "date"]
     table = pq.read_table(path, columns=names)
     columns = {name: table.column(name).to_numpy() for name in ("label", "fold", "cell", "weight")}
     text = {name: np.array(table.column(name).to_pylist(), str) for name in ("source", "date")}
-    return TrainingTable(StoredFeatures(Path(path)), **columns, **text)
+    quarters = None
+    if "quarters" in pq.read_schema(path).names:
+        quarters = StoredFeatures(Path(path), "quarters")
+    return TrainingTable(StoredFeatures(Path(path)), **columns, **text, quarters=quarters)
 
 
 def _write(
@@ -209,6 +217,7 @@ def _write(
             next_step="choose a region of several 0.1-degree blocks",
         ) from None
     features = np.concatenate([part[0].features for part in parts])[rows]
+    quarters = np.concatenate([part[0].quarters for part in parts])[rows]
     table = pa.table(
         {
             "cell": cell[rows],
@@ -223,6 +232,10 @@ def _write(
             ),
         }
     )
+    # A model that looks at the cells around has no use for quarters.
+    if context.config.context == 1:
+        column = pa.FixedSizeListArray.from_arrays(pa.array(quarters.reshape(-1)), quarters[0].size)
+        table = table.append_column("quarters", column)
     about = {"bank": bank.hash}
     pq.write_table(
         table.replace_schema_metadata({"asm_atlas": json.dumps(about)}), path, compression="none"

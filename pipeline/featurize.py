@@ -28,7 +28,7 @@ from pipeline.runtime.files import whole_file
 from pipeline.scenes import SceneList
 
 # Raise it when features of the same bank and composite change.
-VERSION = 4
+VERSION = 5
 PATCHES_PER_BLOCK = 4_000
 # A block of which less was observed gives no patches.
 _LEAST_OBSERVED = 0.01
@@ -229,26 +229,24 @@ def _write(path: Path, composite: ledger.Entry, bank: FilterBank, how: _How) -> 
     stored = read_composite(composite.path)
     reflectance = stored["reflectance"].sel(band=list(bank.bands)).to_numpy()
     way = "auto" if how.device == "cpu" else how.device
-    features, shares = cell_features(reflectance, bank, grid.CELLS_PER_BLOCK, grid.CELL_PX, way)
+    quarters = 2 * grid.CELLS_PER_BLOCK
+    features, shares = cell_features(reflectance, bank, quarters, grid.QUARTER_PX, way)
+    features, shares = _four_a_cell(features), _four_a_cell(shares)
     first = _per_cell(stored["first_day"].to_numpy())
     last = _per_cell(stored["last_day"].to_numpy())
     earliest = np.where(first == NODATA, 32767, first).min(axis=1)
-    columns = features.shape[1]
+    observed = shares.mean(axis=1).min(axis=1)
     table = pa.table(
         {
             "cell": block.cells().reshape(-1),
-            "observed": shares.min(axis=1),
+            "observed": observed,
             "clear": _per_cell(stored["clear"].to_numpy()).mean(axis=1, dtype=np.float32),
             "first_day": np.where(earliest == 32767, NODATA, earliest).astype(np.int32),
             "last_day": last.max(axis=1).astype(np.int32),
             "scenes": np.full(len(shares), (composite.facts or {})["scenes"], np.int16),
-            # Of each patch size: what a mean over several cells is weighted by.
-            "shares": pa.FixedSizeListArray.from_arrays(
-                pa.array(shares.reshape(-1)), shares.shape[1]
-            ),
-            "features": pa.FixedSizeListArray.from_arrays(
-                pa.array(features.astype(how.feature_type, copy=False).reshape(-1)), columns
-            ),
+            # Of each patch size: what a mean over several quarters is weighted by.
+            "shares": _lists(shares),
+            "features": _lists(features.astype(how.feature_type, copy=False)),
         }
     )
     about = {"bank": bank.hash, "block": block.name, "days_since": EPOCH.isoformat()}
@@ -256,7 +254,19 @@ def _write(path: Path, composite: ledger.Entry, bank: FilterBank, how: _How) -> 
     pq.write_table(
         table.replace_schema_metadata({"asm_atlas": json.dumps(about)}), path, compression="none"
     )
-    return {"observed": round(float((shares.min(axis=1) > 0).mean()), 6)}
+    return {"observed": round(float((observed > 0).mean()), 6)}
+
+
+def _four_a_cell(quarters: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rearrange rows of quarters to cells, shape (cells, 4, columns)."""
+    side = grid.CELLS_PER_BLOCK
+    square = quarters.reshape(side, 2, side, 2, -1).transpose(0, 2, 1, 3, 4)
+    return np.ascontiguousarray(square).reshape(side * side, 4, -1)
+
+
+def _lists(values: NDArray[Any]) -> pa.FixedSizeListArray:
+    """Return rows as lists of one length."""
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values[0].size)
 
 
 def _per_cell(values: NDArray[Any]) -> NDArray[Any]:

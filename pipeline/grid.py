@@ -23,6 +23,8 @@ PIXEL = 1.0 / PIXELS_PER_DEGREE
 CELL_PX = 60
 BLOCK_PX = 1_200
 CELLS_PER_BLOCK = BLOCK_PX // CELL_PX
+# A small mine fills four times as large a share of a quarter as of its cell.
+QUARTER_PX = CELL_PX // 2
 CELL_COLUMNS = 360 * PIXELS_PER_DEGREE // CELL_PX
 CELL_ROWS = 180 * PIXELS_PER_DEGREE // CELL_PX
 CELL_DEGREES = CELL_PX * PIXEL

@@ -19,7 +19,7 @@ from pipeline.context import Context
 from pipeline.errors import NoClearPixelError
 from pipeline.runtime.console import say
 
-VERSION = 1
+VERSION = 2
 
 
 def predict_cells(
@@ -113,7 +113,8 @@ def _write(
             else read_with_context(entry, by_block, model.bank)
         )
         cells = cells.select(np.isin(cells.cell, wanted))
-        probability = model.probability(cells.features, model.bank.hash)
+        rows = cells.quarters if model.quarters else cells.features
+        probability = model.probability(rows, model.bank.hash)
         probability[cells.observed < context.config.min_observed] = np.nan
         parts.append(_table(cells, probability, np.isin(cells.cell, model.cells)))
     table = pd.concat(parts, ignore_index=True).sort_values("cell", ignore_index=True)
@@ -148,7 +149,15 @@ def _unobserved(cells: NDArray[np.int64]) -> pd.DataFrame:
     none = np.zeros(len(cells), np.float32)
     days = np.full(len(cells), NODATA, np.int32)
     table = CellTable(
-        cells, none[:, None], none, none, days, days, np.zeros(len(cells), np.int16), none[:, None]
+        cell=cells,
+        features=none[:, None],
+        quarters=none[:, None, None],
+        observed=none,
+        clear=none,
+        first_day=days,
+        last_day=days,
+        scenes=np.zeros(len(cells), np.int16),
+        shares=none[:, None],
     )
     return _table(table, np.full(len(cells), np.nan, np.float32), np.zeros(len(cells), bool))
 

@@ -25,7 +25,7 @@ from pipeline.runtime.console import say
 from pipeline.runtime.files import whole_folder
 
 # Raise it when the same table would give another model.
-VERSION = 4
+VERSION = 5
 FOREST_HANDICAP = 0.01
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "skops")
 
@@ -164,11 +164,12 @@ def _train_one(
     chosen: dict[str, Any] = {}
     fitted: Any
     if kind == "ridge":
-        fit = fit_ridge(table.features, table.label, table.fold, weights)
+        fit = fit_ridge(table.features, table.label, table.fold, weights, quarters=table.quarters)
         fitted, scores, chosen = fit.model, fit.out_of_fold, {"penalty": fit.penalty}
     else:
+        quarters = None if table.quarters is None else np.asarray(table.quarters)
         fitted, scores = fit_forest(
-            np.asarray(table.features), table.label, table.fold, weights, about.seed
+            np.asarray(table.features), table.label, table.fold, weights, about.seed, quarters
         )
     calibration = calibrate(table.label, scores)
     probabilities = calibration.apply(scores)
@@ -179,6 +180,7 @@ def _train_one(
         "inputs": inputs,
         "bank_hash": bank.hash,
         "context": 1 if table.features.shape[1] == bank.columns else 3,
+        "quarters": table.quarters is not None,
         "bands": list(bank.bands),
         "level": bank.level,
         "scaling": bank.scaling.to_dict(),

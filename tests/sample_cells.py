@@ -33,6 +33,7 @@ def feature_entry(
     """Store the features of a block's 400 cells; those of mines have larger first columns."""
     cells = block.cells().reshape(-1)
     rng = np.random.default_rng([seed, block.row, block.col])
+    # The four quarters of a cell are alike.
     features = rng.random((len(cells), bank.columns)).astype(np.float32)
     if mines is not None:
         features[np.isin(cells, mines), :3] += 2
@@ -48,10 +49,11 @@ def feature_entry(
             "last_day": np.where(seen, LAST_DAY, NODATA).astype(np.int32),
             "scenes": np.full(len(cells), 6, np.int16),
             "shares": pa.FixedSizeListArray.from_arrays(
-                pa.array(np.repeat(share, len(bank.groups)).astype(np.float32)), len(bank.groups)
+                pa.array(np.repeat(share, 4 * len(bank.groups)).astype(np.float32)),
+                4 * len(bank.groups),
             ),
             "features": pa.FixedSizeListArray.from_arrays(
-                pa.array(features.reshape(-1)), bank.columns
+                pa.array(np.tile(features, 4).reshape(-1)), 4 * bank.columns
             ),
         }
     )

@@ -90,7 +90,7 @@ def test_the_device_is_the_way_of_computing(
     composite = Entry(grid.Block(0, 0).name, "path", "sha256")
     with pytest.raises(InterruptedError):
         featurize._write(tmp_path, composite, Bank(), featurize._How(device, "float32"))
-    assert asked == [(grid.CELLS_PER_BLOCK, grid.CELL_PX, way)]
+    assert asked == [(2 * grid.CELLS_PER_BLOCK, grid.QUARTER_PX, way)]
 
 
 def test_an_unknown_device_is_refused() -> None:
