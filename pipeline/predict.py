@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,31 @@ from pipeline.composite import EPOCH, NODATA
 from pipeline.context import Context
 from pipeline.errors import NoClearPixelError
 from pipeline.runtime.console import say
+from pipeline.scenes import SceneList
 
 VERSION = 2
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """A region's stored predictions and what they were made from.
+
+    Parameters
+    ----------
+    scenes : SceneList
+        The imagery.
+    model : Model
+        What was applied.
+    why : str
+        Why this model, in words.
+    entry : ledger.Entry
+        The stored table; ``read_predictions`` reads it.
+    """
+
+    scenes: SceneList
+    model: Model
+    why: str
+    entry: ledger.Entry
 
 
 def predict_cells(

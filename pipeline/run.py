@@ -6,12 +6,9 @@ what it makes and takes up what it finds stored, so that a second run redoes not
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
-import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +23,13 @@ from models.registry import KINDS, Model, read_manifest
 from pipeline import composite as composites
 from pipeline import featurize, grid, ledger, scenes
 from pipeline.choose import check_fits, choose_model, load_named, registries
-from pipeline.config import fingerprint
 from pipeline.context import Context
 from pipeline.dataset import build_dataset, read_dataset
+from pipeline.deliver import deliver
 from pipeline.errors import NoLabelsError, NoModelError, NoSceneError
 from pipeline.export import check_export, export_features
-from pipeline.imagery.items import Scene
 from pipeline.join import Joined, join_cells
-from pipeline.map.provenance import RunInfo
-from pipeline.predict import predict_cells, read_predictions
-from pipeline.publish import publish
-from pipeline.report import write_report
+from pipeline.predict import Predicted, predict_cells, read_predictions
 from pipeline.runtime.console import say
 from pipeline.scenes import SceneList
 from pipeline.sites.labels import VisitLabels, label_visits, shifted
@@ -44,31 +37,7 @@ from pipeline.sites.visits import read_visits
 from pipeline.train import About, preference, squares_of, train_models
 
 MAP_STAGES = ("scenes", "composite", "featurize", "predict", "join", "publish", "report")
-# What a map depends on beside its inputs; the rest of the configuration says where and how fast.
-_OF_THE_MAP = ("season", "min_observed", "disclosure", "map_lang", "seed", "visit_years")
 _VERSION = 1
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """A region's stored predictions and what they were made from.
-
-    Parameters
-    ----------
-    scenes : SceneList
-        The imagery.
-    model : Model
-        What was applied.
-    why : str
-        Why this model, in words.
-    entry : ledger.Entry
-        The stored table; ``pipeline.predict.read_predictions`` reads it.
-    """
-
-    scenes: SceneList
-    model: Model
-    why: str
-    entry: ledger.Entry
 
 
 def map_region(context: Context, last: str = "report", only: bool = False) -> Path | None:
@@ -99,7 +68,7 @@ def map_region(context: Context, last: str = "report", only: bool = False) -> Pa
     joined, identity = _join(context, predicted.entry, predicted.model)
     if last == "join":
         return None
-    return _deliver(context, predicted, joined, identity, report=last == "report")
+    return deliver(context, predicted, joined, identity, report=last == "report")
 
 
 def predict_region(context: Context, last: str = "predict", only: bool = False) -> Predicted | None:
@@ -411,79 +380,6 @@ def _join(
     return joined, inputs
 
 
-def _deliver(
-    context: Context,
-    predicted: Predicted,
-    joined: Joined,
-    identity: dict[str, Any],
-    report: bool,
-) -> Path:
-    """Publish into the run's folder, which is named after everything that it depends on."""
-    found, model = predicted.scenes, predicted.model
-    settings = {key: getattr(context.config, key) for key in _OF_THE_MAP}
-    inputs = identity | {
-        "settings": settings,
-        "season": context.season,
-        "model": model.sha256,
-        "scenes": [scene.id for scene in found.scenes],
-        "version": version("asm-atlas"),
-    }
-    run_id = fingerprint(inputs)[:12]
-    home = context.config.processed / context.region.name
-    folder = home / run_id
-    finished = "report.html" if report else "manifest.json"
-    if (folder / "manifest.json").is_file() and (folder / finished).is_file():
-        say("publish", f"nothing to do: {folder} is up to date")
-        _point_to(home / "latest", run_id)
-        return folder
-    images = [scene.datetime[:10] for scene in found.scenes], [s.end[:10] for s in found.scenes]
-    run = RunInfo(
-        run_id=run_id,
-        region=context.region,
-        model=model.manifest | {"choice": predicted.why},
-        config=context.config,
-        # How fast and where it was made changes nothing in the map.
-        config_hash=fingerprint(
-            asdict(context.config) | {"workspace": "", "cluster": "", "workers": 0}
-        ),
-        code_version=version("asm-atlas"),
-        created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        scenes=[_scene_row(scene) for scene in found.scenes],
-        simulated=found.simulated,
-        counts={
-            "scenes": len(found.scenes),
-            "blocks": len(context.region.blocks),
-            "cells": len(joined.cells),
-        },
-        images=(min(images[0]), max(images[1])),
-    )
-    if not (folder / "manifest.json").is_file():
-        counts = publish(joined, run, folder)
-        say("publish", f"{folder / 'map.gpkg'}: " + _counted(counts))
-    if report:
-        write_report(joined, run, folder)
-        say("report", str(folder / "report.html"))
-        _point_to(home / "latest", run_id)
-    return folder
-
-
-def _scene_row(scene: Scene) -> dict[str, Any]:
-    first = next(iter(scene.bands.values()))
-    return {
-        "id": scene.id,
-        "datetime": scene.datetime,
-        "platform": scene.platform,
-        "processing_baseline": scene.baseline,
-        "offset": first.offset,
-        "offset_rule": scene.offset_rule,
-        "collection": scene.collection,
-    }
-
-
-def _counted(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items())
-
-
 def _sha256(path: Path) -> str:
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -491,11 +387,3 @@ def _sha256(path: Path) -> str:
         raise NoLabelsError(
             f"the table of visits cannot be read: {error}", where=str(path)
         ) from None
-
-
-def _point_to(link: Path, name: str) -> None:
-    """Let ``latest`` point at a run, without a moment in which it points nowhere."""
-    beside = link.with_name(f".{link.name}.{os.getpid()}")
-    beside.unlink(missing_ok=True)
-    beside.symlink_to(name, target_is_directory=True)
-    beside.replace(link)

@@ -1,0 +1,123 @@
+"""A run's folder: named after everything that the map depends on, so that it is made once."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import fingerprint
+from pipeline.context import Context
+from pipeline.imagery.items import Scene
+from pipeline.join import Joined
+from pipeline.map.provenance import RunInfo
+from pipeline.predict import Predicted
+from pipeline.publish import publish
+from pipeline.report import write_report
+from pipeline.runtime.console import say
+
+# What a map depends on beside its inputs; the rest of the configuration says where and how fast.
+_OF_THE_MAP = ("season", "min_observed", "disclosure", "map_lang", "seed", "visit_years")
+
+
+def deliver(
+    context: Context,
+    predicted: Predicted,
+    joined: Joined,
+    identity: dict[str, Any],
+    report: bool,
+) -> Path:
+    """Publish into the run's folder, which is named after everything that it depends on.
+
+    Parameters
+    ----------
+    context : Context
+        Configuration and region.
+    predicted : Predicted
+        The predictions with their imagery and model.
+    joined : Joined
+        Cells, sites and candidates.
+    identity : dict
+        What the joined tables were made from.
+    report : bool
+        Whether the page is written too, and ``latest`` points here.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder; if it is complete already, nothing is done.
+    """
+    found, model = predicted.scenes, predicted.model
+    settings = {key: getattr(context.config, key) for key in _OF_THE_MAP}
+    inputs = identity | {
+        "settings": settings,
+        "season": context.season,
+        "model": model.sha256,
+        "scenes": [scene.id for scene in found.scenes],
+        "version": version("asm-atlas"),
+    }
+    run_id = fingerprint(inputs)[:12]
+    home = context.config.processed / context.region.name
+    folder = home / run_id
+    finished = "report.html" if report else "manifest.json"
+    if (folder / "manifest.json").is_file() and (folder / finished).is_file():
+        say("publish", f"nothing to do: {folder} is up to date")
+        _point_to(home / "latest", run_id)
+        return folder
+    images = [scene.datetime[:10] for scene in found.scenes], [s.end[:10] for s in found.scenes]
+    run = RunInfo(
+        run_id=run_id,
+        region=context.region,
+        model=model.manifest | {"choice": predicted.why},
+        config=context.config,
+        # How fast and where it was made changes nothing in the map.
+        config_hash=fingerprint(
+            asdict(context.config) | {"workspace": "", "cluster": "", "workers": 0}
+        ),
+        code_version=version("asm-atlas"),
+        created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        scenes=[_scene_row(scene) for scene in found.scenes],
+        simulated=found.simulated,
+        counts={
+            "scenes": len(found.scenes),
+            "blocks": len(context.region.blocks),
+            "cells": len(joined.cells),
+        },
+        images=(min(images[0]), max(images[1])),
+    )
+    if not (folder / "manifest.json").is_file():
+        counts = publish(joined, run, folder)
+        say("publish", f"{folder / 'map.gpkg'}: " + _counted(counts))
+    if report:
+        write_report(joined, run, folder)
+        say("report", str(folder / "report.html"))
+        _point_to(home / "latest", run_id)
+    return folder
+
+
+def _scene_row(scene: Scene) -> dict[str, Any]:
+    first = next(iter(scene.bands.values()))
+    return {
+        "id": scene.id,
+        "datetime": scene.datetime,
+        "platform": scene.platform,
+        "processing_baseline": scene.baseline,
+        "offset": first.offset,
+        "offset_rule": scene.offset_rule,
+        "collection": scene.collection,
+    }
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items())
+
+
+def _point_to(link: Path, name: str) -> None:
+    """Let ``latest`` point at a run, without a moment in which it points nowhere."""
+    beside = link.with_name(f".{link.name}.{os.getpid()}")
+    beside.unlink(missing_ok=True)
+    beside.symlink_to(name, target_is_directory=True)
+    beside.replace(link)
