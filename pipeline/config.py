@@ -26,6 +26,7 @@ ENVIRONMENT_PREFIX = "ASM_ATLAS_"
 # Variables of this prefix that are not configuration: where the tests find real data.
 _NOT_CONFIGURATION = {"ASM_ATLAS_TEST_DATA"}
 _MONTHS = re.compile(r"([12][0-9]{3})-([0-9]{2})\.\.([12][0-9]{3})-([0-9]{2})")
+_BLENDS = r"median|percentile-[1-9][0-9]?|medoid|geometric-median"
 _KINDS = {int: "a whole number", float: "a number", str: "text"}
 
 
@@ -40,10 +41,12 @@ class Config:
     model : str
         A registered model's name, or ``auto``: the nearest one that fits the imagery.
     source : str
-        A static catalogue's folder or file, the address of a STAC API, or ``auto``: what the region
-        itself names (the demo's simulated catalogue).
+        ``planetary-computer``, ``earth-search``, ``copernicus``, the address of any STAC API, a
+        static catalogue's folder, a file of items (a stored scene manifest), or ``auto``: what the
+        region itself names (the demo's simulated catalogue).
     season : str
-        ``YYYY-MM..YYYY-MM``, both months included; empty: what the region names, else every date.
+        ``YYYY-MM..YYYY-MM``, both months included; several with commas, for one composite of the
+        same months of several years; empty: what the region names, else every date.
     cluster : str
         ``local`` or the address of a Dask scheduler (``tcp://...``).
     disclosure : str
@@ -53,10 +56,38 @@ class Config:
     workspace : str
         Folder that holds ``raw``, ``interim`` and ``processed``.
     collection : str
-        Collection to search in, where the source is a STAC API.
+        Collection to search in, where the source is a STAC API; several with commas, such as
+        ``sentinel-2-l2a,sentinel-1-rtc``.
     bands : str
-        Bands to composite, such as ``B04,B03,B02``; empty: those of the usual six that the imagery
-        has.
+        Bands to composite, such as ``B04,B03,B02,VV``; empty: those of the usual six, and of radar,
+        that the imagery has.
+    hosts : str
+        Hosts with commas where assets may lie besides the service's own, such as
+        ``files.example.org`` or ``127.0.0.1:8081``.
+    max_cloud : float
+        Scenes of more cloud than this, in per cent as the catalogue says, are left out; 100: none.
+    blend : str
+        How observations become one: ``median``, ``percentile-25`` (1 to 99), ``medoid`` or
+        ``geometric-median``.
+    scl_unclear : str
+        Classes of the scene classification that are not a clear view of the ground.
+    cloud_dilation : int
+        Pixels by which clouds and shadows are grown.
+    failed_scenes : str
+        ``stop``: a scene that cannot be read fails its block. ``mark``: the block is made from the
+        others, the gap is counted as failed, and the command ends with an exit code of its own.
+    read_tries : int
+        Tries of one request, or of decoding one window, before it counts as failed.
+    read_seconds : float
+        Seconds for one file's window, all tries together.
+    read_timeout : float
+        Seconds without a byte.
+    backoff : float
+        Seconds before the second try, doubled each time.
+    verify_mib : int
+        A file up to this size with a checksum in the catalogue is read whole and checked.
+    connections : int
+        Files of one scene that are read side by side.
     labels : str
         A table of visits in the IPIS form, to train on and to join with; empty: what the region
         names.
@@ -96,6 +127,18 @@ class Config:
     workspace: str = "data"
     collection: str = "sentinel-2-l2a"
     bands: str = ""
+    hosts: str = ""
+    max_cloud: float = 100.0
+    blend: str = "median"
+    scl_unclear: str = "0,1,3,8,9,10"
+    cloud_dilation: int = 0
+    failed_scenes: str = "stop"
+    read_tries: int = 5
+    read_seconds: float = 300.0
+    read_timeout: float = 30.0
+    backoff: float = 0.5
+    verify_mib: int = 16
+    connections: int = 8
     labels: str = ""
     seed: int = 1
     workers: int = 0
@@ -116,15 +159,26 @@ class Config:
         _one_of("feature_type", self.feature_type, ("float32", "float16"))
         _one_of("recipe", self.recipe, tuple(RECIPES))
         _one_of("device", self.device, ("cpu", "cuda"))
-        if self.season:
-            season_months(self.season)
+        _one_of("failed_scenes", self.failed_scenes, ("stop", "mark"))
+        season_windows(self.season)
         if not 0 < self.min_observed <= 1:
             raise ConfigError(
                 f"min_observed must lie above 0 and at most at 1, not {self.min_observed}"
             )
+        if not re.fullmatch(_BLENDS, self.blend):
+            raise ConfigError(
+                f"blend must be median, percentile-1 to percentile-99, medoid or geometric-median, "
+                f"not {self.blend!r}"
+            )
+        if not re.fullmatch(r"(\d|1[01])(,(\d|1[01]))*", self.scl_unclear):
+            raise ConfigError(f"scl_unclear must be classes of 0 to 11, not {self.scl_unclear!r}")
+        for name in ("max_cloud", "read_seconds", "read_timeout", "backoff"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ConfigError(f"{name} must lie above 0, not {getattr(self, name)}")
         if not re.fullmatch(r"[1-9](,[1-9])*", self.patches):
             raise ConfigError(f"patches must be sizes of 1 to 9 px, not {self.patches!r}")
         least_of = {"workers": 0, "max_blocks": 1, "filters": 1, "seed": 0, "visit_years": 0}
+        least_of |= {"cloud_dilation": 0, "read_tries": 1, "verify_mib": 0, "connections": 1}
         for name, least in least_of.items():
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be at least {least}, not {getattr(self, name)}")
@@ -133,6 +187,11 @@ class Config:
     def patch_sizes(self) -> tuple[int, ...]:
         """Patch sizes of a newly sampled bank in pixels."""
         return tuple(int(size) for size in self.patches.split(","))
+
+    @property
+    def collections(self) -> tuple[str, ...]:
+        """Collections to search in."""
+        return tuple(name.strip() for name in self.collection.split(","))
 
     @property
     def raw(self) -> Path:
@@ -150,8 +209,29 @@ class Config:
         return Path(self.workspace) / "processed"
 
 
+def season_windows(season: str) -> tuple[tuple[str, str], ...]:
+    """Return of every window of a season the first day and the first day after it.
+
+    Parameters
+    ----------
+    season : str
+        ``YYYY-MM..YYYY-MM``, both months included; several with commas; empty: none.
+
+    Returns
+    -------
+    tuple of tuple of str
+        ISO dates, in the order given.
+
+    Raises
+    ------
+    ConfigError
+        If a window is not ``YYYY-MM..YYYY-MM`` in order.
+    """
+    return tuple(season_months(window) for window in season.split(",")) if season else ()
+
+
 def season_months(season: str) -> tuple[str, str]:
-    """Return the first day of a season and the first day after it, as ISO dates.
+    """Return the first day of one window of a season and the first day after it, as ISO dates.
 
     Parameters
     ----------

@@ -131,6 +131,24 @@ class UnsafeLinkError(AsmAtlasError):
     exit_code = 26
 
 
+class PartialError(AsmAtlasError):
+    """The work is done, but scenes that could not be read are missing from it."""
+
+    exit_code = 27
+
+
+class WorkerLostError(AsmAtlasError):
+    """Worker processes died again and again over one block."""
+
+    exit_code = 28
+
+
+class OffsetError(AsmAtlasError):
+    """A scene's reflectances lie so far below zero that its offset must be wrong."""
+
+    exit_code = 29
+
+
 class StageMissingError(AsmAtlasError):
     """What the stage before should have stored is not there."""
 
@@ -183,6 +201,12 @@ class InputFileError(AsmAtlasError):
     """A file that the user named cannot be used."""
 
     exit_code = 60
+
+
+class DependencyError(AsmAtlasError):
+    """A package that this work needs is not installed."""
+
+    exit_code = 63
 
 
 class DisclosureError(AsmAtlasError):

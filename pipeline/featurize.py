@@ -20,9 +20,15 @@ from features.rcf import cell_features
 from features.sampling import make_bank
 from features.scaling import Scaling
 from pipeline import grid, ledger
-from pipeline.composite import EPOCH, NODATA, raise_failed, read_composite
+from pipeline.composite import EPOCH, raise_failed, read_composite
 from pipeline.context import Context
-from pipeline.errors import NoClearPixelError, StageMissingError, StoreCorruptError
+from pipeline.errors import (
+    AsmAtlasError,
+    NoClearPixelError,
+    StageMissingError,
+    StoreCorruptError,
+)
+from pipeline.imagery.blend import NODATA
 from pipeline.runtime.console import bar, say
 from pipeline.runtime.files import whole_file
 from pipeline.scenes import SceneList
@@ -73,7 +79,10 @@ def featurize_blocks(
     }
     missing = [part for part in composites if results[part.unit] is None]
     done = context.workers.map(_featurize_task, missing, str(bank_file), bank.hash, how, str(store))
-    for _, entry in bar(done, "featurize", len(missing)):
+    for part, entry in bar(done, "featurize", len(missing)):
+        if isinstance(entry, AsmAtlasError):
+            inputs = _inputs(part, bank.hash, how)
+            entry = ledger.fail(store, part.unit, inputs, ".parquet", entry)
         results[entry.unit] = entry
     entries = [entry for entry in results.values() if entry is not None]
     raise_failed(entries, "featurize")

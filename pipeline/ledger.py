@@ -101,6 +101,8 @@ def build(
     inputs: dict[str, Any],
     suffix: str,
     write: Callable[[Path], dict[str, Any]],
+    *,
+    again: bool = False,
 ) -> Entry:
     """Return the stored unit, made now if it is not there.
 
@@ -116,13 +118,15 @@ def build(
         Of the stored file, with its dot.
     write : callable
         Writes the file at the path that it is given and returns facts to remember (JSON).
+    again : bool
+        Make it anew even if it is there.
 
     Returns
     -------
     Entry
         With ``error`` set, and recorded, when ``write`` raised an AsmAtlasError.
     """
-    found = find(root, unit, inputs, suffix)
+    found = None if again else find(root, unit, inputs, suffix)
     if found is not None:
         return found
     stored, record = _places(root, unit, inputs, suffix)
@@ -131,9 +135,7 @@ def build(
         with whole_file(stored) as beside:
             facts = write(beside)
     except AsmAtlasError as error:
-        cause = {"cause": type(error).__name__, "text": str(error)}
-        write_json(record, {"status": "failed", **cause, "inputs": inputs})
-        return Entry(unit, error=error)
+        return fail(root, unit, inputs, suffix, error)
     sha256 = sha256_of(stored)
     write_json(
         record,
@@ -146,6 +148,33 @@ def build(
         },
     )
     return Entry(unit, str(stored), sha256, facts)
+
+
+def fail(root: Path, unit: str, inputs: dict[str, Any], suffix: str, error: AsmAtlasError) -> Entry:
+    """Record why a unit could not be made.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+        The stage's folder.
+    unit : str
+        Name of the block.
+    inputs : dict
+        Everything that the result depends on; JSON.
+    suffix : str
+        Of the file that is not there.
+    error : AsmAtlasError
+        Why.
+
+    Returns
+    -------
+    Entry
+        With ``error`` set.
+    """
+    _, record = _places(root, unit, inputs, suffix)
+    cause = {"cause": type(error).__name__, "text": str(error)}
+    write_json(record, {"status": "failed", **cause, "inputs": inputs})
+    return Entry(unit, error=error)
 
 
 def _places(root: Path, unit: str, inputs: dict[str, Any], suffix: str) -> tuple[Path, Path]:

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from models.registry import Model
 from pipeline import grid, ledger
 from pipeline.cells import CellTable, read_features, read_with_context
-from pipeline.composite import EPOCH, NODATA
+from pipeline.composite import EPOCH
 from pipeline.context import Context
 from pipeline.errors import NoClearPixelError
+from pipeline.imagery.blend import NODATA
 from pipeline.runtime.console import say
 from pipeline.scenes import SceneList
 

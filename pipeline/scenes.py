@@ -1,15 +1,22 @@
-"""Find the scenes of a region and season: a deduplicated, dated and checked list, stored."""
+"""Find the scenes of a region and season: a deduplicated, dated and checked list, stored.
+
+The stored list is an item collection with what was decided about every item beside it, so that
+later stages, and other people (``SOURCE=`` its file), can start from it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pystac
 import shapely
 
-from pipeline.config import fingerprint, season_months
+from pipeline.config import fingerprint, season_windows
 from pipeline.context import Context
 from pipeline.errors import (
     ConfigError,
@@ -18,14 +25,29 @@ from pipeline.errors import (
     NoSceneError,
     SourceError,
     StageMissingError,
+    UnsafeLinkError,
 )
 from pipeline.grid import HALO_PX, PIXEL, Block
 from pipeline.imagery import sources
-from pipeline.imagery.items import SENTINEL_2_BANDS, Scene, datatake, describe
+from pipeline.imagery.clouds import CLOUD_MODEL_BANDS
+from pipeline.imagery.items import (
+    BANDS,
+    RADAR_BANDS,
+    Scene,
+    datatake,
+    describe,
+)
+from pipeline.imagery.limits import Limits, limits_of
+from pipeline.imagery.links import safe_href
+from pipeline.imagery.offsets import baseline_of
 from pipeline.runtime.console import say
 from pipeline.runtime.files import read_json, write_json
 
-USUAL_BANDS = ("B02", "B03", "B04", "B08", "B11", "B12")
+USUAL_BANDS = ("B02", "B03", "B04", "B08", "B11", "B12", *RADAR_BANDS)
+
+# Two satellites share an orbit; where neighbouring swaths overlap, a place is seen more often.
+REVISIT_DAYS = 5
+_SAME_GROUND = 0.9
 
 
 @dataclass(frozen=True)
@@ -37,19 +59,25 @@ class SceneList:
     scenes : tuple of Scene
         In order of date and id.
     bands : tuple of str
-        Bands that every one of them has, in Sentinel-2 order.
+        Bands that every one of them has, radar's every radar scene, in the order of ``BANDS``.
     duplicates : int
         Items that were left out as repeated or superseded.
+    clouded : int
+        Items that were left out for their cloud cover.
+    missing : int
+        How many more the service said there are than it gave.
     """
 
     scenes: tuple[Scene, ...]
     bands: tuple[str, ...]
     duplicates: int
+    clouded: int = 0
+    missing: int = 0
 
     @property
     def level(self) -> str:
-        """Processing level of all scenes."""
-        return self.scenes[0].level
+        """Processing level of all optical scenes; of radar if there is no other."""
+        return next((scene.level for scene in self.scenes if not scene.radar), "RTC")
 
     @property
     def simulated(self) -> bool:
@@ -82,41 +110,39 @@ def find_scenes(context: Context) -> SceneList:
     MissingBandError, MissingMetadataError
         If a scene cannot be read as the others can.
     """
+    config = context.config
     source = source_of(context)
-    dates = season_months(context.season) if context.season else None
+    windows = season_windows(context.season)
+    limits = limits_of(config, source)
     # Whole blocks and their halo, whatever part of them the region takes: a cell's value must not
     # depend on the region that was asked for.
     ground = shapely.union_all([_with_halo(block) for block in context.region.blocks])
-    found = list(sources.search(source, context.config.collection, ground, dates))
-    if not found:
+    found = sources.search(source, config.collections, ground, windows, limits)
+    items = deduplicate(found.items)
+    clear = [item for item in items if _cover(item) <= config.max_cloud]
+    if not clear:
+        why = f"; {len(items)} are clouded more than {config.max_cloud:g} %" if items else ""
         raise NoSceneError(
-            f"no scene of {context.region.name} in the season {context.season or '(any)'}",
+            f"no scene of {context.region.name} in the season {context.season or '(any)'}{why}",
             where=source,
             next_step="try another SEASON, or another SOURCE",
         )
-    items = deduplicate(found)
-    scenes = sorted(
-        (describe(item, source) for item in items), key=lambda scene: (scene.datetime, scene.id)
+    described = sorted(
+        ((describe(item, source, limits.hosts), item) for item in clear),
+        key=lambda pair: (pair[0].datetime, pair[0].id),
     )
-    bands = _bands_of(scenes, context.config.bands)
+    scenes = [scene for scene, _ in described]
+    bands = _bands_of(scenes, config.bands)
     _check_alike(scenes)
-    result = SceneList(tuple(scenes), bands, len(found) - len(items))
-    write_json(
-        _stored(context),
-        {
-            "scenes": [asdict(scene) for scene in scenes],
-            "bands": list(bands),
-            "duplicates": result.duplicates,
-        },
+    result = SceneList(
+        tuple(scenes),
+        bands,
+        duplicates=found.repeated + len(found.items) - len(items),
+        clouded=len(items) - len(clear),
+        missing=found.missing,
     )
-    days = len({scene.acquisition for scene in scenes})
-    say(
-        "scenes",
-        f"{len(scenes)} scenes of {days} acquisitions, "
-        f"{scenes[0].datetime[:10]} to {scenes[-1].end[:10]}, {result.level}, "
-        f"bands {' '.join(bands)}; {result.duplicates} repeated items left out"
-        + (" (SIMULATED)" if result.simulated else ""),
-    )
+    write_json(_stored(context), _manifest(result, [item for _, item in described], source, limits))
+    _report(context, result)
     return result
 
 
@@ -139,8 +165,13 @@ def load_scenes(context: Context) -> SceneList:
     return SceneList(
         tuple(Scene.from_dict(scene) for scene in value["scenes"]),
         tuple(value["bands"]),
-        value["duplicates"],
+        **{name: value[name] for name in ("duplicates", "clouded", "missing")},
     )
+
+
+def reading_limits(context: Context) -> Limits:
+    """Return how far the reader of this run's scenes may go."""
+    return limits_of(context.config, source_of(context))
 
 
 def source_of(context: Context) -> str:
@@ -157,7 +188,8 @@ def source_of(context: Context) -> str:
     if not source:
         raise SourceError(
             f"the region {context.region.name} does not say where its imagery is",
-            next_step="SOURCE= a folder with a static catalogue, or the address of a STAC API",
+            next_step="SOURCE= planetary-computer, earth-search, copernicus, the address of "
+            "another STAC API, or a folder with a static catalogue",
         )
     if source == "demo":
         return str(demo_folder(context))
@@ -179,16 +211,23 @@ def deduplicate(items: Iterable[pystac.Item]) -> list[pystac.Item]:
 
     Two items of one tile and datatake are both kept when their footprints differ.
     """
-    kept: dict[str, pystac.Item] = {}
+    kept: dict[tuple[str, str], pystac.Item] = {}
     for item in items:
-        kept.setdefault(item.id, item)
-    newest: dict[tuple[str, str, str], pystac.Item] = {}
+        kept.setdefault((item.collection_id or "", item.id), item)
+    newest: dict[tuple[str, str], list[pystac.Item]] = {}
     for item in sorted(kept.values(), key=lambda item: (_processed(item), item.id)):
-        # Reprocessing moves a footprint's corners a little; another part of the tile is elsewhere.
-        bounds = shapely.geometry.shape(item.geometry or {}).bounds
-        place = " ".join(f"{degrees:.2f}" for degrees in bounds)
-        newest[(*_tile_and_datatake(item), place)] = item
-    return list(newest.values())
+        same = newest.setdefault(_tile_and_datatake(item), [])
+        same[:] = [older for older in same if not _same_ground(older, item)] + [item]
+    return [item for same in newest.values() for item in same]
+
+
+def _same_ground(one: pystac.Item, other: pystac.Item) -> bool:
+    """Whether two footprints differ by what reprocessing moves, not by another part of a tile."""
+    a, b = (shapely.geometry.shape(item.geometry or {}) for item in (one, other))
+    return bool(
+        shapely.equals(a, b)
+        or shapely.intersection(a, b).area >= _SAME_GROUND * shapely.union(a, b).area
+    )
 
 
 def _with_halo(block: Block) -> shapely.Polygon:
@@ -197,12 +236,20 @@ def _with_halo(block: Block) -> shapely.Polygon:
     return shapely.box(west, south - halo, east + halo, north)
 
 
+def _cover(item: pystac.Item) -> float:
+    """Cloud cover in per cent; 0 where it is not stated: nothing is left out unseen."""
+    try:
+        return float(item.properties.get("eo:cloud_cover") or 0)
+    except (TypeError, ValueError):
+        return 0.0
+
+
 def _bands_of(scenes: list[Scene], asked: str) -> tuple[str, ...]:
     if asked:
         wanted = [name.strip() for name in asked.split(",")]
-        unknown = [name for name in wanted if name not in SENTINEL_2_BANDS]
+        unknown = [name for name in wanted if name not in BANDS]
         if unknown:
-            raise ConfigError(f"no Sentinel-2 band is called {unknown[0]!r}")
+            raise ConfigError(f"no Sentinel-2 or radar band is called {unknown[0]!r}")
     else:
         offered = {name for scene in scenes for name in scene.bands}
         wanted = [name for name in USUAL_BANDS if name in offered]
@@ -212,31 +259,46 @@ def _bands_of(scenes: list[Scene], asked: str) -> tuple[str, ...]:
             where=f"scene {scenes[0].id}: {', '.join(scenes[0].bands) or 'no band'}",
             next_step="name the bands in the catalogue (B02 ... B12)",
         )
-    for scene in scenes:
-        for name in wanted:
-            if name not in scene.bands:
-                raise MissingBandError(
-                    f"a scene has no band {name}",
-                    where=f"scene {scene.id} has {', '.join(scene.bands) or 'none'}",
-                    next_step="mend the catalogue, or ask for fewer bands with BANDS=",
-                )
-    return tuple(name for name in SENTINEL_2_BANDS if name in wanted)
+    for radar in (False, True):
+        needed = [name for name in wanted if (name in RADAR_BANDS) == radar]
+        of_sensor = [scene for scene in scenes if scene.radar == radar]
+        if needed and not of_sensor:
+            raise MissingBandError(
+                f"no scene of the sensor that has {', '.join(needed)}",
+                next_step="name its collection too, such as sentinel-2-l2a,sentinel-1-rtc",
+            )
+        for scene in of_sensor:
+            for name in needed:
+                if name not in scene.bands:
+                    raise MissingBandError(
+                        f"a scene has no band {name}",
+                        where=f"scene {scene.id} has {', '.join(scene.bands) or 'none'}",
+                        next_step="mend the catalogue, or ask for fewer bands with BANDS=",
+                    )
+    return tuple(name for name in BANDS if name in wanted)
 
 
 def _check_alike(scenes: list[Scene]) -> None:
-    first = scenes[0]
-    for scene in scenes:
+    optical = [scene for scene in scenes if not scene.radar]
+    for scene in optical:
+        first = optical[0]
         if (scene.level, scene.clip, scene.steps) != (first.level, first.clip, first.steps):
             raise MissingMetadataError(
                 "scenes of different level or scaling cannot make one composite",
                 where=f"{first.id} is {first.level}, {scene.id} is {scene.level}",
                 next_step="search them as two sources",
             )
-        if "SCL" not in scene.bands and not scene.ready:
+        if "SCL" in scene.bands or scene.ready:
+            continue
+        lacking = [name for name in CLOUD_MODEL_BANDS if name not in scene.bands]
+        if scene.level != "L1C" or lacking:
             raise MissingMetadataError(
-                "a scene has no cloud classification and is not said to be a ready composite",
+                "the clouds of a scene cannot be told: it has no scene classification"
+                + (f", and lacks {', '.join(lacking)}" if scene.level == "L1C" else "")
+                + ", and is not said to be a ready composite",
                 where=f"scene {scene.id}, asset SCL",
-                next_step="use L2A imagery, or declare a ready composite with asm-atlas catalogue",
+                next_step="use L2A imagery with SCL or L1C with all bands, or declare a ready "
+                "composite with asm-atlas catalogue",
             )
 
 
@@ -247,12 +309,12 @@ def _tile_and_datatake(item: pystac.Item) -> tuple[str, str]:
     return (str(tile), datatake(item)) if tile and datatake(item) else (item.id, "")
 
 
-def _processed(item: pystac.Item) -> str:
+def _processed(item: pystac.Item) -> tuple[list[int], str]:
     properties = item.properties
-    return (
-        f"{properties.get('s2:processing_baseline', '')} "
-        f"{properties.get('s2:generation_time') or properties.get('updated') or ''}"
-    )
+    made = properties.get("s2:generation_time") or properties.get("updated") or ""
+    # 05.00 and 5.9 as numbers: the higher one is the newer.
+    parts = [int(part) for part in baseline_of(item).split(".") if part.isdigit()]
+    return parts, str(made)
 
 
 def _stored(context: Context) -> Path:
@@ -265,7 +327,84 @@ def _stored(context: Context) -> Path:
             "source": context.region.source if source == "auto" else source,
             "collection": context.config.collection,
             "bands": context.config.bands,
+            "max_cloud": context.config.max_cloud,
             "seed": context.config.seed,
         }
     )
     return context.store("scenes") / context.region.name / f"{key}.json"
+
+
+def _manifest(
+    found: SceneList, items: Sequence[pystac.Item], source: str, limits: Limits
+) -> dict[str, Any]:
+    """Return an item collection that others can search, and what was decided about each item."""
+    features = []
+    for scene, item in zip(found.scenes, items, strict=True):
+        value = item.to_dict(include_self_link=False, transform_hrefs=False)
+        # Only the files that are read, by addresses that hold no signature.
+        used = {band.href for band in scene.bands.values()}
+        assets = {}
+        for key, asset in item.assets.items():
+            with contextlib.suppress(UnsafeLinkError):
+                href = safe_href(item, asset.href, source, limits.hosts)
+                if href in used:
+                    assets[key] = value["assets"][key] | {"href": href}
+        features.append(value | {"assets": assets, "links": []})
+    return {
+        "type": "FeatureCollection",
+        "features": features,
+        "scenes": [asdict(scene) for scene in found.scenes],
+        "bands": list(found.bands),
+        "duplicates": found.duplicates,
+        "clouded": found.clouded,
+        "missing": found.missing,
+    }
+
+
+def revisits(found: SceneList, blocks: Sequence[Block]) -> list[int]:
+    """Return how many acquisitions see each block, radar's aside.
+
+    Parameters
+    ----------
+    found : SceneList
+        The scenes.
+    blocks : sequence of Block
+        Of the region.
+
+    Returns
+    -------
+    list of int
+        One number a block.
+    """
+    return [
+        len({scene.acquisition for scene in found.of_block(block) if not scene.radar})
+        for block in blocks
+    ]
+
+
+def _report(context: Context, found: SceneList) -> None:
+    scenes = found.scenes
+    days = len({scene.acquisition for scene in scenes})
+    left_out = f"{found.duplicates} repeated items left out"
+    if found.clouded:
+        left_out += f", {found.clouded} of more than {context.config.max_cloud:g} % cloud"
+    say(
+        "scenes",
+        f"{len(scenes)} scenes of {days} acquisitions, "
+        f"{scenes[0].datetime[:10]} to {max(scene.end for scene in scenes)[:10]}, {found.level}, "
+        f"bands {' '.join(found.bands)}; {left_out}" + (" (SIMULATED)" if found.simulated else ""),
+    )
+    if found.missing:
+        say("", f"the service says that there are {found.missing} more than it gave")
+    seen = sorted(revisits(found, context.region.blocks))
+    text = f"each block is seen by {seen[0]} to {seen[-1]} acquisitions"
+    single = [scene for scene in scenes if not scene.radar and not scene.ready]
+    if context.season and single:
+        text += f"; a revisit every {REVISIT_DAYS} days makes {_expected_revisits(context.season)}"
+    say("", text)
+
+
+def _expected_revisits(season: str) -> int:
+    windows = season_windows(season)
+    days = sum((date.fromisoformat(b) - date.fromisoformat(a)).days for a, b in windows)
+    return days // REVISIT_DAYS

@@ -1,11 +1,10 @@
-"""From a STAC item to a scene: of every band the file, and how its numbers become reflectance.
+"""From a STAC item to a scene: of every band the file, and how its numbers become values.
 
-The offset from digital number to reflectance is decided item by item; the rule is recorded.
+How is decided item by item (``offsets``); the rule is recorded.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,9 @@ import pystac
 import shapely
 
 from pipeline.errors import MissingMetadataError
-from pipeline.imagery.sources import safe_href
+from pipeline.imagery.links import is_remote, safe_href
+from pipeline.imagery.offsets import Decoding, baseline_of, declared_of, optical
+from pipeline.imagery.providers import Provider, provider_of
 
 SENTINEL_2_BANDS = (
     "B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12",
@@ -23,26 +24,24 @@ SENTINEL_2_BANDS = (
 _COMMON_NAMES = {
     "coastal": "B01", "blue": "B02", "green": "B03", "red": "B04", "rededge1": "B05",
     "rededge2": "B06", "rededge3": "B07", "nir": "B08", "nir08": "B8A", "nir09": "B09",
-    "cirrus": "B10", "swir16": "B11", "swir22": "B12", "scl": "SCL",
+    "cirrus": "B10", "swir16": "B11", "swir22": "B12", "scl": "SCL", "vv": "VV", "vh": "VH",
 }  # fmt: skip
+RADAR_BANDS = ("VV", "VH")
+# The order of bands wherever several stand together.
+BANDS = (*SENTINEL_2_BANDS, *RADAR_BANDS)
 _PICTURES = ("visual", "thumbnail", "preview", "overview", "rendered_preview")
-DN_SCALE = 1e-4
-# From processing baseline 04.00 on, digital numbers are 1000 higher (ESA, January 2022).
-OFFSET_SINCE_0400 = -0.1
 # Days are counted in 16 bits from 2000 on.
 _YEARS = range(2000, 2089)
-_BASELINE = re.compile(r"\d{1,2}\.\d{1,2}")
 # A datatake's name ends with the baseline that it was processed with: the same overpass has another
 # one after reprocessing.
 _PROCESSED_WITH = re.compile(r"_N\d\d\.\d\d$")
+# Some services offer a band in several resolutions, as B02_10m, B02_20m and B02_60m.
+_METRES = re.compile(r"_(\d+)m$")
 
 
 @dataclass(frozen=True)
 class SceneBand:
-    """One band's place in a file and the way from its numbers to reflectance.
-
-    Reflectance is ``scale * number + offset``; ``index`` counts the file's bands from 1. ``nodata``
-    is None where every number counts. ``version`` changes when the file does.
+    """One band's place in a file and the way from its numbers to reflectance, or to radar power.
 
     Parameters
     ----------
@@ -51,11 +50,15 @@ class SceneBand:
     index : int
         Number of the band in the file, from 1.
     scale, offset : float
-        Reflectance is ``scale * number + offset``.
+        Reflectance, or the power that radar saw come back, is ``scale * number + offset``.
     nodata : float or None
         Number that is no observation; None where every number counts.
     version : str
         Changes when the file does.
+    checksum : str
+        Multihash of the file, empty where the catalogue does not give it.
+    size : int
+        Bytes of the file, 0 where the catalogue does not say.
     """
 
     href: str
@@ -64,6 +67,8 @@ class SceneBand:
     offset: float
     nodata: float | None
     version: str
+    checksum: str = ""
+    size: int = 0
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,7 @@ class Scene:
     baseline : str
         Processing baseline, empty if not stated.
     level : str
-        ``L1C`` or ``L2A``.
+        ``L1C`` or ``L2A``; ``RTC``: radar, terrain-corrected.
     clip, steps : float, int
         Reflectance at which the pixels saturate and the steps in which they come; 0: neither.
     ready : bool
@@ -95,7 +100,11 @@ class Scene:
     footprint : str
         WKT, EPSG:4326.
     bands : dict of str to SceneBand
-        By Sentinel-2 name; ``SCL`` among them where there is one.
+        By Sentinel-2 name, or ``VV`` and ``VH``; ``SCL`` among them where there is one.
+    provider : str
+        Name of the service's row in the table of providers, empty if it has none.
+    cloud_cover : float or None
+        Per cent of the scene, as the catalogue says.
     """
 
     id: str
@@ -113,6 +122,13 @@ class Scene:
     offset_rule: str
     footprint: str
     bands: dict[str, SceneBand]
+    provider: str = ""
+    cloud_cover: float | None = None
+
+    @property
+    def radar(self) -> bool:
+        """Whether it is an image by radar, which clouds do not hide the ground from."""
+        return self.level == "RTC"
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> Scene:
@@ -121,7 +137,7 @@ class Scene:
         return cls(**(value | {"bands": bands}))
 
 
-def describe(item: pystac.Item, source: str) -> Scene:
+def describe(item: pystac.Item, source: str, hosts: tuple[str, ...] = ()) -> Scene:
     """Read from an item all that its pixels need to be understood.
 
     Parameters
@@ -130,6 +146,8 @@ def describe(item: pystac.Item, source: str) -> Scene:
         With a geometry.
     source : str
         Where it was found: its files may lie below there only.
+    hosts : tuple of str
+        Origins where its files may lie besides.
 
     Returns
     -------
@@ -141,10 +159,10 @@ def describe(item: pystac.Item, source: str) -> Scene:
     MissingMetadataError
         If the date, the level or a band's scale is not stated and cannot be derived.
     UnsafeLinkError
-        If an asset's link leads outside the catalogue.
+        If an asset's link leads elsewhere.
     """
     try:
-        return _describe(item, source)
+        return _describe(item, source, hosts)
     except (TypeError, ValueError, AttributeError, KeyError, shapely.errors.ShapelyError) as error:
         raise MissingMetadataError(
             f"an item's fields are not what STAC says they are: {error}",
@@ -155,27 +173,46 @@ def describe(item: pystac.Item, source: str) -> Scene:
 
 def datatake(item: pystac.Item) -> str:
     """Return the name of an item's overpass, without the baseline; empty if it is not stated."""
-    return _PROCESSED_WITH.sub("", str(item.properties.get("s2:datatake_id") or ""))
+    said = item.properties.get("s2:datatake_id") or item.properties.get("eopf:datatake_id")
+    return _PROCESSED_WITH.sub("", str(said or ""))
 
 
-def _describe(item: pystac.Item, source: str) -> Scene:
+def provider_behind(item: pystac.Item, source: str) -> Provider:
+    """Return the row of the service that an item is from, also where it was saved to a file."""
+    return provider_of(str(item.properties.get("asm:provider") or source))
+
+
+def _describe(item: pystac.Item, source: str, hosts: tuple[str, ...]) -> Scene:
     properties = item.properties
-    baseline = str(properties.get("s2:processing_baseline") or "")
+    provider = provider_behind(item, source)
+    level = _level(item)
     bands: dict[str, SceneBand] = {}
     rules = set()
-    # The asset that is called after a band comes first: some catalogues list other copies of it.
-    named = sorted(item.assets.items(), key=lambda pair: _by_name(pair[0]) is None)
+    # The asset that is called after a band comes first: some catalogues list other copies of it;
+    # and of several resolutions the finest.
+    named = sorted(item.assets.items(), key=lambda pair: (_by_name(pair[0]) is None, _metres(pair)))
     for key, asset in named:
         for index, name in enumerate(band_names(key, asset), start=1):
             if name in bands:
                 continue
-            scale, offset, nodata, rule = _decode(item, asset, name, index, baseline)
-            rules.add(rule)
-            href = safe_href(item, asset.href, source)
-            version = _version(asset, href, properties)
-            bands[name] = SceneBand(href, index, scale, offset, nodata, version)
+            decoding = _decoding(item, asset, name, index, provider)
+            rules.add(decoding.rule)
+            href = safe_href(item, asset.href, source, hosts)
+            bands[name] = SceneBand(
+                href,
+                index,
+                decoding.scale,
+                decoding.offset,
+                decoding.nodata,
+                version=_version(asset, href, properties),
+                checksum=str(asset.extra_fields.get("file:checksum") or ""),
+                size=int(asset.extra_fields.get("file:size") or 0),
+            )
     start = item.common_metadata.start_datetime or item.datetime
     end = item.common_metadata.end_datetime or item.datetime
+    if level == "RTC":
+        # An acquisition by radar lasts seconds, which no later stage asks about.
+        start = end = item.datetime or start
     if start is None or end is None or not {start.year, end.year} <= set(_YEARS):
         raise MissingMetadataError(
             f"an item has no date between {_YEARS.start} and {_YEARS.stop}",
@@ -183,15 +220,16 @@ def _describe(item: pystac.Item, source: str) -> Scene:
             next_step="add the date to the catalogue",
         )
     scaling = properties.get("asm:scaling") or {}
+    cover = properties.get("eo:cloud_cover")
     return Scene(
         id=item.id,
         collection=item.collection_id or "",
         platform=str(properties.get("platform", "")),
         datetime=start.isoformat(),
         end=end.isoformat(),
-        acquisition=datatake(item) or f"{start.date()}/{end.date()}",
-        baseline=baseline,
-        level=_level(item),
+        acquisition=_acquisition(item) or f"{start.date()}/{end.date()}",
+        baseline=baseline_of(item),
+        level=level,
         clip=float(scaling.get("clip", 0)),
         steps=int(scaling.get("steps", 0)),
         ready=bool(properties.get("asm:ready_composite", False)),
@@ -199,14 +237,45 @@ def _describe(item: pystac.Item, source: str) -> Scene:
         offset_rule="; ".join(sorted(rules - {""})),
         footprint=shapely.to_wkt(shapely.geometry.shape(item.geometry)),  # type: ignore[arg-type]
         bands=bands,
+        provider=provider.name,
+        cloud_cover=None if cover is None else float(cover),
     )
 
 
+def _acquisition(item: pystac.Item) -> str:
+    """Return what the tiles of one overpass have in common, empty if it is not stated."""
+    orbit = item.properties.get("sat:absolute_orbit")
+    platform = item.properties.get("platform")
+    if _is_radar(item) and orbit is not None and platform:
+        return f"{platform}-{orbit}"
+    return datatake(item)
+
+
+def _decoding(
+    item: pystac.Item, asset: pystac.Asset, name: str, index: int, provider: Provider
+) -> Decoding:
+    if name == "SCL":
+        return Decoding(1.0, 0.0, 0.0, "")
+    if name in RADAR_BANDS:
+        return Decoding(1.0, 0.0, declared_of(asset, index)[2], "")
+    return optical(item, asset, name, index, provider)
+
+
 def _level(item: pystac.Item) -> str:
+    collection = str(item.collection_id).upper().replace("-", "")
+    if _is_radar(item):
+        product = str(item.properties.get("sar:product_type") or "").upper()
+        if "RTC" in collection or product in ("RTC", "NRB"):
+            return "RTC"
+        raise MissingMetadataError(
+            "a radar item is not terrain-corrected",
+            where=f"item {item.id}, field sar:product_type",
+            next_step="use a collection of RTC products, such as sentinel-1-rtc",
+        )
     level = str(item.properties.get("processing:level", "")).upper().removeprefix("LEVEL-")
     if not level:
-        collection = str(item.collection_id).upper().replace("-", "")
         level = next((name for name in ("L2A", "L1C") if name in collection), "")
+    level = {"L2": "L2A", "L1": "L1C"}.get(level, level)
     if level not in ("L1C", "L2A"):
         raise MissingMetadataError(
             "an item does not state its processing level (L1C or L2A)",
@@ -216,8 +285,12 @@ def _level(item: pystac.Item) -> str:
     return level
 
 
+def _is_radar(item: pystac.Item) -> bool:
+    return str(item.properties.get("platform") or "").lower().startswith("sentinel-1")
+
+
 def band_names(key: str, asset: pystac.Asset) -> list[str]:
-    """Return the Sentinel-2 names (or ``SCL``) of an asset's bands, empty if it has none.
+    """Return the names of an asset's bands (``BANDS`` or ``SCL``), empty if it has none.
 
     A picture for the eye has bands too, stretched: assets of several bands count only if every one
     of them has a Sentinel-2 name, which pictures (red, green, blue) do not.
@@ -237,61 +310,13 @@ def band_names(key: str, asset: pystac.Asset) -> list[str]:
 
 def _by_name(word: str) -> str | None:
     """Return the Sentinel-2 name of a band that is called by it or by its common name."""
-    return word if word in (*SENTINEL_2_BANDS, "SCL") else _COMMON_NAMES.get(word.lower())
+    word = _METRES.sub("", word)
+    return word if word in (*BANDS, "SCL") else _COMMON_NAMES.get(word.lower())
 
 
-def _decode(
-    item: pystac.Item, asset: pystac.Asset, name: str, index: int, baseline: str
-) -> tuple[float, float, float | None, str]:
-    """Scale, offset, nodata and the rule that decided: provider's, declared, or by baseline."""
-    if name == "SCL":
-        return 1.0, 0.0, 0.0, ""
-    scale, declared, nodata = _declared(asset, index)
-    by_baseline = None
-    if _BASELINE.fullmatch(baseline):
-        by_baseline = OFFSET_SINCE_0400 if float(baseline) >= 4 else 0.0
-    applied = item.properties.get("earthsearch:boa_offset_applied")
-    rule = f"processing baseline {baseline}"
-    offset = by_baseline
-    if applied is True or (applied is False and by_baseline is not None):
-        # "Not applied" is also said of old baselines, which have none to apply.
-        offset, rule = (0.0 if applied else by_baseline), "provider's rule"
-    elif scale is not None and declared is not None:
-        offset, rule = declared, "declared with the band"
-        if by_baseline is not None and not math.isclose(offset, by_baseline, abs_tol=1e-9):
-            rule += (
-                f" ({offset:g}, where processing baseline {baseline} alone says {by_baseline:g})"
-            )
-    if offset is None:
-        raise MissingMetadataError(
-            "a band states neither scale and offset nor a processing baseline",
-            where=f"item {item.id}, band {name}, fields raster:scale and raster:offset",
-            next_step="add them to the catalogue; a guess would shift every reflectance",
-        )
-    scale = DN_SCALE if scale is None else scale
-    if not (math.isfinite(offset) and 0 < scale < math.inf):
-        raise MissingMetadataError(
-            f"a band's scale {scale:g} and offset {offset:g} give no reflectance",
-            where=f"item {item.id}, band {name}",
-            next_step="mend the catalogue",
-        )
-    return scale, offset, nodata, rule
-
-
-def _declared(asset: pystac.Asset, index: int) -> tuple[float | None, float | None, float | None]:
-    """Scale, offset and nodata as STAC 1.0 (``raster:bands``) or 1.1 (``bands``) declares them."""
-    bands = asset.extra_fields.get("raster:bands") or asset.extra_fields.get("bands") or []
-    band = bands[index - 1] if len(bands) >= index else {}
-    values = []
-    for part in ("scale", "offset", "nodata"):
-        places = ((band, part), (band, f"raster:{part}"), (asset.extra_fields, f"raster:{part}"))
-        values.append(next((float(at[key]) for at, key in places if at.get(key) is not None), None))
-    scale, offset, nodata = values
-    if nodata is None:
-        nodata = asset.extra_fields.get("nodata")
-    # Sentinel-2 products mean 0 by no data, whether or not they say so.
-    nodata = 0.0 if nodata is None else float(nodata)
-    return scale, offset, None if math.isnan(nodata) else nodata
+def _metres(pair: tuple[str, pystac.Asset]) -> int:
+    match = _METRES.search(pair[0])
+    return int(match[1]) if match else 0
 
 
 def _version(asset: pystac.Asset, href: str, properties: dict[str, Any]) -> str:
@@ -299,7 +324,7 @@ def _version(asset: pystac.Asset, href: str, properties: dict[str, Any]) -> str:
     checksum = asset.extra_fields.get("file:checksum")
     if checksum:
         return str(checksum)
-    if "://" not in href:
+    if not is_remote(href):
         try:
             about = Path(href).stat()
         except OSError:

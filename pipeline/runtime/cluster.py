@@ -10,13 +10,15 @@ from typing import Any
 
 import dask
 from dask.system import CPU_COUNT
-from distributed import Client, LocalCluster, as_completed
+from distributed import Client, KilledWorker, LocalCluster, as_completed
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, WorkerLostError
 
 # Enough to keep workers busy while results come back, few enough that a scheduler holds little.
 IN_FLIGHT_PER_WORKER = 3
 MEMORY_PER_WORKER = "2GiB"
+# So many workers may die over a block before it is given up.
+DEATHS = 4
 
 
 class Workers:
@@ -61,7 +63,8 @@ class Workers:
         item : object
             One of the items.
         result : object
-            What the task returned for it.
+            What the task returned for it; a ``WorkerLostError`` where worker after worker died over
+            it.
         """
         if self.cluster == "none":
             for item in items:
@@ -85,7 +88,14 @@ class Workers:
         running = as_completed([submit(item) for item in islice(queue, limit)])
         for future in running:
             item = submitted.pop(future.key)
-            result = future.result()
+            try:
+                result = future.result()
+            except KilledWorker as error:
+                result = WorkerLostError(
+                    f"worker processes died over it {DEATHS} times",
+                    where=str(error.last_worker),
+                    next_step="look for a lack of memory; fewer workers leave each more of it",
+                )
             future.release()
             for following in islice(queue, 1):
                 running.add(submit(following))
@@ -135,7 +145,11 @@ def workers(cluster: str, count: int = 0) -> Iterator[Workers]:
         Started at their first use.
     """
     # A forked worker would share threads and open files with this process.
-    with dask.config.set({"distributed.worker.multiprocessing-method": "spawn"}):
+    settings = {
+        "distributed.worker.multiprocessing-method": "spawn",
+        "distributed.scheduler.allowed-failures": DEATHS - 1,
+    }
+    with dask.config.set(settings):
         pool = Workers(cluster, count)
         try:
             yield pool

@@ -7,6 +7,7 @@ and the table says so.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from sklearn.neighbors import BallTree
 
 from pipeline import grid
-from pipeline.config import season_months
+from pipeline.config import season_windows
 from pipeline.errors import NoLabelsError
 from pipeline.regions import Region
 from pipeline.sites.visits import all_sites
@@ -134,7 +135,7 @@ def nearest_season(day: date, season: str) -> int:
     """Return by how many years a season must move to lie nearest to a day."""
     if not season:
         return 0
-    begin, end = (date.fromisoformat(text) for text in season_months(season))
+    begin, end = (date.fromisoformat(text) for text in season_windows(season)[-1])
     middle = begin + (end - begin) / 2
     return round((day - middle).days / 365.25)
 
@@ -143,5 +144,4 @@ def shifted(season: str, years: int) -> str:
     """Move a season by whole years."""
     if not season:
         return season
-    first, last = season.split("..")
-    return f"{int(first[:4]) + years:04d}{first[4:]}..{int(last[:4]) + years:04d}{last[4:]}"
+    return re.sub(r"\d{4}(?=-)", lambda year: f"{int(year[0]) + years:04d}", season)

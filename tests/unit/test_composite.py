@@ -27,15 +27,13 @@ from imagery import (
 
 from pipeline.composite import (
     EPOCH,
-    NODATA,
     composite_blocks,
     load_composites,
-    median_of_clear,
     read_composite,
 )
 from pipeline.context import Context
 from pipeline.errors import NoClearPixelError, ReadFailedError, StageMissingError
-from pipeline.imagery.pixels import NOT_CLEAR
+from pipeline.imagery.blend import NODATA
 from pipeline.ledger import Entry
 from pipeline.scenes import find_scenes
 
@@ -54,20 +52,6 @@ def one_block(context: Context) -> xr.Dataset:
 
 def bands(seed: int, **keys: Any) -> dict[str, Any]:
     return {"B04": texture(seed, **keys), "SCL": clear_scl()}
-
-
-@pytest.mark.parametrize("count", [1, 2, 3, 6, 7])
-def test_the_median_is_numpys(count) -> None:
-    rng = np.random.default_rng(count)
-    stack = rng.integers(-1_000, 12_000, (count, 130, 90)).astype(np.int16)
-    stack[rng.random(stack.shape) < 0.4] = NOT_CLEAR
-    known = np.where(stack == NOT_CLEAR, np.nan, stack.astype(float))
-    empty = np.isnan(known).all(axis=0)
-    known[0][empty] = 0
-    expected = np.rint(np.nanmedian(known, axis=0)).astype(np.int16)
-    found = median_of_clear(stack)
-    assert (found[empty] == NODATA).all()
-    assert np.array_equal(found[~empty], expected[~empty])
 
 
 def test_dates_clouds_and_offsets_are_blended(tmp_path) -> None:

@@ -68,7 +68,15 @@ def test_the_scene_manifest(stores) -> None:
     assert scene == [field.name for field in dataclasses.fields(Scene)]
     assert band == [field.name for field in dataclasses.fields(SceneBand)]
     value = json.loads(stored(stores, "scenes/*/*.json").read_text())
-    assert sorted(value) == ["bands", "duplicates", "scenes"]
+    assert sorted(value) == [
+        "bands",
+        "clouded",
+        "duplicates",
+        "features",
+        "missing",
+        "scenes",
+        "type",
+    ]
     assert sorted(value["scenes"][0]) == sorted(scene)
 
 

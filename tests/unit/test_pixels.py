@@ -26,10 +26,18 @@ from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
 from pipeline import grid
-from pipeline.errors import MissingMetadataError, ReadFailedError
-from pipeline.imagery import pixels
+from pipeline.errors import MissingBandError, MissingMetadataError, ReadFailedError
+from pipeline.imagery import reading
 from pipeline.imagery.items import Scene
-from pipeline.imagery.pixels import CLEAR, CLOUD, NOT_CLEAR, OUTSIDE, SIZE_PX, read_scene
+from pipeline.imagery.pixels import (
+    CLEAR,
+    CLOUD,
+    NOT_CLEAR,
+    OUTSIDE,
+    SIZE_PX,
+    UNKNOWN,
+    read_scene,
+)
 
 TOP = (5.97, 2.06)
 
@@ -45,7 +53,7 @@ def whole(scene: Scene, block: grid.Block = WEST, bands: tuple[str, ...] = ("B04
     assert read is not None
     reflectance = np.full((len(bands), SIZE_PX, SIZE_PX), NOT_CLEAR, np.int16)
     status = np.zeros((SIZE_PX, SIZE_PX), np.uint8)
-    reflectance[:, read.rows, read.cols] = read.reflectance
+    reflectance[:, read.rows, read.cols] = read.values
     status[read.rows, read.cols] = read.status
     return reflectance, status
 
@@ -154,7 +162,7 @@ def test_a_class_above_11_is_refused(tmp_path, number) -> None:
     classes = clear_scl()
     classes[60, 60] = number
     scene, _ = make_scene(tmp_path, bands={"B04": texture(), "SCL": classes})
-    with pytest.raises(ReadFailedError, match="above 11"):
+    with pytest.raises(ReadFailedError, match="outside 0 to 11"):
         read_scene(scene, ("B04",), WEST)
 
 
@@ -221,7 +229,7 @@ def test_a_vrt_called_tif_is_refused(tmp_path) -> None:
 
 def test_a_band_that_the_file_does_not_have(tmp_path) -> None:
     scene, _ = make_scene(tmp_path)
-    with pytest.raises(ReadFailedError, match="band B04"):
+    with pytest.raises(MissingBandError, match="band B04"):
         read_scene(with_bands(scene, index=3), ("B04",), WEST)
 
 
@@ -242,7 +250,7 @@ def test_a_file_without_coordinates(tmp_path) -> None:
 
 def test_a_file_that_claims_more_pixels_than_any_scene_has(tmp_path, monkeypatch) -> None:
     scene, _ = make_scene(tmp_path)
-    monkeypatch.setattr(pixels, "MAX_PIXELS", SIZE * SIZE - 1)
+    monkeypatch.setattr(reading, "MAX_PIXELS", SIZE * SIZE - 1)
     with pytest.raises(ReadFailedError, match="more pixels"):
         read_scene(scene, ("B04",), WEST)
 
@@ -253,6 +261,8 @@ def test_reflectance_is_kept_within_16_bits(tmp_path) -> None:
     assert (reflectance[0][status == CLEAR] == NOT_CLEAR - 1).all()
 
 
-def test_a_scene_without_a_cloud_mask_is_clear_where_observed(tmp_path) -> None:
+def test_a_ready_composite_is_used_and_its_clouds_are_unknown(tmp_path) -> None:
     scene, _ = make_scene(tmp_path, bands={"B04": texture()})
-    assert set(np.unique(whole(replace(scene, ready=True))[1])) == {OUTSIDE, CLEAR}
+    values, status = whole(replace(scene, ready=True))
+    assert set(np.unique(status)) == {OUTSIDE, UNKNOWN}
+    assert (values[0][status == UNKNOWN] != NOT_CLEAR).all()

@@ -128,7 +128,7 @@ def test_bands_that_do_not_exist(tmp_path) -> None:
 def test_no_cloud_mask_is_refused_unless_it_is_a_ready_composite(tmp_path) -> None:
     bare = {"B04": BANDS["B04"]}
     save_items(tmp_path / "source", [item(tmp_path, bands=bare)])
-    with pytest.raises(MissingMetadataError, match="cloud classification") as caught:
+    with pytest.raises(MissingMetadataError, match="scene classification") as caught:
         find_scenes(make_context(tmp_path))
     assert caught.value.exit_code == 24
     ready = item(tmp_path, bands=bare, properties={"asm:ready_composite": True})

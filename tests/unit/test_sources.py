@@ -17,7 +17,12 @@ import shapely
 from imagery import make_item, save_items
 
 from pipeline.errors import SourceError, UnsafeLinkError
-from pipeline.imagery.sources import safe_href, search
+from pipeline.imagery.limits import Limits
+from pipeline.imagery.links import allowed_hosts, safe_href
+from pipeline.imagery.providers import provider_of
+from pipeline.imagery.sources import search
+
+QUICK = Limits(tries=2, backoff=0.01, timeout=5)
 
 NOTHING = {"B04": np.zeros((240, 240), np.uint16)}
 HERE = shapely.box(5.97, 2.04, 5.99, 2.06)
@@ -28,7 +33,9 @@ def items(root: Path, *dates: str, **keys: Any) -> list[pystac.Item]:
 
 
 def names(source: Path | str, dates: tuple[str, str] | None = None, place: Any = HERE) -> list[str]:
-    return [item.id for item in search(str(source), "sentinel-2-l2a", place, dates)]
+    windows = [dates] if dates else []
+    found = search(str(source), ["sentinel-2-l2a"], place, windows, QUICK)
+    return [item.id for item in found.items]
 
 
 def test_a_static_source_is_filtered_by_place_and_time(tmp_path) -> None:
@@ -230,15 +237,49 @@ def test_no_service_there() -> None:
         names("http://127.0.0.1:9/")
 
 
-def test_a_service_may_point_to_https_and_to_itself(tmp_path) -> None:
+def hosts(source: str, further: str = "") -> tuple[str, ...]:
+    return allowed_hosts(source, provider_of(source), further)
+
+
+def test_a_service_may_point_to_itself_and_to_hosts_that_are_named(tmp_path) -> None:
     item = items(tmp_path, "2021-12-01")[0]
     item.set_self_href("http://127.0.0.1:80/collections/c/items/i")
     source = "http://127.0.0.1:80/"
-    assert safe_href(item, "./B04.tif", source) == "http://127.0.0.1:80/collections/c/items/B04.tif"
-    assert safe_href(item, "https://data.example/B04.tif", source).startswith("https://")
-    for href in ("http://elsewhere.example/x.tif", "file:///etc/passwd", "s3://bucket/x.tif"):
+    own = "http://127.0.0.1:80/collections/c/items/B04.tif"
+    assert safe_href(item, "./B04.tif", source, hosts(source)) == own
+    named = hosts(source, "data.example, 127.0.0.1:81,bucket")
+    for href in ("https://data.example/B04.tif", "http://127.0.0.1:81/x.tif", "s3://bucket/x.tif"):
+        assert safe_href(item, href, source, named) == href
         with pytest.raises(UnsafeLinkError):
-            safe_href(item, href, source)
+            safe_href(item, href, source, hosts(source))
+    for href in (
+        "http://elsewhere.example/x.tif",
+        "https://data.example@evil.example/x.tif",
+        "https://data.example.evil.example/x.tif",
+        "file:///etc/passwd",
+        "s3://other/x.tif",
+        "ftp://data.example/x.tif",
+    ):
+        with pytest.raises(UnsafeLinkError):
+            safe_href(item, href, source, named)
+
+
+def test_a_signature_in_a_link_is_not_kept(tmp_path) -> None:
+    item = items(tmp_path, "2021-12-01")[0]
+    source = "https://planetarycomputer.microsoft.com/api/stac/v1"
+    account = "https://sentinel2l2a01.blob.core.windows.net/c/x.tif"
+    assert safe_href(item, f"{account}?sig=secret", source, hosts(source)) == account
+
+
+def test_items_in_a_file_may_point_to_known_services_and_below_their_folder(tmp_path) -> None:
+    item = items(tmp_path, "2021-12-01")[0]
+    item.set_self_href(str(tmp_path / "item.json"))
+    file = str(tmp_path / "items.json")
+    known = "https://sentinel-cogs.s3.us-west-2.amazonaws.com/x.tif"
+    assert safe_href(item, known, file, hosts(file)) == known
+    for href in ("https://elsewhere.example/x.tif", "/etc/passwd", "../x.tif"):
+        with pytest.raises(UnsafeLinkError):
+            safe_href(item, href, file, hosts(file))
 
 
 @pytest.mark.parametrize("href", ["/etc/passwd", "/vsicurl/http://evil.example/x.tif"])
@@ -246,4 +287,5 @@ def test_a_services_absolute_path_stays_with_the_service(tmp_path, href) -> None
     item = items(tmp_path, "2021-12-01")[0]
     item.set_self_href("http://127.0.0.1:80/collections/c/items/i")
     with contextlib.suppress(UnsafeLinkError):
-        assert safe_href(item, href, "http://127.0.0.1:80/").startswith("http://127.0.0.1:80/")
+        own = "http://127.0.0.1:80/"
+        assert safe_href(item, href, own, hosts(own)).startswith(own)
