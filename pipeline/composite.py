@@ -36,7 +36,6 @@ from pipeline.imagery.items import RADAR_BANDS, Scene
 from pipeline.imagery.layers import Layers
 from pipeline.imagery.limits import Limits
 from pipeline.imagery.pixels import (
-    CLEAR,
     CLOUD,
     FAILED,
     NOT_CLEAR,
@@ -47,6 +46,7 @@ from pipeline.imagery.pixels import (
     CloudRule,
     ScenePixels,
     failed_pixels,
+    is_useful,
     read_scene,
 )
 from pipeline.runtime.console import bar, say
@@ -119,7 +119,7 @@ def composite_blocks(
     for block, part in work:
         found = ledger.find(store, block.name, _inputs(block, part, scenes.bands, blending), ".tif")
         # What could not be read the last time may be there now.
-        whole = found is not None and not (found.facts or {}).get("failed")
+        whole = found is not None and not _gaps(found)
         results[block.name] = found if whole else None
     # Only what is missing goes to the workers, which are not even started for nothing.
     missing = [item for item in work if results[item[0].name] is None]
@@ -176,17 +176,25 @@ def raise_partial(entries: Sequence[ledger.Entry]) -> None:
     PartialError
         If any is.
     """
-    without = [(entry, gap) for entry in entries for gap in (entry.facts or {}).get("failed", [])]
-    if without:
-        entry, gap = without[0]
-        scenes = {gap["scene"] for _, gap in without}
-        blocks = {entry.unit for entry, _ in without}
-        raise PartialError(
-            f"{len(scenes)} scenes could not be read and are missing from {len(blocks)} of "
-            f"{len(entries)} blocks; the first: {gap['cause']}: {gap['text']}",
-            where=f"block {entry.unit}, scene {gap['scene']}",
-            next_step="run the same command again: only those blocks are made anew",
-        )
+    for entry in entries:
+        for gap in _gaps(entry):
+            blocks = sum(bool(_gaps(entry)) for entry in entries)
+            raise PartialError(
+                f"{len(failed_scenes(entries))} scenes could not be read and are missing from "
+                f"{blocks} of {len(entries)} blocks; the first: {gap['cause']}: {gap['text']}",
+                where=f"block {entry.unit}, scene {gap['scene']}",
+                next_step="run the same command again: only those blocks are made anew",
+            )
+
+
+def failed_scenes(entries: Sequence[ledger.Entry]) -> set[str]:
+    """Return the names of the scenes that could not be read and were left out."""
+    return {gap["scene"] for entry in entries for gap in _gaps(entry)}
+
+
+def _gaps(entry: ledger.Entry) -> list[dict[str, str]]:
+    gaps: list[dict[str, str]] = (entry.facts or {}).get("failed", [])
+    return gaps
 
 
 def load_composites(
@@ -325,7 +333,7 @@ class _Tally:
         self.last = np.full(_SHAPE, NODATA, np.int16)
 
     def add(self, status: NDArray[np.uint8], scene: Scene) -> None:
-        used = _useful(status)
+        used = is_useful(status)
         self.counts["radar" if scene.radar else "clear"] += used
         self.counts["cloud"] += status == CLOUD
         self.counts["unknown"] += status == UNKNOWN
@@ -397,7 +405,7 @@ def _blended(
                         raise
                     cause = {"scene": scene.id, "cause": type(error).__name__, "text": error.what}
                     failed.append(cause)
-                    status[failed_pixels(scene, block) & ~_useful(status)] = FAILED
+                    status[failed_pixels(scene, block) & ~is_useful(status)] = FAILED
                     continue
                 if pixels is not None:
                     _lay(pixels, layer, status)
@@ -413,17 +421,10 @@ def _blended(
 
 def _lay(pixels: ScenePixels, layer: NDArray[np.int16], status: NDArray[np.uint8]) -> None:
     """Put a scene into its acquisition: useful pixels first, the earlier scene where both are."""
-    place = (pixels.rows, pixels.cols)
-    known = status[place]
-    better = ~_useful(known) & (pixels.status != OUTSIDE)
-    better &= (known == OUTSIDE) | _useful(pixels.status)
-    status[place] = np.where(better, pixels.status, known)
-    np.copyto(layer[(slice(None), *place)], pixels.values, where=better)
-
-
-def _useful(status: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    useful: NDArray[np.bool_] = (status == CLEAR) | (status == UNKNOWN)
-    return useful
+    better = ~is_useful(status) & (pixels.status != OUTSIDE)
+    better &= (status == OUTSIDE) | is_useful(pixels.status)
+    np.copyto(status, pixels.status, where=better)
+    np.copyto(layer, pixels.values, where=better)
 
 
 def _save(

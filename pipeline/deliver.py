@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pipeline.composite import failed_scenes
 from pipeline.config import fingerprint
 from pipeline.context import Context
 from pipeline.imagery.items import Scene
@@ -83,6 +84,7 @@ def deliver(
         simulated=found.simulated,
         counts={
             "scenes": len(found.scenes),
+            "scenes_not_read": len(failed_scenes(predicted.composites)),
             "blocks": len(context.region.blocks),
             "cells": len(joined.cells),
         },

@@ -39,12 +39,15 @@ class Predicted:
         Why this model, in words.
     entry : ledger.Entry
         The stored table; ``read_predictions`` reads it.
+    composites : list of ledger.Entry
+        What the features were computed from.
     """
 
     scenes: SceneList
     model: Model
     why: str
     entry: ledger.Entry
+    composites: list[ledger.Entry]
 
 
 def predict_cells(

@@ -59,16 +59,21 @@ def map_region(context: Context, last: str = "report", only: bool = False) -> Pa
 
     Raises
     ------
+    PartialError
+        If scenes that could not be read are missing from it; the map is there.
     AsmAtlasError
         Whatever the stages raise; what is finished stays stored.
     """
     predicted = predict_region(context, last, only)
-    if predicted is None or last == "predict":
+    if predicted is None:
         return None
-    joined, identity = _join(context, predicted.entry, predicted.model)
-    if last == "join":
-        return None
-    return deliver(context, predicted, joined, identity, report=last == "report")
+    folder = None
+    if last != "predict":
+        joined, identity = _join(context, predicted.entry, predicted.model)
+        if last != "join":
+            folder = deliver(context, predicted, joined, identity, report=last == "report")
+    composites.raise_partial(predicted.composites)
+    return folder
 
 
 def predict_region(context: Context, last: str = "predict", only: bool = False) -> Predicted | None:
@@ -97,6 +102,7 @@ def predict_region(context: Context, last: str = "predict", only: bool = False) 
     blend = composites.composite_blocks if make["composite"] else composites.load_composites
     blended = blend(context, found, blocks)
     if last == "composite":
+        composites.raise_partial(blended)
         return None
     model, why = _model_for(context, found, train=not only)
     if model.context != 1:
@@ -106,7 +112,8 @@ def predict_region(context: Context, last: str = "predict", only: bool = False) 
     features = compute(context, blended, model.bank)
     if last == "featurize":
         return None
-    return Predicted(found, model, why, predict_cells(context, features, model, blocks))
+    cells = predict_cells(context, features, model, blocks)
+    return Predicted(found, model, why, cells, blended)
 
 
 def train_region(context: Context, only: bool = False) -> list[dict[str, Any]]:

@@ -78,10 +78,7 @@ def percentile(layers: NDArray[np.int16], share: float) -> NDArray[np.int16]:
     low = np.floor(place).astype(np.intp)
     part = (place - low).astype(np.float32)
     high = np.minimum(low + 1, np.maximum(count - 1, 0))
-    below, above = (
-        np.take_along_axis(layers, index[None, None], axis=0)[0].astype(np.float32)
-        for index in (low, high)
-    )
+    below, above = _picked(layers, low), _picked(layers, high)
     below += part * (above - below)
     return np.where(count > 0, np.rint(below), NODATA).astype(np.int16)
 
@@ -168,6 +165,14 @@ def sort_layers(layers: NDArray[np.int16]) -> None:
             np.minimum(lower, upper, out=spare)
             np.maximum(lower, upper, out=upper)
             lower[...] = spare
+
+
+def _picked(layers: NDArray[np.int16], index: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Take of every pixel the layer that its index says; few different ones occur in a strip."""
+    result = np.empty(layers.shape[1:], np.float32)
+    for number in np.unique(index):
+        np.copyto(result, layers[number], where=index == number)
+    return result
 
 
 def _distance(difference: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,6 +1,6 @@
 """Read one scene for one block: its values, and of every pixel whether it was observed.
 
-A window of each file is read first, and warped in memory afterwards, so that a read that fails
+A window of each file is read first, and resampled in memory afterwards, so that a read that fails
 raises and can never turn into pixels. Nearest neighbour for the classes, bilinear for reflectance
 and radar power; pixels without data take no part in either.
 """
@@ -14,11 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import rasterio.features
 import shapely
-from affine import Affine
 from numpy.typing import NDArray
-from rasterio.enums import Resampling
-from rasterio.transform import array_bounds
-from rasterio.warp import reproject, transform_bounds
 
 from pipeline import grid
 from pipeline.errors import OffsetError
@@ -26,7 +22,8 @@ from pipeline.imagery import clouds
 from pipeline.imagery.items import RADAR_BANDS, Scene
 from pipeline.imagery.limits import Limits
 from pipeline.imagery.links import is_remote
-from pipeline.imagery.reading import GDAL_OPTIONS, Numbers, read_numbers
+from pipeline.imagery.reading import Numbers, read_numbers
+from pipeline.imagery.resample import Area, Resamplers
 
 # What a pixel is in one scene. UNKNOWN: seen, and masked by whoever made the ready composite.
 OUTSIDE, CLEAR, CLOUD, FAILED, UNKNOWN = range(5)
@@ -40,6 +37,7 @@ SIZE_PX = grid.BLOCK_PX + grid.HALO_PX
 _IMPOSSIBLE = -400
 _MOST_IMPOSSIBLE = 0.02
 _LEAST_PIXELS = 1_000
+_resamplers = Resamplers()
 
 
 @dataclass(frozen=True)
@@ -60,53 +58,19 @@ class CloudRule:
 
 @dataclass(frozen=True)
 class ScenePixels:
-    """What one scene shows of one block.
+    """What one scene shows of one block with its halo.
 
     Parameters
     ----------
-    rows, cols : slice
-        Where in the block (with its halo) the arrays lie.
-    values : numpy.ndarray of int16, shape (bands, h, w)
+    values : numpy.ndarray of int16, shape (bands, SIZE_PX, SIZE_PX)
         Reflectance in steps of 1/10000, radar in hundredths of a decibel; ``NOT_CLEAR`` where the
         pixel is of no use.
-    status : numpy.ndarray of uint8, shape (h, w)
+    status : numpy.ndarray of uint8, shape (SIZE_PX, SIZE_PX)
         ``OUTSIDE`` the scene, ``CLEAR``, ``CLOUD``, ``FAILED`` or ``UNKNOWN``.
     """
 
-    rows: slice
-    cols: slice
     values: NDArray[np.int16]
     status: NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class _Area:
-    """A part of the grid of pixels, by its place in a block; it may reach beyond the block."""
-
-    block: grid.Block
-    top: int
-    left: int
-    height: int
-    width: int
-
-    @property
-    def transform(self) -> Affine:
-        return self.block.transform @ Affine.translation(self.left, self.top)
-
-    @property
-    def bounds(self) -> tuple[float, float, float, float]:
-        west, south, east, north = array_bounds(self.height, self.width, self.transform)
-        return west, south, east, north
-
-    def wider(self, pixels: int) -> _Area:
-        more = 2 * pixels
-        return _Area(
-            self.block,
-            self.top - pixels,
-            self.left - pixels,
-            self.height + more,
-            self.width + more,
-        )
 
 
 def read_scene(
@@ -146,31 +110,46 @@ def read_scene(
         If reflectances lie so far below zero that the offset must be wrong.
     """
     limits, rule = limits or Limits(), rule or CloudRule()
-    whole = _Area(block, 0, 0, SIZE_PX, SIZE_PX)
-    read = _read(scene, _places(scene, bands, whole, rule), limits)
-    reach = _reach(read[bands[0]], block)
-    if reach is None:
+    area = Area(block.transform, SIZE_PX, SIZE_PX)
+    read = _read(scene, _places(scene, bands, area, rule), limits)
+    if not read[bands[0]].values.size:
         return None
-    rows, cols = reach
-    area = _Area(block, rows.start, cols.start, rows.stop - rows.start, cols.stop - cols.start)
-    values = np.empty((len(bands), area.height, area.width), np.int16)
-    observed = np.ones(values.shape[1:], bool)
+    values = np.empty((len(bands), SIZE_PX, SIZE_PX), np.int16)
+    observed = np.ones((SIZE_PX, SIZE_PX), bool)
     for index, name in enumerate(bands):
-        physical = _values(scene, name, _warp(read[name], area, Resampling.bilinear))
-        known = np.isfinite(physical)
-        observed &= known
+        physical = _physical(scene, name, _bilinear(read[name], area))
+        observed &= np.isfinite(physical)
         np.clip(np.rint(physical, out=physical), -NOT_CLEAR, NOT_CLEAR - 1, out=physical)
-        values[index] = np.where(known, physical, NOT_CLEAR)
+        # What is not observed is overwritten below, whatever number NaN becomes.
+        with np.errstate(invalid="ignore"):
+            values[index] = physical
     seen = UNKNOWN if scene.ready and "SCL" not in scene.bands else CLEAR
-    status = np.where(observed, seen, OUTSIDE).astype(np.uint8)
+    status = np.where(observed, np.uint8(seen), np.uint8(OUTSIDE))
     clouded = _clouded(scene, read, area, rule)
     if clouded is not None:
         status[observed & clouded] = CLOUD
-    useful = (status == CLEAR) | (status == UNKNOWN)
+    useful = is_useful(status)
     values[:, ~useful] = NOT_CLEAR
     if not scene.radar:
         _check_offset(scene, values, useful)
-    return ScenePixels(rows, cols, values, status)
+    return ScenePixels(values, status)
+
+
+def is_useful(status: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return which pixels show the ground.
+
+    Parameters
+    ----------
+    status : numpy.ndarray of uint8
+        As of ``ScenePixels``.
+
+    Returns
+    -------
+    numpy.ndarray of bool
+        ``CLEAR`` or ``UNKNOWN``.
+    """
+    useful: NDArray[np.bool_] = (status == CLEAR) | (status == UNKNOWN)
+    return useful
 
 
 def failed_pixels(scene: Scene, block: grid.Block) -> NDArray[np.bool_]:
@@ -199,26 +178,27 @@ def failed_pixels(scene: Scene, block: grid.Block) -> NDArray[np.bool_]:
 
 
 def _places(
-    scene: Scene, bands: Sequence[str], whole: _Area, rule: CloudRule
+    scene: Scene, bands: Sequence[str], area: Area, rule: CloudRule
 ) -> dict[str, tuple[float, float, float, float]]:
     """Bounds (EPSG:4326) to read of every band, those that tell clouds with a margin."""
-    places = dict.fromkeys(bands, whole.bounds)
+    places = dict.fromkeys(bands, area.bounds)
     if "SCL" in scene.bands:
-        places["SCL"] = whole.wider(rule.dilation).bounds
+        places["SCL"] = _wider(area, rule.dilation).bounds
     elif not scene.ready and not scene.radar:
-        places |= dict.fromkeys(clouds.CLOUD_MODEL_BANDS, _coarse(whole, rule).bounds)
+        places |= dict.fromkeys(clouds.CLOUD_MODEL_BANDS, _coarse(area, rule)[0].bounds)
     return places
 
 
-def _coarse(area: _Area, rule: CloudRule) -> _Area:
+def _wider(area: Area, pixels: int) -> Area:
+    return area.part(-pixels, -pixels, area.height + 2 * pixels, area.width + 2 * pixels)
+
+
+def _coarse(area: Area, rule: CloudRule) -> tuple[Area, int]:
     """Whole coarse pixels, counted from the block's corner, around an area and its clouds."""
     step = clouds.COARSE_PX
     margin = (clouds.COARSE_MARGIN + -(-rule.dilation // step)) * step
-    top = (area.top - margin) // step * step
-    left = (area.left - margin) // step * step
-    height = -(-(area.top + area.height + margin - top) // step) * step
-    width = -(-(area.left + area.width + margin - left) // step) * step
-    return _Area(area.block, top, left, height, width)
+    side = -(-(area.height + 2 * margin) // step) * step
+    return area.part(-margin, -margin, side, side), margin
 
 
 def _read(
@@ -236,21 +216,7 @@ def _read(
         return dict(zip(places, pool.map(read, places), strict=True))
 
 
-def _reach(read: Numbers, block: grid.Block) -> tuple[slice, slice] | None:
-    """Rows and columns of the block that what was read can reach."""
-    if not read.values.size:
-        return None
-    bounds = array_bounds(*read.values.shape, read.transform)
-    west, south, east, north = transform_bounds(read.crs, grid.CRS, *bounds, densify_pts=21)
-    to_pixel = ~block.transform
-    left, top = to_pixel @ (west, north)
-    right, bottom = to_pixel @ (east, south)
-    rows = slice(max(0, int(np.floor(top)) - 1), min(SIZE_PX, int(np.ceil(bottom)) + 1))
-    cols = slice(max(0, int(np.floor(left)) - 1), min(SIZE_PX, int(np.ceil(right)) + 1))
-    return (rows, cols) if rows.start < rows.stop and cols.start < cols.stop else None
-
-
-def _values(scene: Scene, name: str, numbers: NDArray[np.float32]) -> NDArray[np.float32]:
+def _physical(scene: Scene, name: str, numbers: NDArray[np.float32]) -> NDArray[np.float32]:
     """Turn digital numbers into steps of the stored values, in place; NaN stays NaN."""
     band = scene.bands[name]
     if name in RADAR_BANDS:
@@ -265,32 +231,25 @@ def _values(scene: Scene, name: str, numbers: NDArray[np.float32]) -> NDArray[np
 
 
 def _clouded(
-    scene: Scene, read: dict[str, Numbers], area: _Area, rule: CloudRule
+    scene: Scene, read: dict[str, Numbers], area: Area, rule: CloudRule
 ) -> NDArray[np.bool_] | None:
     """Whether each pixel of the area is clouded; None where nothing tells clouds."""
     if "SCL" in scene.bands:
-        wide = area.wider(rule.dilation)
-        where = f"scene {scene.id}, band SCL"
-        classes = _warp(read["SCL"], wide, Resampling.nearest)
+        margin = rule.dilation
+        classes = _nearest(read["SCL"], _wider(area, margin))
+        mask = clouds.scl_clouded(classes, rule.unclear, f"scene {scene.id}, band SCL")
         # Outside the scene there is no cloud to grow.
-        mask = clouds.scl_clouded(classes, rule.unclear, where)
-        if rule.dilation:
-            mask = clouds.grown(mask & (np.nan_to_num(classes, nan=0) > 0), rule.dilation) | mask
+        mask |= clouds.grown(mask & (classes > 0), margin)
     elif scene.ready or scene.radar:
         return None
     else:
-        wide = _coarse(area, rule)
+        wide, margin = _coarse(area, rule)
         stack = np.stack(
-            [
-                _values(scene, name, _warp(read[name], wide, Resampling.bilinear))
-                for name in clouds.CLOUD_MODEL_BANDS
-            ]
+            [_physical(scene, b, _bilinear(read[b], wide)) for b in clouds.CLOUD_MODEL_BANDS]
         )
-        mask = clouds.grown(
-            clouds.modelled_clouds(stack * np.float32(REFLECTANCE_STEP)), rule.dilation
-        )
-    top, left = area.top - wide.top, area.left - wide.left
-    return mask[top : top + area.height, left : left + area.width]
+        mask = clouds.modelled_clouds(stack * np.float32(REFLECTANCE_STEP))
+        mask = clouds.grown(mask, rule.dilation)
+    return mask[margin : margin + area.height, margin : margin + area.width]
 
 
 def _check_offset(scene: Scene, values: NDArray[np.int16], useful: NDArray[np.bool_]) -> None:
@@ -307,25 +266,13 @@ def _check_offset(scene: Scene, values: NDArray[np.int16], useful: NDArray[np.bo
         )
 
 
-def _warp(read: Numbers, area: _Area, resampling: Resampling) -> NDArray[np.float32]:
-    """One band's digital numbers on an area's pixels, NaN where the file has none."""
-    warped = np.full((area.height, area.width), np.nan, np.float32)
-    if read.values.size:
-        # Looking out for nodata makes the warp 2.4 times slower, so only where there is some.
-        # What the file does not reach keeps the NaN that it is filled with.
-        gaps = bool(np.isnan(read.values).any())
-        with rasterio.Env(**GDAL_OPTIONS):
-            reproject(
-                read.values,
-                warped,
-                src_transform=read.transform,
-                src_crs=read.crs,
-                src_nodata=np.nan if gaps else None,
-                dst_transform=area.transform,
-                dst_crs=grid.CRS,
-                dst_nodata=np.nan if gaps else None,
-                init_dest_nodata=gaps,
-                resampling=resampling,
-                num_threads=1,
-            )
-    return warped
+def _bilinear(read: Numbers, area: Area) -> NDArray[np.float32]:
+    if not read.values.size:
+        return np.full((area.height, area.width), np.nan, np.float32)
+    return _resamplers.between(read, area).bilinear(read.values)
+
+
+def _nearest(read: Numbers, area: Area) -> NDArray[np.float32]:
+    if not read.values.size:
+        return np.full((area.height, area.width), np.nan, np.float32)
+    return _resamplers.between(read, area).nearest(read.values)

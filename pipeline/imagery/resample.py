@@ -1,0 +1,213 @@
+"""From a file's own grid to the grid of pixels, as GDAL's warp does it, and several times faster.
+
+All bands and dates of a tile lie on the same few grids. So GDAL warps two ramps, the columns' and
+the rows' numbers, which tells for every pixel of a block where it lies in the source, once for each
+grid; the bilinear weights of all pixels are then one sparse matrix, and a band is resampled by one
+product with it. The result is GDAL's own to a thousandth of a step.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+import rasterio
+import scipy.sparse
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.enums import Resampling
+from rasterio.warp import reproject
+
+from pipeline import grid
+from pipeline.imagery.reading import GDAL_OPTIONS, Numbers
+
+# Of a block's size some 55 MB each: two tiles in three resolutions.
+_KEPT = 6
+
+
+@dataclass(frozen=True)
+class Area:
+    """A rectangle of the grid of pixels.
+
+    Parameters
+    ----------
+    transform : affine.Affine
+        From its columns and rows to longitude and latitude (EPSG:4326).
+    height, width : int
+        In pixels.
+    """
+
+    transform: Affine
+    height: int
+    width: int
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """West, south, east, north."""
+        west, north = self.transform @ (0, 0)
+        east, south = self.transform @ (self.width, self.height)
+        return west, south, east, north
+
+    def part(self, top: int, left: int, height: int, width: int) -> Area:
+        """Return another rectangle by its place in this one; it may reach beyond.
+
+        Parameters
+        ----------
+        top, left : int
+            First row and column, counted from this one's corner.
+        height, width : int
+            In pixels.
+
+        Returns
+        -------
+        Area
+            On the same grid.
+        """
+        return Area(self.transform @ Affine.translation(left, top), height, width)
+
+
+class Resampler:
+    """Where the pixels of an area lie on one source grid.
+
+    Parameters
+    ----------
+    transform : affine.Affine
+        Of the source.
+    crs : rasterio.crs.CRS
+        Of the source.
+    shape : tuple of int
+        Rows and columns of the source.
+    area : Area
+        The pixels wanted.
+    """
+
+    def __init__(self, transform: Affine, crs: CRS, shape: tuple[int, int], area: Area) -> None:
+        rows, cols = shape
+        across = _warped_ramp(np.arange(cols)[None].repeat(rows, 0), transform, crs, area)
+        down = _warped_ramp(np.arange(rows)[:, None].repeat(cols, 1), transform, crs, area)
+        inside = np.flatnonzero(np.isfinite(across) & np.isfinite(down))
+        across, down = across.ravel()[inside], down.ravel()[inside]
+        self._area = area
+        self._inside = inside
+        self._nearest = np.rint(down).astype(np.int32) * cols + np.rint(across).astype(np.int32)
+        left = np.clip(across.astype(np.int32), 0, max(cols - 2, 0))
+        top = np.clip(down.astype(np.int32), 0, max(rows - 2, 0))
+        u, v = (across - left).astype(np.float32), (down - top).astype(np.float32)
+        first = top * cols + left
+        right, below = int(cols > 1), cols if rows > 1 else 0
+        places = np.stack([first, first + right, first + below, first + right + below], axis=-1)
+        weights = np.stack([(1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v], axis=-1)
+        ends = np.arange(0, 4 * len(inside) + 1, 4, dtype=np.int32)
+        self._weights = scipy.sparse.csr_matrix(
+            (weights.ravel(), places.ravel(), ends), shape=(len(inside), rows * cols)
+        )
+
+    def bilinear(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Resample between the four pixels around each place.
+
+        Parameters
+        ----------
+        values : numpy.ndarray of float32, shape of the source
+            NaN where there is none; such pixels take no part, and where the nearest one is such,
+            there is no result.
+
+        Returns
+        -------
+        numpy.ndarray of float32, shape of the area
+            NaN outside the source.
+        """
+        flat = np.ascontiguousarray(values).ravel()
+        known = np.isfinite(flat)
+        if known.all():
+            return self._spread(self._weights @ flat)
+        sums = self._weights @ np.where(known, flat, np.float32(0))
+        shares = self._weights @ known.astype(np.float32)
+        use = known[self._nearest]
+        return self._spread(np.where(use, sums / np.where(use, shares, 1), np.float32(np.nan)))
+
+    def nearest(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Take the value of the pixel that each place lies in, NaN outside the source.
+
+        Parameters
+        ----------
+        values : numpy.ndarray of float32, shape of the source
+            NaN where there is none.
+
+        Returns
+        -------
+        numpy.ndarray of float32, shape of the area
+            Values of the source, none between them.
+        """
+        return self._spread(np.ascontiguousarray(values).ravel()[self._nearest])
+
+    def _spread(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        shape = (self._area.height, self._area.width)
+        if len(values) == shape[0] * shape[1]:
+            return values.reshape(shape)
+        result = np.full(shape, np.nan, np.float32)
+        result.ravel()[self._inside] = values
+        return result
+
+
+class Resamplers:
+    """The resamplers that were used last; one object a process.
+
+    Parameters
+    ----------
+    most : int
+        How many are kept.
+    """
+
+    def __init__(self, most: int = _KEPT) -> None:
+        self._most = most
+        self._kept: OrderedDict[tuple[object, ...], Resampler] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def between(self, read: Numbers, area: Area) -> Resampler:
+        """Return the resampler from what was read to an area, made now if it is new.
+
+        Parameters
+        ----------
+        read : Numbers
+            Its grid counts, not its values.
+        area : Area
+            The pixels wanted.
+
+        Returns
+        -------
+        Resampler
+            For any values on the same grid.
+        """
+        key = (tuple(read.transform), read.crs.to_wkt(), read.values.shape, area)
+        with self._lock:
+            found = self._kept.pop(key, None)
+            if found is None:
+                shape = (read.values.shape[0], read.values.shape[1])
+                found = Resampler(read.transform, read.crs, shape, area)
+            self._kept[key] = found
+            while len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+            return found
+
+
+def _warped_ramp(
+    ramp: NDArray[np.int_], transform: Affine, crs: CRS, area: Area
+) -> NDArray[np.float64]:
+    warped = np.full((area.height, area.width), np.nan)
+    with rasterio.Env(**GDAL_OPTIONS):
+        reproject(
+            ramp.astype(np.float64),
+            warped,
+            src_transform=transform,
+            src_crs=crs,
+            dst_transform=area.transform,
+            dst_crs=grid.CRS,
+            # What the source does not reach keeps the NaN that it is filled with.
+            init_dest_nodata=False,
+            resampling=Resampling.bilinear,
+            num_threads=1,
+        )
+    return warped
