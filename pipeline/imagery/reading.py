@@ -125,8 +125,8 @@ def _read_remote(
     limits: Limits,
     where: str,
 ) -> Numbers:
+    last = _failed("nothing tried", "", where)
     for failures in range(1, limits.tries + 1):
-        cause, text = "does not decode", ""
         try:
             whole = _verified(remote, band, limits)
             with _opened(remote, where) as file:
@@ -137,17 +137,18 @@ def _read_remote(
                 _kept.put(band.href, band.version, remote, whole=whole)
                 return numbers
         except ReadFailedError as error:
-            text = error.what
+            last = error
         if isinstance(remote.failure, AsmAtlasError):
             raise remote.failure
         if remote.failure is not None:
-            cause, text = remote.failure.cause, f"{limits.tries} tries"
+            cause = remote.failure.cause
+            last = _failed(cause, f"{limits.tries} tries", where)
             if cause not in (CHANGED, CHECKSUM):
                 break
         if not remote.budget.allows_another(failures):
             break
         remote.start_over()
-    raise _failed(cause, text, where)
+    raise last
 
 
 def _verified(remote: RemoteFile, band: SceneBand, limits: Limits) -> bool:
