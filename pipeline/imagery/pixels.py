@@ -207,7 +207,11 @@ def _read(
     def read(name: str) -> Numbers:
         band = scene.bands[name]
         where = f"scene {scene.id}, band {name}"
-        return read_numbers(band, scene.provider, places[name], limits, where)
+        numbers = read_numbers(band, scene.provider, places[name], limits, where)
+        if name in RADAR_BANDS:
+            # No echo at all is no observation: no ground gives that.
+            numbers.values[numbers.values <= 0] = np.nan
+        return numbers
 
     if not is_remote(next(iter(scene.bands.values())).href):
         return {name: read(name) for name in places}
@@ -220,8 +224,6 @@ def _physical(scene: Scene, name: str, numbers: NDArray[np.float32]) -> NDArray[
     """Turn digital numbers into steps of the stored values, in place; NaN stays NaN."""
     band = scene.bands[name]
     if name in RADAR_BANDS:
-        # Power of nothing is no echo, which no ground gives.
-        numbers[numbers <= 0] = np.nan
         np.log10(numbers, out=numbers)
         numbers *= np.float32(10 / DECIBEL_STEP)
         return numbers
