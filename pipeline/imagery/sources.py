@@ -80,6 +80,13 @@ def search(
     kept: dict[tuple[str, str], pystac.Item] = {}
     came = missing = 0
     if urlparse(address).scheme in ("http", "https"):
+        if urlparse(address).username or urlparse(address).password:
+            # It would be stored with every scene that is found there.
+            raise SourceError(
+                "a source's address must not hold a name or a password",
+                where=urlparse(address).hostname or "",
+                next_step="put them into ~/.netrc, where they are found by the host's name",
+            )
         provider = provider_of(source)
         for collection in collections:
             for dates in windows or (None,):

@@ -116,7 +116,8 @@ def _pages(
                 where=urlsplit(following["href"]).hostname or "",
                 next_step="search that host itself, if you trust it",
             )
-        request = json.dumps([following.get(key) for key in ("href", "method", "body")])
+        # Some services name the page in the address, some in the body, some in a header.
+        request = json.dumps([following.get(key) for key in ("href", "method", "body", "headers")])
         if request in seen:
             break
         seen.add(request)
@@ -158,5 +159,6 @@ def _may_pass(error: Exception) -> bool:
 
 
 def _short(error: Exception) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:300]
+    status = getattr(error, "status_code", None)
+    text = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+    return f"answer {status}: {text}" if status else text
