@@ -19,7 +19,7 @@ BIN := $(VENV)/bin
 ATLAS := $(BIN)/asm-atlas
 STAGES := regions scenes composite featurize dataset train predict join publish report
 BESIDE := evaluate models demo
-DEVELOPERS := test lint interface demo-check bench clean
+DEVELOPERS := test lint interface services demo-check bench clean
 
 .PHONY: help install install-dev $(STAGES) $(BESIDE) $(DEVELOPERS)
 
@@ -86,6 +86,23 @@ lint: install-dev
 # Against real QGIS and a real browser; skipped with a reason where they are not installed.
 interface: install-dev
 	@$(BIN)/python -m pytest -q tests/interface
+
+# Against real STAC servers, a real database, nginx and an S3 endpoint, the Python ones in an
+# environment of their own; skipped with a reason where Debian's packages are not installed.
+SERVERS := .venv-services
+$(SERVERS)/installed: tests/services/requirements.txt
+	@echo "Installing the servers that the tests talk to into $(SERVERS) ..."
+	@if command -v uv > /dev/null; then \
+	  uv venv --quiet --allow-existing --python 3.11 $(SERVERS) && \
+	  uv pip install --quiet --python $(SERVERS)/bin/python --require-hashes -r $< ; \
+	else \
+	  $(PYTHON) -m venv $(SERVERS) && \
+	  $(SERVERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r $< ; \
+	fi
+	@touch $@
+
+services: install-dev $(SERVERS)/installed
+	@$(BIN)/python -m pytest -q -rs tests/services
 
 # The demo from end to end against its marks, in a workspace of its own.
 demo-check: install-dev
