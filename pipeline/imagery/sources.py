@@ -80,11 +80,12 @@ def search(
     kept: dict[tuple[str, str], pystac.Item] = {}
     came = missing = 0
     if urlparse(address).scheme in ("http", "https"):
-        if urlparse(address).username or urlparse(address).password:
-            # It would be stored with every scene that is found there.
+        parts = urlparse(address)
+        if parts.username or parts.password or parts.query:
+            # It would be stored with every scene that is found there, and shown by errors.
             raise SourceError(
-                "a source's address must not hold a name or a password",
-                where=urlparse(address).hostname or "",
+                "a source's address must hold neither a name and password nor a query",
+                where=parts.hostname or "",
                 next_step="put them into ~/.netrc, where they are found by the host's name",
             )
         provider = provider_of(source)

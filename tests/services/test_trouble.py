@@ -166,13 +166,14 @@ def test_signatures_in_a_catalogue_s_links_are_not_kept(
     assert told(tmp_path / "work", signature) == []
 
 
+@pytest.mark.parametrize("address", ["http://mapper:{word}@{host}/", "http://{host}/?token={word}"])
 @pytest.mark.parametrize("there", [True, False])
-def test_a_password_in_the_source_s_address_is_not_told(
-    tmp_path, rustac: Place, capsys: pytest.CaptureFixture[str], there: bool
+def test_a_secret_in_the_source_s_address_is_not_told(
+    tmp_path, rustac: Place, capsys: pytest.CaptureFixture[str], there: bool, address: str
 ) -> None:
     word = secrets.token_hex(16)
     host = urlsplit(rustac.source).netloc if there else f"127.0.0.1:{servers.free_port()}"
-    place = replace(rustac, source=f"http://mapper:{word}@{host}/")
+    place = replace(rustac, source=address.format(word=word, host=host))
     # To refuse such an address is as good as to use it and say nothing.
     try:
         find_scenes(place.context(tmp_path))
