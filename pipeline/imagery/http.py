@@ -32,6 +32,8 @@ _NAMED = {
     500: "server error (500)",
     503: "unavailable (503)",
 }
+# Refusals that no waiting changes; 403 may be an old signature, 404 a copy that is still coming.
+_FINAL = (400, 401, 405, 410, 414, 416, 501, 505)
 _sessions = threading.local()
 
 
@@ -44,11 +46,14 @@ class FetchError(Exception):
         Short and always the same for the same kind of failure.
     wait : float
         Seconds that the server asks to wait, 0 if it does not.
+    final : bool
+        Whether the same question will have the same answer.
     """
 
-    def __init__(self, cause: str, wait: float = 0.0) -> None:
+    def __init__(self, cause: str, wait: float = 0.0, *, final: bool = False) -> None:
         self.cause = cause
         self.wait = wait
+        self.final = final
         super().__init__(cause)
 
 
@@ -132,7 +137,8 @@ def _take(response: requests.Response, start: int, stop: int, deadline: float) -
     if status not in (200, 206):
         wait = response.headers.get("Retry-After", "")
         cause = _NAMED.get(status, f"answer {status}")
-        raise FetchError(cause, float(wait) if wait.isdigit() else 0.0)
+        seconds = float(wait) if wait.isdigit() else 0.0
+        raise FetchError(cause, seconds, final=status in _FINAL)
     length = int(response.headers.get("Content-Length", -1))
     if status == 206:
         match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))

@@ -28,7 +28,8 @@ _PRESIGNED_SECONDS = 900
 _TOKEN_MARGIN_SECONDS = 120
 _TOKEN_TIMEOUT_SECONDS = 30
 _tokens: dict[str, tuple[str, float]] = {}
-_clients: dict[str, Any] = {}
+_clients: dict[tuple[str | None, ...], Any] = {}
+_AWS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_ENDPOINT_URL")
 _lock = threading.Lock()
 
 
@@ -245,7 +246,9 @@ def _presigned(bucket: str, key: str, provider: Provider) -> Signed:
         request["RequestPayer"] = "requester"
     try:
         with _lock:
-            made = _clients.get(provider.name) or _clients.setdefault(provider.name, client())
+            # Keys and endpoint may change while a notebook lives.
+            which = provider.name, *(os.environ.get(name) for name in _AWS)
+            made = _clients.get(which) or _clients.setdefault(which, client())
             address = made.generate_presigned_url("get_object", request, _PRESIGNED_SECONDS)
     except (BotoCoreError, ValueError) as error:
         raise SourceError(

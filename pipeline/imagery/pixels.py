@@ -32,6 +32,9 @@ REFLECTANCE_STEP = 1e-4
 DECIBEL_STEP = 0.01
 # The largest number, so that it sorts behind every value.
 NOT_CLEAR = 32767
+# Classes of the scene classification that are not a clear view of the ground: no data, saturated,
+# cloud shadow, cloud of medium and high probability, cirrus.
+UNCLEAR_SCL = (0, 1, 3, 8, 9, 10)
 SIZE_PX = grid.BLOCK_PX + grid.HALO_PX
 # A reflectance that no ground has: more than a few of them mean that the offset is wrong.
 _IMPOSSIBLE = -400
@@ -52,7 +55,7 @@ class CloudRule:
         Pixels by which clouds are grown.
     """
 
-    unclear: tuple[int, ...] = (0, 1, 3, 8, 9, 10)
+    unclear: tuple[int, ...] = UNCLEAR_SCL
     dilation: int = 0
 
 

@@ -163,7 +163,7 @@ class RemoteFile:
                 # A refused signature may just be too old.
                 anew = error.cause.startswith("forbidden")
                 failures += 1
-                if self.budget.allows_another(failures, error.wait):
+                if not error.final and self.budget.allows_another(failures, error.wait):
                     continue
                 self.failure = error
                 return

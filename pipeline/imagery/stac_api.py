@@ -23,7 +23,8 @@ from pipeline.errors import SourceError, UnsafeLinkError
 from pipeline.imagery.limits import Limits
 
 PAGE_SIZE = 100
-MOST_PAGES = 20_000
+# So many pages in a row that bring nothing new: the service has lost its way.
+MOST_BARREN_PAGES = 50
 _LONGEST_WAIT = 60.0
 # What reading JSON that is not STAC can end in.
 NOT_STAC = (
@@ -86,8 +87,8 @@ def search_api(
         items: list[pystac.Item] = []
         matched: int | None = None
         for page in _pages(talk, question, address):
-            said = page.get("numberMatched", (page.get("context") or {}).get("matched"))
-            matched = int(said) if said is not None else matched
+            said = page.get("numberMatched") or (page.get("context") or {}).get("matched")
+            matched = said if isinstance(said, int) else matched
             items += [pystac.Item.from_dict(item) for item in page["features"]]
         return items, matched
     except (APIError, requests.RequestException, *NOT_STAC) as error:
@@ -104,13 +105,18 @@ def _pages(
     parameters = question.get_parameters()
     page = talk.read_json(question.url, method=question.method, parameters=parameters)
     seen: set[str] = set()
-    for _ in range(MOST_PAGES):
+    known: set[str] = set()
+    barren = 0
+    while barren < MOST_BARREN_PAGES:
         yield page
+        new = {str(item.get("id")) for item in page["features"]} - known
+        known |= new
+        barren = 0 if new else barren + 1
         following = next((link for link in page.get("links", []) if link["rel"] == "next"), None)
         if following is None:
             return
         following["href"] = urljoin(question.url, following["href"])
-        if urlsplit(following["href"]).hostname != urlsplit(address).hostname:
+        if not _same_service(following["href"], address):
             raise UnsafeLinkError(
                 "a STAC service's next page lies on another host",
                 where=urlsplit(following["href"]).hostname or "",
@@ -127,6 +133,13 @@ def _pages(
         where=address,
         next_step="tell those who run the service; a shorter SEASON may fit one page",
     )
+
+
+def _same_service(href: str, address: str) -> bool:
+    """Whether a page lies where the service does; behind a proxy it may have become https."""
+    one, other = urlsplit(href), urlsplit(address)
+    same = (one.scheme, one.netloc) == (other.scheme, other.netloc)
+    return same or (one.scheme == "https" and one.hostname == other.hostname)
 
 
 class _Patient(StacApiIO):

@@ -114,7 +114,7 @@ def test_a_page_that_is_refused_is_not_asked_for_again(tmp_path, server) -> None
 
 
 def test_pages_without_end_are_a_named_error(tmp_path, server, monkeypatch) -> None:
-    monkeypatch.setattr(stac_api, "MOST_PAGES", 20)
+    monkeypatch.setattr(stac_api, "MOST_BARREN_PAGES", 20)
     made = make_catalogue(5)
 
     class Endless(list[Page]):

@@ -117,7 +117,8 @@ def test_what_is_not_the_range_that_was_asked_for_is_refused(server, answer, cau
     file = file_of(server, tries=2)
     assert file.read(0, 5) == b""
     assert file.failure is not None and file.failure.cause == cause
-    assert len(server.asked) == 2
+    # 416 will not change.
+    assert len(server.asked) == (1 if "416" in cause else 2)
 
 
 def test_a_server_that_drips_does_not_outlive_the_deadline(server) -> None:
