@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 # A variable of make may run a shell command when it is expanded: look at the raw text, and hand the
 # value on through the environment only, never through a recipe's text.
-VARIABLES := REGION MODEL SOURCE SEASON CLUSTER DISCLOSURE MAP_LANG WORKSPACE LABELS SEED WORKERS
+VARIABLES := REGION MODEL SOURCE COLLECTION BANDS SEASON HOSTS CLUSTER DISCLOSURE MAP_LANG WORKSPACE LABELS SEED WORKERS
 $(foreach name,$(VARIABLES),$(if $(findstring $$,$(value $(name))),$(error $(name) must not hold a dollar sign)))
 $(foreach name,$(VARIABLES),$(if $(value $(name)),$(eval export ASM_ATLAS_$(name) := $$(value $(name)))))
 
@@ -19,9 +19,9 @@ BIN := $(VENV)/bin
 ATLAS := $(BIN)/asm-atlas
 STAGES := regions scenes composite featurize dataset train predict join publish report
 BESIDE := evaluate models demo
-DEVELOPERS := test lint interface services demo-check bench clean
+DEVELOPERS := test lint interface services demo-check bench bench-imagery clean
 
-.PHONY: help install install-dev $(STAGES) $(BESIDE) $(DEVELOPERS)
+.PHONY: help install install-dev install-l1c $(STAGES) $(BESIDE) $(DEVELOPERS)
 
 help:
 	@echo "make predict REGION=demo     maps the simulated landscape, nothing else needed"
@@ -48,6 +48,7 @@ help:
 # The environment: uv where it is at hand, else venv and pip; every file checked against its hash.
 install: $(VENV)/installed
 install-dev: $(VENV)/installed-dev
+install-l1c: $(VENV)/installed-l1c
 
 define install_from
 	@if command -v uv > /dev/null; then \
@@ -65,6 +66,12 @@ endef
 $(VENV)/installed: requirements.txt pyproject.toml
 	@echo "Installing what requirements.txt lists into $(VENV) ..."
 	$(call install_from,requirements.txt)
+
+# Clouds of Sentinel-2 L1C imagery need more packages than L2A.
+$(VENV)/installed-l1c: requirements-l1c.txt pyproject.toml
+	@echo "Installing what requirements-l1c.txt lists into $(VENV) ..."
+	$(call install_from,requirements-l1c.txt)
+	@touch $(VENV)/installed
 
 $(VENV)/installed-dev: requirements-dev.txt pyproject.toml
 	@echo "Installing what requirements-dev.txt lists into $(VENV) ..."
@@ -107,6 +114,13 @@ services: install-dev $(SERVERS)/installed
 # The demo from end to end against its marks, in a workspace of its own.
 demo-check: install-dev
 	@$(BIN)/python -m pytest -q -s tests/demo
+
+# The reading of imagery against odc-stac and stackstac, in an environment of its own; needs nginx.
+bench-imagery:
+	@test -x .venv-bench/bin/python || { echo "Installing tests/benchmarks/requirements.txt into .venv-bench ..." && \
+	  $(PYTHON) -m venv .venv-bench && .venv-bench/bin/python -m pip install --quiet \
+	  --disable-pip-version-check --require-hashes -r tests/benchmarks/requirements.txt ; }
+	@.venv-bench/bin/python tests/benchmarks/imagery.py
 
 # The kernels and the ridge against other ways; installs torch (docs/benchmarks.md).
 bench: install-dev
