@@ -280,4 +280,4 @@ def _bilinear(read: Numbers, area: Area) -> NDArray[np.float32]:
 def _nearest(read: Numbers, area: Area) -> NDArray[np.float32]:
     if not read.values.size:
         return np.full((area.height, area.width), np.nan, np.float32)
-    return _resamplers.between(read, area).nearest(read.values)
+    return _resamplers.between(read, area, weighted=False).nearest(read.values)

@@ -82,28 +82,29 @@ class Resampler:
         Rows and columns of the source.
     area : Area
         The pixels wanted.
+    weighted : bool
+        Whether it is for ``bilinear`` too, which takes ten times the memory.
     """
 
-    def __init__(self, transform: Affine, crs: CRS, shape: tuple[int, int], area: Area) -> None:
+    def __init__(
+        self,
+        transform: Affine,
+        crs: CRS,
+        shape: tuple[int, int],
+        area: Area,
+        *,
+        weighted: bool = True,
+    ) -> None:
         rows, cols = shape
         across = _warped_ramp(np.arange(cols)[None].repeat(rows, 0), transform, crs, area)
         down = _warped_ramp(np.arange(rows)[:, None].repeat(cols, 1), transform, crs, area)
-        inside = np.flatnonzero(np.isfinite(across) & np.isfinite(down))
-        across, down = across.ravel()[inside], down.ravel()[inside]
+        seen = np.isfinite(across) & np.isfinite(down)
+        across, down = across[seen], down[seen]
         self._area = area
-        self._inside = inside
+        self._inside = None if seen.all() else seen
         self._nearest = np.rint(down).astype(np.int32) * cols + np.rint(across).astype(np.int32)
-        left = np.clip(across.astype(np.int32), 0, max(cols - 2, 0))
-        top = np.clip(down.astype(np.int32), 0, max(rows - 2, 0))
-        u, v = (across - left).astype(np.float32), (down - top).astype(np.float32)
-        first = top * cols + left
-        right, below = int(cols > 1), cols if rows > 1 else 0
-        places = np.stack([first, first + right, first + below, first + right + below], axis=-1)
-        weights = np.stack([(1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v], axis=-1)
-        ends = np.arange(0, 4 * len(inside) + 1, 4, dtype=np.int32)
-        self._weights = scipy.sparse.csr_matrix(
-            (weights.ravel(), places.ravel(), ends), shape=(len(inside), rows * cols)
-        )
+        if weighted:
+            self._weights = _weights(across, down, rows, cols)
 
     def bilinear(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Resample between the four pixels around each place.
@@ -145,10 +146,10 @@ class Resampler:
 
     def _spread(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         shape = (self._area.height, self._area.width)
-        if len(values) == shape[0] * shape[1]:
+        if self._inside is None:
             return values.reshape(shape)
         result = np.full(shape, np.nan, np.float32)
-        result.ravel()[self._inside] = values
+        result[self._inside] = values
         return result
 
 
@@ -166,7 +167,7 @@ class Resamplers:
         self._kept: OrderedDict[tuple[object, ...], Resampler] = OrderedDict()
         self._lock = threading.Lock()
 
-    def between(self, read: Numbers, area: Area) -> Resampler:
+    def between(self, read: Numbers, area: Area, *, weighted: bool = True) -> Resampler:
         """Return the resampler from what was read to an area, made now if it is new.
 
         Parameters
@@ -175,22 +176,41 @@ class Resamplers:
             Its grid counts, not its values.
         area : Area
             The pixels wanted.
+        weighted : bool
+            Whether it is for ``bilinear`` too.
 
         Returns
         -------
         Resampler
             For any values on the same grid.
         """
-        key = (tuple(read.transform), read.crs.to_wkt(), read.values.shape, area)
+        key = (tuple(read.transform), read.crs.to_wkt(), read.values.shape, area, weighted)
         with self._lock:
             found = self._kept.pop(key, None)
             if found is None:
                 shape = (read.values.shape[0], read.values.shape[1])
-                found = Resampler(read.transform, read.crs, shape, area)
+                found = Resampler(read.transform, read.crs, shape, area, weighted=weighted)
             self._kept[key] = found
             while len(self._kept) > self._most:
                 self._kept.popitem(last=False)
             return found
+
+
+def _weights(
+    across: NDArray[np.float64], down: NDArray[np.float64], rows: int, cols: int
+) -> scipy.sparse.csr_matrix:
+    """Four weights for each place, as a matrix from the source's pixels to the places."""
+    left = np.clip(across.astype(np.int32), 0, max(cols - 2, 0))
+    top = np.clip(down.astype(np.int32), 0, max(rows - 2, 0))
+    u, v = (across - left).astype(np.float32), (down - top).astype(np.float32)
+    first = top * cols + left
+    right, below = int(cols > 1), cols if rows > 1 else 0
+    places = np.stack([first, first + right, first + below, first + right + below], axis=-1)
+    weights = np.stack([(1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v], axis=-1)
+    ends = np.arange(0, 4 * len(first) + 1, 4, dtype=np.int32)
+    return scipy.sparse.csr_matrix(
+        (weights.ravel(), places.ravel(), ends), shape=(len(first), rows * cols)
+    )
 
 
 def _warped_ramp(
