@@ -19,7 +19,7 @@ BIN := $(VENV)/bin
 ATLAS := $(BIN)/asm-atlas
 STAGES := regions scenes composite featurize dataset train predict join publish report
 BESIDE := evaluate models demo
-DEVELOPERS := test lint interface services demo-check bench bench-imagery clean
+DEVELOPERS := test lint interface services demo-check faults bench bench-imagery clean
 
 .PHONY: help install install-dev install-l1c $(STAGES) $(BESIDE) $(DEVELOPERS)
 
@@ -121,6 +121,10 @@ bench-imagery:
 	  $(PYTHON) -m venv .venv-bench && .venv-bench/bin/python -m pip install --quiet \
 	  --disable-pip-version-check --require-hashes -r tests/benchmarks/requirements.txt ; }
 	@.venv-bench/bin/python tests/benchmarks/imagery.py
+
+# A thousand faults injected into the reading of imagery; minutes, no network.
+faults: install-dev
+	@$(BIN)/python tests/faults/run.py
 
 # The kernels and the ridge against other ways; installs torch (docs/benchmarks.md).
 bench: install-dev

@@ -1,0 +1,114 @@
+"""Run the real stages, with real Dask workers, against the faulty server, case by case."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import psutil
+from faults import Fault
+from images import REGION, Files, blocks
+from judge import Outcome, outcome
+from plan import Case
+from server import Server
+
+from pipeline.composite import composite_blocks
+from pipeline.config import Config
+from pipeline.context import Context
+from pipeline.regions import resolve_region
+from pipeline.runtime.cluster import Workers
+from pipeline.scenes import find_scenes
+
+ROOT = Path(__file__).resolve().parents[2]
+SETTINGS = {"read_tries": 5, "read_timeout": 1.0, "backoff": 0.01}
+NAMES = [block.name for block in blocks()]
+COMMAND_REGION, COMMAND_BLOCKS = "bbox:5.4,2.2,5.6,2.3", ["N02.2E005.4", "N02.2E005.5"]
+
+
+class Suite:
+    """The server, the workers and the undisturbed composites that every case shares."""
+
+    def __init__(self, server: Server, pool: Workers, files: Files, folder: Path) -> None:
+        self.server, self.pool, self.files, self.folder = server, pool, files, folder
+        server.files, server.lacking = files.content, files.lacking
+        server.killable = _descendants
+        self.undisturbed: dict[str, Path] = {}
+        error = self._run(Case("undisturbed", []))
+        if error is not None:
+            raise error
+        store = self._store("undisturbed")
+        self.undisturbed = {name: next((store / name).glob("*.tif")) for name in NAMES}
+
+    def outcomes(self, case: Case) -> tuple[dict[str, Outcome], Exception | None]:
+        """Run a case; what became of its blocks, and the error that ended it."""
+        error = self._run(case)
+        return self._found(case, NAMES), error
+
+    def command(self, case: Case, cluster: str) -> tuple[int, dict[str, Outcome], str]:
+        """Run a case over two blocks by the command line; exit code, outcomes and what it said."""
+        keys = (
+            SETTINGS
+            | case.settings
+            | {
+                "source": self._plan(case),
+                "cluster": cluster,
+                "workers": 1,
+                "workspace": self.folder / case.name,
+            }
+        )
+        options = [f"--{key.replace('_', '-')}={value}" for key, value in keys.items()]
+        done = subprocess.run(
+            [sys.executable, "-m", "pipeline.cli", "composite", COMMAND_REGION, *options],
+            cwd=ROOT,
+            env={key: value for key, value in os.environ.items() if not key.startswith("ASM_")},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        return done.returncode, self._found(case, COMMAND_BLOCKS), done.stdout + done.stderr
+
+    def _run(self, case: Case) -> Exception | None:
+        keys = {"region": REGION, "source": self._plan(case)}
+        keys |= {"workspace": str(self.folder / case.name)}
+        config = Config(**keys, **_known(SETTINGS | case.settings))
+        context = Context(config, resolve_region(REGION, 100), self.pool)
+        try:
+            composite_blocks(context, find_scenes(context), context.region.blocks)
+        except Exception as error:  # Whatever it is, it is judged.
+            return error
+        return None
+
+    def _found(self, case: Case, names: list[str]) -> dict[str, Outcome]:
+        store = self._store(case.name)
+        found = {name: outcome(store, name, self.undisturbed[name]) for name in names}
+        shutil.rmtree(self.folder / case.name, ignore_errors=True)
+        return found
+
+    def _plan(self, case: Case) -> str:
+        base = f"{self.server.address}{case.name}/"
+        return self.server.plan(case.name, self.files.items(base, case.checksums), case.faults)
+
+    def _store(self, case: str) -> Path:
+        return self.folder / case / "interim" / "composite"
+
+
+def of_block(faults: Iterable[Fault], block: str) -> list[Fault]:
+    """The faults of one block."""
+    return [fault for fault in faults if fault.block == block]
+
+
+def _known(settings: dict[str, Any]) -> dict[str, Any]:
+    known = {field.name for field in fields(Config)}
+    return {key: value for key, value in settings.items() if key in known}
+
+
+def _descendants() -> set[int]:
+    """Processes that this one started, and those that they did."""
+    return {child.pid for child in psutil.Process().children(recursive=True)}
