@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from faults import CAUSES, KINDS, Fault
+from numpy.typing import NDArray
 from plan import Case
 
 
@@ -57,12 +58,20 @@ def different_values(path: Path, other: Path) -> int:
     # Files of the same bytes hold the same pixels.
     if path.read_bytes() == other.read_bytes():
         return 0
-    with rasterio.open(path) as one, rasterio.open(other) as two:
-        pixels, expected = one.read(), two.read()
-        names = one.descriptions, two.descriptions
-    if pixels.shape != expected.shape or names[0] != names[1]:
-        return int(max(pixels.size, expected.size))
-    return int(np.count_nonzero(pixels != expected))
+    made, expected = bands_of(path), bands_of(other)
+    if [*made] != [*expected]:
+        return sum(values.size for values in expected.values())
+    pairs = zip(made.values(), expected.values(), strict=True)
+    return sum(
+        int(np.count_nonzero(one != two)) if one.shape == two.shape else two.size
+        for one, two in pairs
+    )
+
+
+def bands_of(path: Path) -> dict[str, NDArray[np.int16]]:
+    """Bands and counts of a composite by name."""
+    with rasterio.open(path) as file:
+        return dict(zip(file.descriptions, file.read(), strict=True))
 
 
 @dataclass

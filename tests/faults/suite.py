@@ -38,17 +38,38 @@ class Suite:
         self.server, self.pool, self.files, self.folder = server, pool, files, folder
         server.files, server.lacking = files.content, files.lacking
         server.killable = _descendants
-        self.undisturbed: dict[str, Path] = {}
-        error = self._run(Case("undisturbed", []))
-        if error is not None:
-            raise error
-        store = self._store("undisturbed")
+        store = self.run_without("undisturbed", set())
         self.undisturbed = {name: next((store / name).glob("*.tif")) for name in NAMES}
 
     def outcomes(self, case: Case) -> tuple[dict[str, Outcome], Exception | None]:
         """Run a case; what became of its blocks, and the error that ended it."""
-        error = self._run(case)
+        error = self.run(case)
         return self._found(case, NAMES), error
+
+    def run(self, case: Case) -> Exception | None:
+        """Find the scenes and composite all blocks; the error that this ended with."""
+        return self._run(case.name, self._plan(case), SETTINGS | case.settings)
+
+    def run_without(self, name: str, dates: set[str]) -> Path:
+        """Composite all blocks from undisturbed scenes but those of some dates; the store."""
+        items = [
+            item
+            for item in self.files.items(f"{self.server.address}{name}/", checksums=False)
+            if item["properties"]["datetime"][:10] not in dates
+        ]
+        error = self._run(name, self.server.plan(name, items, []), SETTINGS)
+        if error is not None:
+            raise error
+        return self.store(name)
+
+    def store(self, name: str) -> Path:
+        """Where the composites of a case are."""
+        return self.folder / name / "interim" / "composite"
+
+    def forget(self, *names: str) -> None:
+        """Remove what cases have stored."""
+        for name in names:
+            shutil.rmtree(self.folder / name)
 
     def command(self, case: Case, cluster: str) -> tuple[int, dict[str, Outcome], str]:
         """Run a case over two blocks by the command line; exit code, outcomes and what it said."""
@@ -74,10 +95,13 @@ class Suite:
         )
         return done.returncode, self._found(case, COMMAND_BLOCKS), done.stdout + done.stderr
 
-    def _run(self, case: Case) -> Exception | None:
-        keys = {"region": REGION, "source": self._plan(case)}
-        keys |= {"workspace": str(self.folder / case.name)}
-        config = Config(**keys, **_known(SETTINGS | case.settings))
+    def _run(self, name: str, address: str, settings: dict[str, Any]) -> Exception | None:
+        config = Config(
+            region=REGION,
+            source=address,
+            workspace=str(self.folder / name),
+            **_known(settings),
+        )
         context = Context(config, resolve_region(REGION, 100), self.pool)
         try:
             composite_blocks(context, find_scenes(context), context.region.blocks)
@@ -86,17 +110,14 @@ class Suite:
         return None
 
     def _found(self, case: Case, names: list[str]) -> dict[str, Outcome]:
-        store = self._store(case.name)
+        store = self.store(case.name)
         found = {name: outcome(store, name, self.undisturbed[name]) for name in names}
-        shutil.rmtree(self.folder / case.name, ignore_errors=True)
+        self.forget(case.name)
         return found
 
     def _plan(self, case: Case) -> str:
         base = f"{self.server.address}{case.name}/"
         return self.server.plan(case.name, self.files.items(base, case.checksums), case.faults)
-
-    def _store(self, case: str) -> Path:
-        return self.folder / case / "interim" / "composite"
 
 
 def of_block(faults: Iterable[Fault], block: str) -> list[Fault]:
