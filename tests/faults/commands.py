@@ -15,7 +15,7 @@ from pipeline import errors
 READ_FAILED = errors.ReadFailedError.exit_code
 EXPECTED = dict.fromkeys(OF_ANSWERS, READ_FAILED) | {
     "missing band": errors.MissingBandError.exit_code,
-    "worker killed": 28,
+    "worker killed": errors.WorkerLostError.exit_code,
     "healthy": 0,
     "clearing": 0,
     "flipped bit": READ_FAILED,
@@ -48,7 +48,7 @@ def end_of_commands(suite: Suite, tally: Tally) -> dict[str, int]:
 
 def _run(suite: Suite, kind: str) -> tuple[Case, dict, int, str]:
     block = COMMAND_BLOCKS[-1]
-    path = f"SIM_{block}_{DATES[1].replace('-', '')}/pair.tif"
+    path = f"SIM_{block}_{DATES[-1].replace('-', '')}/stack.tif"
     name = f"command-{kind.replace(' ', '-')}"
     faults = []
     if kind == "clearing":

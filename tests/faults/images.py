@@ -1,14 +1,13 @@
-"""The simulated scenes that the fault suite serves: small COGs in twelve blocks of 0.1 degree.
+"""The simulated scenes that the fault suite serves: small COGs in 24 blocks of 0.1 degree.
 
 Every block has scenes of its own, which reach no other block, so that a file's fault can be laid at
-one block's door. Each date has three files: one band alone, a file of two bands, and the classes.
+one block's door. Each date has three files: one band alone, a stack of bands, and the classes.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,10 +21,12 @@ from rasterio.warp import transform_bounds
 
 from pipeline import grid
 
-REGION = "bbox:5.4,2.0,5.8,2.3"
-DATES = ("2021-12-05", "2021-12-15", "2022-02-03")
-FILES = {"B04": ("B04",), "pair": ("B03", "B08"), "SCL": ("SCL",)}
-SIZE, METRES, EPSG = 512, 10.0, 32631
+REGION = "bbox:5.4,2.0,6.0,2.4"
+DATES = ("2021-12-05", "2022-02-03")
+FILES = {"B04": ("B04",), "stack": ("B02", "B03", "B08"), "SCL": ("SCL",)}
+BANDS = "B04,B08"
+# Large enough that the stack is read in several requests; the other files come in one.
+SIZE, METRES, EPSG = 256, 10.0, 32631
 # Far enough from a block's edge that no neighbour's halo sees the scene.
 _MARGIN = 0.008
 _SPAN = SIZE * METRES / 110_000
@@ -36,7 +37,7 @@ _TAKEN = {"simulated": "SIMULATED, not an image of the Earth"}
 class Files:
     """What the server serves: content by path, and how the items describe it.
 
-    ``lacking`` holds the files of two bands once more, with the first of them only.
+    ``lacking`` holds the stacks once more, without their last band.
     """
 
     content: dict[str, bytes]
@@ -68,7 +69,7 @@ def sha256(content: bytes) -> str:
 
 def blocks() -> list[grid.Block]:
     """The region's blocks."""
-    return grid.blocks_in_bounds(5.4, 2.0, 5.8, 2.3)
+    return grid.blocks_in_bounds(5.4, 2.0, 6.0, 2.4)
 
 
 def simulate(seed: int) -> Files:
@@ -86,10 +87,10 @@ def simulate(seed: int) -> Files:
             lat = north - _MARGIN - room * place.random()
             corner = utm_corner(lon, lat, EPSG)
             scene = f"SIM_{block.name}_{date.replace('-', '')}"
-            ground = [_cut(land, place) for _ in range(3)]
+            ground = [_cut(land, place) for _ in range(4)]
             content[f"{scene}/B04.tif"] = cog(ground[:1], corner, METRES)
-            content[f"{scene}/pair.tif"] = cog(ground[1:], corner, METRES)
-            lacking[f"{scene}/pair.tif"] = cog(ground[1:2], corner, METRES)
+            content[f"{scene}/stack.tif"] = cog(ground[1:], corner, METRES)
+            lacking[f"{scene}/stack.tif"] = cog(ground[1:3], corner, METRES)
             content[f"{scene}/SCL.tif"] = cog([_classes(_cut(land, place))], corner, 2 * METRES)
             scenes.append(_scene(scene, block, date, corner))
     return Files(content, lacking, scenes)
@@ -158,10 +159,3 @@ def _scene(name: str, block: grid.Block, date: str, corner: tuple[float, float])
         },
         "links": [],
     }
-
-
-def write_folder(files: Files, folder: Path) -> None:
-    """Write the files as they are served; to look at them."""
-    for path, content in files.content.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(content)

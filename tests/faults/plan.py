@@ -1,4 +1,4 @@
-"""Which faults are injected where: cases of twelve blocks, dealt out from a fixed seed."""
+"""Which faults are injected where: cases of 24 blocks, dealt out from a fixed seed."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from faults import EVER, OF_ANSWERS, Fault
 from images import DATES, FILES
 
 # Faults of each kind, and of those that clear how many one block has.
-CLEARING, LASTING, MISSING, KILLS, DEADLY = 56, 40, 62, 54, 6
-FAULTS_PER_BLOCK = 4
+CLEARING, LASTING, MISSING, KILLS, DEADLY = 56, 40, 62, 57, 3
+FAULTS_PER_BLOCK = 8
 # Requests of one file that fail at most before it is well: one less than there are tries.
 TRIES = 5
 # Blocks of a case that nothing happens to: their neighbours' faults are not theirs.
-HEALTHY = 2
-FLIPS = 200
+HEALTHY = 3
+FLIPS, UNCHECKED_FLIPS = 200, 60
 
 
 @dataclass(frozen=True)
 class Case:
-    """One run over all blocks.
+    """One run over some blocks.
 
     Parameters
     ----------
     name : str
         Part of every address in it.
     faults : list of Fault
-        At most those of a few blocks; the others are healthy.
+        Their blocks are worked on, and ``HEALTHY`` others.
     checksums : bool
         Whether the items carry ``file:checksum``.
     settings : dict
@@ -41,6 +41,12 @@ class Case:
     faults: list[Fault]
     checksums: bool = False
     settings: dict[str, Any] = field(default_factory=dict)
+
+    def blocks(self, names: Sequence[str]) -> list[str]:
+        """Blocks that are worked on, in their order."""
+        faulty = {fault.block for fault in self.faults}
+        healthy = [name for name in names if name not in faulty][:HEALTHY]
+        return [name for name in names if name in faulty or name in healthy]
 
 
 def cases(blocks: Sequence[str], sizes: dict[str, int], seed: int) -> list[Case]:
@@ -98,7 +104,7 @@ def _lasting(dealer: random.Random, blocks: Sequence[str]) -> Iterator[Case]:
     # A file that lacks a band has another checksum too, which would be seen first.
     lacking = _deck(dealer, ["missing band"], MISSING)
     for number, chosen in enumerate(_groups(dealer, blocks, lacking)):
-        faults = [_lasts(dealer, kind, block, True, "pair") for block, kind in chosen]
+        faults = [_lasts(dealer, kind, block, True, "stack") for block, kind in chosen]
         yield Case(f"lacking-{number}", faults)
 
 
@@ -112,7 +118,7 @@ def _kills(dealer: random.Random, blocks: Sequence[str]) -> Iterator[Case]:
     """Workers killed in the middle of a request: once, or as often as one comes."""
     times = [1] * KILLS + [EVER] * DEADLY
     dealer.shuffle(times)
-    for number, chosen in enumerate(_groups(dealer, blocks, iter(times), healthy=6)):
+    for number, chosen in enumerate(_groups(dealer, blocks, iter(times))):
         faults = [
             Fault("worker killed", block, *_place(dealer, block, False), often)
             for block, often in chosen
@@ -121,15 +127,14 @@ def _kills(dealer: random.Random, blocks: Sequence[str]) -> Iterator[Case]:
 
 
 def _flips(dealer: random.Random, blocks: Sequence[str], sizes: dict[str, int]) -> Iterator[Case]:
-    """One bit of a file turned over, the same bits with and without checksums in the items."""
-    hands = _groups(dealer, blocks, iter(range(FLIPS)), healthy=HEALTHY)
-    for number, chosen in enumerate(hands):
-        drawn = []
-        for block, _ in chosen:
-            path, _ = _place(dealer, block, True)
-            drawn.append((block, path, dealer.randrange(8 * sizes[path])))
-        for checksums, name in ((True, "checked"), (False, "unchecked")):
-            faults = [Fault("flipped bit", *place, variant=bit) for *place, bit in drawn]
+    """One bit of a file turned over, with and without checksums in the items."""
+    for count, checksums, name in ((FLIPS, True, "checked"), (UNCHECKED_FLIPS, False, "unchecked")):
+        for number, chosen in enumerate(_groups(dealer, blocks, iter(range(count)))):
+            faults = []
+            for block, _ in chosen:
+                path, _ = _place(dealer, block, True)
+                bit = dealer.randrange(8 * sizes[path])
+                faults.append(Fault("flipped bit", block, path, variant=bit))
             yield Case(f"flips-{name}-{number}", faults, checksums)
 
 
@@ -142,10 +147,11 @@ def _place(
     dealer: random.Random, block: str, whole: bool, file: str | None = None
 ) -> tuple[str, str]:
     """Draw a file of a block, and which of its requests where there are several."""
-    file = file or dealer.choice(tuple(FILES))
+    # The stack twice as often: it alone has requests of both parts.
+    file = file or dealer.choice((*FILES, "stack"))
     date = dealer.choice(DATES).replace("-", "")
-    # The classes fit into one request.
-    part = "any" if whole or file == "SCL" else dealer.choice(("header", "pixels"))
+    # The other files come in one request.
+    part = dealer.choice(("header", "pixels")) if file == "stack" and not whole else "any"
     return f"SIM_{block}_{date}/{file}.tif", part
 
 
@@ -156,8 +162,8 @@ def _deck(dealer: random.Random, kinds: Sequence[str], each: int) -> Iterator[st
 
 
 def _groups(
-    dealer: random.Random, blocks: Sequence[str], hands: Iterator[Any], healthy: int = HEALTHY
+    dealer: random.Random, blocks: Sequence[str], hands: Iterator[Any]
 ) -> Iterator[list[tuple[str, Any]]]:
     """Give each hand a block, case by case, and leave some blocks of every case alone."""
-    while chosen := list(islice(hands, len(blocks) - healthy)):
+    while chosen := list(islice(hands, len(blocks) - HEALTHY)):
         yield list(zip(dealer.sample(list(blocks), len(chosen)), chosen, strict=True))

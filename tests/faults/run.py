@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 import tempfile
 import time
@@ -22,6 +23,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from commands import end_of_commands
 from images import blocks, simulate
 from judge import Flips, Row, Tally
+from marked import Marked, marked_cases
 from plan import Case, cases
 from server import serving
 from suite import Suite, of_block
@@ -45,12 +47,15 @@ def main() -> int:
     started = time.monotonic()
     print(f"seed {given.seed}", flush=True)
     console.quiet = True
+    # Lost workers are what is wanted here, not news.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     tally, flips = Tally(), Flips()
     files = simulate(given.seed)
     sizes = {path: len(content) for path, content in files.content.items()}
     names = [block.name for block in blocks()]
     chosen = [case for case in cases(names, sizes, given.seed) if case.name.startswith(given.only)]
     ended: dict[str, int] = {}
+    marked = Marked()
     with (
         tempfile.TemporaryDirectory() as folder,
         serving() as server,
@@ -59,18 +64,23 @@ def main() -> int:
         suite = Suite(server, pool, files, Path(folder))
         _say(started, "undisturbed")
         for case in chosen:
+            told = len(tally.complaints)
             _judge(case, suite, tally, flips)
-            _say(started, case.name)
-        if not given.only or "commands".startswith(given.only):
+            _say(started, "\n".join([case.name, *tally.complaints[told:]]))
+        if not given.only or given.only == "marked":
+            marked = marked_cases(suite, given.seed)
+            tally.complaints += marked.complaints
+            _say(started, "marked")
+        if not given.only or given.only == "commands":
             ended = end_of_commands(suite, tally)
             _say(started, "commands")
         print(f"{server.requests} requests, {tally.deliveries} of them disturbed")
     if not given.only:
         _check_numbers(tally)
-    _print(tally, flips, ended)
+    _print(tally, flips, marked, ended)
     if not given.only:
         given.out.parent.mkdir(parents=True, exist_ok=True)
-        summary = json.dumps(_summary(given.seed, tally, flips, ended), indent=1)
+        summary = json.dumps(_summary(given.seed, tally, flips, marked, ended), indent=1)
         given.out.write_text(summary + "\n")
         print(given.out)
     print(f"{time.monotonic() - started:.0f} s")
@@ -99,7 +109,9 @@ def _check_numbers(tally: Tally) -> None:
         tally.complaints.append(f"only {tally.total.injected} faults were delivered")
 
 
-def _summary(seed: int, tally: Tally, flips: Flips, ended: dict[str, int]) -> dict[str, Any]:
+def _summary(
+    seed: int, tally: Tally, flips: Flips, marked: Marked, ended: dict[str, int]
+) -> dict[str, Any]:
     total = tally.total
     return {
         "seed": seed,
@@ -111,21 +123,26 @@ def _summary(seed: int, tally: Tally, flips: Flips, ended: dict[str, int]) -> di
         "recovered": total.recovered,
         "named": total.named,
         **asdict(flips),
+        "marked": asdict(marked),
         "exit_codes": ended,
         "per_kind": {kind: asdict(row) for kind, row in tally.rows.items()},
         "complaints": tally.complaints,
     }
 
 
-def _print(tally: Tally, flips: Flips, ended: dict[str, int]) -> None:
+def _print(tally: Tally, flips: Flips, marked: Marked, ended: dict[str, int]) -> None:
     columns = list(vars(Row()))
     print(f"\n{'kind':18}" + "".join(f"{name.replace('_', ' '):>14}" for name in columns))
     for kind, row in (*tally.rows.items(), ("all", tally.total)):
         print(f"{kind:18}" + "".join(f"{value:14}" for value in asdict(row).values()))
     print(
-        f"\nflipped bits: {flips.caught} of {flips.flipped} caught by file:checksum; of the same "
-        f"{flips.unchecked} without one {flips.noticed} failed, {flips.harmless} changed nothing "
+        f"\nflipped bits: {flips.caught} of {flips.flipped} caught by checksum; without one, of "
+        f"{flips.unchecked} {flips.noticed} failed, {flips.harmless} changed nothing "
         f"and {flips.unseen} passed unseen"
+    )
+    print(
+        f"failed scenes marked: {marked.marked} of {marked.failed_scenes}, "
+        f"{marked.wrong_pixels} wrong pixels"
     )
     print("exit codes: " + ", ".join(f"{name} {code}" for name, code in ended.items()))
     for complaint in tally.complaints:

@@ -7,17 +7,18 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import psutil
 from faults import Fault
-from images import REGION, Files, blocks
+from images import BANDS, REGION, Files, blocks
 from judge import Outcome, outcome
 from plan import Case
 from server import Server
 
+from pipeline import grid
 from pipeline.composite import composite_blocks
 from pipeline.config import Config
 from pipeline.context import Context
@@ -26,9 +27,9 @@ from pipeline.runtime.cluster import Workers
 from pipeline.scenes import find_scenes
 
 ROOT = Path(__file__).resolve().parents[2]
-SETTINGS = {"read_tries": 5, "read_timeout": 1.0, "backoff": 0.01}
+SETTINGS = {"bands": BANDS, "read_tries": 5, "read_timeout": 1.0, "backoff": 0.01}
 NAMES = [block.name for block in blocks()]
-COMMAND_REGION, COMMAND_BLOCKS = "bbox:5.4,2.2,5.6,2.3", ["N02.2E005.4", "N02.2E005.5"]
+COMMAND_REGION, COMMAND_BLOCKS = "bbox:5.4,2.3,5.6,2.4", ["N02.3E005.4", "N02.3E005.5"]
 
 
 class Suite:
@@ -38,26 +39,27 @@ class Suite:
         self.server, self.pool, self.files, self.folder = server, pool, files, folder
         server.files, server.lacking = files.content, files.lacking
         server.killable = _descendants
-        store = self.run_without("undisturbed", set())
+        store = self.run_without("undisturbed", set(), NAMES)
         self.undisturbed = {name: next((store / name).glob("*.tif")) for name in NAMES}
 
     def outcomes(self, case: Case) -> tuple[dict[str, Outcome], Exception | None]:
         """Run a case; what became of its blocks, and the error that ended it."""
         error = self.run(case)
-        return self._found(case, NAMES), error
+        return self._found(case, case.blocks(NAMES)), error
 
     def run(self, case: Case) -> Exception | None:
         """Find the scenes and composite all blocks; the error that this ended with."""
-        return self._run(case.name, self._plan(case), SETTINGS | case.settings)
+        settings = SETTINGS | case.settings
+        return self._run(case.name, self._plan(case), settings, case.blocks(NAMES))
 
-    def run_without(self, name: str, dates: set[str]) -> Path:
-        """Composite all blocks from undisturbed scenes but those of some dates; the store."""
+    def run_without(self, name: str, dates: set[str], names: list[str]) -> Path:
+        """Composite blocks from undisturbed scenes but those of some dates; the store."""
         items = [
             item
             for item in self.files.items(f"{self.server.address}{name}/", checksums=False)
             if item["properties"]["datetime"][:10] not in dates
         ]
-        error = self._run(name, self.server.plan(name, items, []), SETTINGS)
+        error = self._run(name, self.server.plan(name, items, []), SETTINGS, names)
         if error is not None:
             raise error
         return self.store(name)
@@ -73,16 +75,16 @@ class Suite:
 
     def command(self, case: Case, cluster: str) -> tuple[int, dict[str, Outcome], str]:
         """Run a case over two blocks by the command line; exit code, outcomes and what it said."""
-        keys = (
-            SETTINGS
-            | case.settings
-            | {
-                "source": self._plan(case),
-                "cluster": cluster,
-                "workers": 1,
-                "workspace": self.folder / case.name,
-            }
-        )
+        keys = {
+            **SETTINGS,
+            **case.settings,
+            "source": self._plan(case),
+            "cluster": cluster,
+            "workers": 1,
+            "workspace": str(self.folder / case.name),
+        }
+        config = Config(region=COMMAND_REGION, **keys)
+        find_scenes(Context(config, resolve_region(COMMAND_REGION, 100), self.pool))
         options = [f"--{key.replace('_', '-')}={value}" for key, value in keys.items()]
         done = subprocess.run(
             [sys.executable, "-m", "pipeline.cli", "composite", COMMAND_REGION, *options],
@@ -95,16 +97,21 @@ class Suite:
         )
         return done.returncode, self._found(case, COMMAND_BLOCKS), done.stdout + done.stderr
 
-    def _run(self, name: str, address: str, settings: dict[str, Any]) -> Exception | None:
+    def _run(
+        self, name: str, address: str, settings: dict[str, Any], names: list[str]
+    ) -> Exception | None:
         config = Config(
             region=REGION,
             source=address,
             workspace=str(self.folder / name),
-            **_known(settings),
+            **settings,
         )
         context = Context(config, resolve_region(REGION, 100), self.pool)
+        chosen = [grid.Block.from_name(block) for block in names]
         try:
-            composite_blocks(context, find_scenes(context), context.region.blocks)
+            # The picture of the coverage would take longer than the case.
+            with patch("pipeline.composite.report_coverage"):
+                composite_blocks(context, find_scenes(context), chosen)
         except Exception as error:  # Whatever it is, it is judged.
             return error
         return None
@@ -123,11 +130,6 @@ class Suite:
 def of_block(faults: Iterable[Fault], block: str) -> list[Fault]:
     """The faults of one block."""
     return [fault for fault in faults if fault.block == block]
-
-
-def _known(settings: dict[str, Any]) -> dict[str, Any]:
-    known = {field.name for field in fields(Config)}
-    return {key: value for key, value in settings.items() if key in known}
 
 
 def _descendants() -> set[int]:

@@ -23,7 +23,7 @@ from rasterio.transform import from_origin
 from server import Server, flip, serving
 
 CONTENT = random.Random(1).randbytes(20_000)
-BLOCKS = [f"N02.{row}E005.{col}" for row in range(3) for col in range(4, 8)]
+BLOCKS = [f"N02.{row}E005.{col}" for row in range(4) for col in range(4, 10)]
 
 
 @pytest.fixture
@@ -149,8 +149,8 @@ def test_the_plan_has_what_it_promises() -> None:
     sizes = {
         f"SIM_{block}_{date}/{file}.tif": 100_000
         for block in BLOCKS
-        for date in ("20211205", "20211215", "20220203")
-        for file in ("B04", "pair", "SCL")
+        for date in ("20211205", "20220203")
+        for file in ("B04", "stack", "SCL")
     }
     planned = cases(BLOCKS, sizes, 5)
     assert [case.faults for case in cases(BLOCKS, sizes, 5)] == [case.faults for case in planned]
@@ -162,8 +162,6 @@ def test_the_plan_has_what_it_promises() -> None:
     assert len(every) >= 1_000
     flips = [case for case in planned if case.faults[0].kind not in KINDS]
     assert sum(len(case.faults) for case in flips if case.checksums) == FLIPS
-    # The same bits with checksums and without.
-    assert [case.faults for case in flips[::2]] == [case.faults for case in flips[1::2]]
     for case in planned:
         blocks = {fault.block for fault in case.faults}
         assert len(blocks) <= len(BLOCKS) - 2, "healthy neighbours"
