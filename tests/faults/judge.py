@@ -38,6 +38,11 @@ class Outcome:
         cause = CAUSES[kind]
         return self.status == "failed" and (self.cause == cause or cause in self.text)
 
+    @property
+    def caught(self) -> bool:
+        """Whether a checksum stopped it."""
+        return self.status == "failed" and "checksum" in self.text
+
 
 def outcome(store: Path, block: str, undisturbed: Path) -> Outcome:
     """Look at what a stage's store holds of a block."""
@@ -155,10 +160,9 @@ class Flips:
         if not fault.given:
             complaints.append(f"{case.name} {block}: {fault.path} was never read")
         elif case.checksums:
-            caught = result.status == "failed" and "checksum" in result.text
             self.flipped += 1
-            self.caught += caught
-            if not caught:
+            self.caught += result.caught
+            if not result.caught:
                 complaints.append(
                     f"{case.name} {block}: {fault.path} bit {fault.variant}: {result}"
                 )
