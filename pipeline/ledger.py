@@ -174,7 +174,10 @@ def fail(root: Path, unit: str, inputs: dict[str, Any], suffix: str, error: AsmA
     _, record = _places(root, unit, inputs, suffix)
     cause = {"cause": type(error).__name__, "text": str(error)}
     write_json(record, {"status": "failed", **cause, "inputs": inputs})
-    return Entry(unit, error=error)
+    # It travels from worker to client without what led to it: rasterio's own exceptions pickle, but
+    # cannot be read back.
+    error.__cause__ = error.__context__ = None
+    return Entry(unit, error=error.with_traceback(None))
 
 
 def _places(root: Path, unit: str, inputs: dict[str, Any], suffix: str) -> tuple[Path, Path]:

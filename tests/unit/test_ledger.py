@@ -116,6 +116,20 @@ def test_a_failure_is_recorded_and_tried_again(tmp_path: Path) -> None:
     assert Path(again.path).read_bytes() == b"content"
 
 
+def test_a_failure_travels_without_what_led_to_it(tmp_path: Path) -> None:
+    # Dask would send rasterio's own exceptions along, and the client cannot read them back.
+    def write(path: Path) -> dict[str, Any]:
+        try:
+            raise OSError("inside")
+        except OSError:
+            raise ReadFailedError("it broke") from None
+
+    error = ledger.build(tmp_path, "block", {}, ".tif", write).error
+    assert isinstance(error, ReadFailedError)
+    assert error.what == "it broke"
+    assert (error.__cause__, error.__context__, error.__traceback__) == (None, None, None)
+
+
 def test_a_unit_that_was_damaged_and_fails_is_not_done(tmp_path: Path) -> None:
     flip(build(tmp_path, Writer()))
     entry = build(tmp_path, Writer(error=ReadFailedError("gone")))
