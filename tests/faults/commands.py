@@ -40,7 +40,7 @@ def end_of_commands(suite: Suite, tally: Tally) -> dict[str, int]:
                         tally.complaints.append(f"command, {kind}: {result}")
                 elif kind != "marked" or not faults:
                     # What a marked block must hold is looked at in ``marked.py``.
-                    tally.count(case.name, block, faults, result)
+                    tally.count(case, block, faults, result)
             if exit_code != code or "Traceback" in said:
                 words = " ".join(said.split())[-400:]
                 tally.complaints.append(f"command, {kind}: {exit_code}, not {code}: {words}")

@@ -33,10 +33,12 @@ class Outcome:
     cause: str = ""
     text: str = ""
 
-    def names(self, kind: str) -> bool:
+    def names(self, kind: str, checksums: bool) -> bool:
         """Whether the failure is called by the kind's name."""
         cause = CAUSES[kind]
-        return self.status == "failed" and (self.cause == cause or cause in self.text)
+        # Spoilt bytes do not even come to be decoded where there is a checksum.
+        spoilt = checksums and kind == "does not decode" and self.caught
+        return self.status == "failed" and (self.cause == cause or cause in self.text or spoilt)
 
     @property
     def caught(self) -> bool:
@@ -104,12 +106,12 @@ class Tally:
     deliveries: int = 0
     complaints: list[str] = field(default_factory=list)
 
-    def count(self, case: str, block: str, faults: list[Fault], result: Outcome) -> None:
+    def count(self, case: Case, block: str, faults: list[Fault], result: Outcome) -> None:
         """Count one block of one case, with the faults that were planned for it."""
         given = [fault for fault in faults if fault.given]
         lasting = [fault for fault in given if not fault.clears]
         self.deliveries += sum(fault.given for fault in given)
-        named = any(result.names(fault.kind) for fault in lasting)
+        named = any(result.names(fault.kind, case.checksums) for fault in lasting)
         # A block that failed for what did not happen to it is as lost as one that is not there.
         lost = result.status == "lost" or (result.status == "failed" and not given)
         well = result.status == "made" and not result.wrong
@@ -128,7 +130,7 @@ class Tally:
             kinds = Counter(f"{fault.kind} ({fault.part}, {_often(fault)})" for fault in given)
             what = f"{result.status} {result.cause} {' '.join(result.text.split())[:200]}"
             self.complaints.append(
-                f"{case} {block}: {what}; {result.wrong} values differ; {dict(kinds)}"
+                f"{case.name} {block}: {what}; {result.wrong} values differ; {dict(kinds)}"
             )
 
     @property

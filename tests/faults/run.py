@@ -94,7 +94,7 @@ def _judge(case: Case, suite: Suite, tally: Tally, flips: Flips) -> None:
         if faults and faults[0].kind == "flipped bit":
             flips.count(case, block, faults[0], result, tally.complaints)
         else:
-            tally.count(case.name, block, faults, result)
+            tally.count(case, block, faults, result)
     failed = any(result.status != "made" for result in found.values())
     if (error is not None) != failed or not isinstance(error, AsmAtlasError | None):
         tally.complaints.append(f"{case.name}: ended with {error!r}")

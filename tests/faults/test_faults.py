@@ -18,7 +18,7 @@ import pytest
 import rasterio
 from faults import EVER, KINDS, OF_ANSWERS, Fault
 from judge import Outcome, Tally, different_values, outcome
-from plan import FLIPS, TRIES, cases
+from plan import FLIPS, TRIES, Case, cases
 from rasterio.transform import from_origin
 from server import Server, flip, serving
 
@@ -235,7 +235,7 @@ FAILED = Outcome("failed", cause="ReadFailedError", text="server error (500)")
 )
 def test_what_is_well_and_what_is_not(faults, result, well) -> None:
     tally = Tally()
-    tally.count("case", "block", faults, result)
+    tally.count(Case("case", faults), "block", faults, result)
     assert (not tally.complaints) == well
     assert tally.total.injected == sum(fault.given > 0 for fault in faults)
     assert tally.wrong_pixels == result.wrong
