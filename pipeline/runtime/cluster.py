@@ -148,6 +148,9 @@ def workers(cluster: str, count: int = 0) -> Iterator[Workers]:
     settings = {
         "distributed.worker.multiprocessing-method": "spawn",
         "distributed.scheduler.allowed-failures": DEATHS - 1,
+        # By default a worker that needs more than 15 s to start anew, as on a busy machine, is
+        # given up; with the last one gone, the rest would wait forever.
+        "distributed.deploy.lost-worker-timeout": "1h",
     }
     with dask.config.set(settings):
         pool = Workers(cluster, count)
