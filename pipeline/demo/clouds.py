@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,14 +79,16 @@ class Sky:
     seen: Floats
 
 
-def build_skies(frame: Frame, seed: np.random.SeedSequence) -> list[Sky]:
+def build_skies(
+    frame: Frame, seed: np.random.SeedSequence, passes: Sequence[Pass] = PASSES
+) -> list[Sky]:
     """Return the sky of every pass; each pixel is clear in at least one of them."""
     skies = [
         _sky(np.random.default_rng(child), frame, over)
-        for over, child in zip(PASSES, seed.spawn(len(PASSES)), strict=True)
+        for over, child in zip(passes, seed.spawn(len(passes)), strict=True)
     ]
     # Where no date is clear, the clearest date opens up.
-    clearest = min(range(len(PASSES)), key=lambda k: PASSES[k].cloudiness)
+    clearest = min(range(len(passes)), key=lambda k: passes[k].cloudiness)
     hidden = np.ones(skies[0].cloud.shape, bool)
     for sky in skies:
         hidden &= ~(np.maximum(np.maximum(sky.cloud, sky.cirrus), sky.shadow) < HIDDEN) | (

@@ -55,7 +55,9 @@ class Landscape:
     lookalikes: list[tuple[str, BaseGeometry]]
 
 
-def build_landscape(frame: Frame, seed: np.random.SeedSequence) -> Landscape:
+def build_landscape(
+    frame: Frame, seed: np.random.SeedSequence, mines: NDArray[np.float64] | None = None
+) -> Landscape:
     """Build the land of a frame; the same for the same seed.
 
     Parameters
@@ -64,6 +66,8 @@ def build_landscape(frame: Frame, seed: np.random.SeedSequence) -> Landscape:
         Extent on the global grid.
     seed : numpy.random.SeedSequence
         Source of all randomness.
+    mines : numpy.ndarray, shape (n, 2), optional
+        Columns and rows where the mines lie; without it they are placed along the rivers.
 
     Returns
     -------
@@ -75,14 +79,14 @@ def build_landscape(frame: Frame, seed: np.random.SeedSequence) -> Landscape:
     # Two threads: numpy lets go of the interpreter, and the result does not depend on them.
     with ThreadPoolExecutor(2) as pool:
         texture = pool.submit(_texture, next(rngs), shape)
-        canvas, land, mines, lookalikes = _populate(frame, rngs)
+        canvas, land, drawn, lookalikes = _populate(frame, rngs, mines)
         reflectance = _reflectance(canvas, land, texture.result(), pool)
     lookalikes = [(kind, shape) for kind, shape in lookalikes if not shape.is_empty]
-    return Landscape(frame, reflectance, canvas.classes, mines, lookalikes)
+    return Landscape(frame, reflectance, canvas.classes, drawn, lookalikes)
 
 
 def _populate(
-    frame: Frame, rngs: Iterator[np.random.Generator]
+    frame: Frame, rngs: Iterator[np.random.Generator], mines: NDArray[np.float64] | None
 ) -> tuple[Canvas, nature.Nature, list[Mine], list[tuple[str, BaseGeometry]]]:
     """Paint everything, in the order in which the later covers the earlier."""
     shape = frame.shape
@@ -134,11 +138,14 @@ def _populate(
         lookalikes.append(("industrial_pit", people.draw_industrial_pit(rng, canvas, spot)))
 
     rng = next(rngs)
-    guard = frame.margin + 20.0
-    region = (guard, guard, cols - guard, rows - guard)
-    places = place_mines(rng, canvas, stems, max(4, round(MINES * frame.area_share)), region)
-    mines = draw_mines(rng, canvas, places)
-    return canvas, land, mines, lookalikes
+    if mines is None:
+        guard = frame.margin + 20.0
+        region = (guard, guard, cols - guard, rows - guard)
+        places = place_mines(rng, canvas, stems, max(4, round(MINES * frame.area_share)), region)
+    else:
+        angles = rng.uniform(0, np.pi, len(mines))
+        places = [(at, float(angle)) for at, angle in zip(mines, angles, strict=True)]
+    return canvas, land, draw_mines(rng, canvas, places), lookalikes
 
 
 def _near(

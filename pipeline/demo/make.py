@@ -61,7 +61,7 @@ def make_demo(
     progress : callable, optional
         Called with (what, done, total) as the work goes on.
     frame : Frame, optional
-        Another extent, for tests; it must reach across the meridian 6 E.
+        Another extent, for tests; its tiles are named after the UTM zones that it lies in.
 
     Raises
     ------

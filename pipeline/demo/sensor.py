@@ -45,13 +45,15 @@ class Zone:
     Parameters
     ----------
     name : str
-        ``SIM31`` or ``SIM32``.
+        ``SIM31`` and so on, after the zone.
     epsg : int
         Code of the zone's CRS, metres.
     left, top : int
         Upper-left corner, metres, on the 60 m grid of the zone.
     shape : tuple of int
         Rows and columns at 10 m, both even.
+    middle : float
+        Longitude of the landscape's middle, where the view is straight down.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Zone:
     left: int
     top: int
     shape: tuple[int, int]
+    middle: float
 
     def transform(self, metres: int) -> Affine:
         """Pixel (column, row) to metres at a resolution."""
@@ -71,17 +74,15 @@ class Zone:
         return self.left, self.top - 10 * rows, self.left + 10 * cols, self.top
 
 
-def zones(frame: Frame, meeting: float = 6.0, overlap: float = 0.02) -> list[Zone]:
-    """Return the tiles on either side of the meridian where two UTM zones meet.
+def zones(frame: Frame, overlap: float = 0.02) -> list[Zone]:
+    """Return a tile for each UTM zone that a landscape lies in.
 
     Parameters
     ----------
     frame : Frame
         The landscape's extent.
-    meeting : float
-        Longitude where the zones meet.
     overlap : float
-        Degrees by which each tile reaches into the other's zone.
+        Degrees by which each tile reaches into the zones beside its own.
 
     Returns
     -------
@@ -89,16 +90,19 @@ def zones(frame: Frame, meeting: float = 6.0, overlap: float = 0.02) -> list[Zon
         From west to east.
     """
     west, south, east, north = frame.bounds
+    first, last = (int(np.floor((lon + 180) / 6)) + 1 for lon in (west, east))
+    hemisphere = 32600 if south + north >= 0 else 32700
     tiles = []
-    for number, left, right in (
-        (31, west, min(meeting + overlap, east)),
-        (32, max(meeting - overlap, west), east),
-    ):
-        box = transform_bounds("EPSG:4326", f"EPSG:{32600 + number}", left, south, right, north)
+    for number in range(first, last + 1):
+        meeting = 6.0 * number - 180
+        left, right = max(meeting - 6 - overlap, west), min(meeting + overlap, east)
+        epsg = hemisphere + number
+        box = transform_bounds("EPSG:4326", f"EPSG:{epsg}", left, south, right, north)
         x0, y0 = (int(np.floor(v / 60)) * 60 for v in box[:2])
         x1, y1 = (int(np.ceil(v / 60)) * 60 for v in box[2:])
         shape = (y1 - y0) // 10, (x1 - x0) // 10
-        tiles.append(Zone(f"SIM{number}", 32600 + number, x0, y1, shape))
+        middle = (frame.west + frame.east) / 2
+        tiles.append(Zone(f"SIM{number}", epsg, x0, y1, shape, middle))
     return tiles
 
 
@@ -257,7 +261,8 @@ def observe(
     west, _, east, _ = transform_bounds(
         f"EPSG:{ground.zone.epsg}", "EPSG:4326", *ground.zone.bounds
     )
-    across = np.linspace(west - 6, east - 6, ground.coarse.shape[2], dtype=np.float32) / 0.4
+    middle, cols = ground.zone.middle, ground.coarse.shape[2]
+    across = np.linspace(west - middle, east - middle, cols, dtype=np.float32) / 0.4
     veil = np.clip(air.cloud + air.cirrus, 0, 1)
     light = (1 - np.float32(0.62) * air.shadow) * (1 - veil) * (1 + np.float32(slope) * across)
     # A pool of noise that every strip enters somewhere costs less than fresh noise.

@@ -11,13 +11,15 @@ import pystac
 import pytest
 import rasterio
 from rasterio.features import rasterize
-from rasterio.warp import transform
+from rasterio.warp import transform, transform_bounds
+from shapely import Point
 
 from pipeline.demo import make_demo
 from pipeline.demo.canvas import BANDS, CLASSES
 from pipeline.demo.clouds import PASSES
 from pipeline.demo.frame import Frame
 from pipeline.demo.landscape import build_landscape
+from pipeline.demo.sensor import zones
 from pipeline.demo.visits import COLUMNS, to_degrees
 
 SMALL = Frame(5.975, 2.0, 6.025, 2.04, margin=60)
@@ -220,3 +222,21 @@ def test_polygons_move_to_degrees(land):
     mine = land.mines[0]
     lon, lat = to_degrees(SMALL, mine.shape).centroid.coords[0]
     assert SMALL.west < lon < SMALL.east and SMALL.south < lat < SMALL.north
+
+
+def test_mines_lie_where_they_are_asked_for():
+    places = np.array([[100.0, 200.0], [400.0, 90.0]])
+    frame = Frame(27.0, -2.04, 27.05, -2.0, margin=60)
+    land = build_landscape(frame, np.random.SeedSequence(7), places)
+    for mine, (col, row) in zip(land.mines, places, strict=True):
+        assert mine.shape.distance(Point(col, row)) < 5
+
+
+def test_tiles_are_those_of_the_utm_zones_that_a_place_lies_in():
+    south, across = Frame(27.0, -2.04, 27.05, -2.0), Frame(29.95, 2.0, 30.1, 2.1)
+    assert [(zone.name, zone.epsg) for zone in zones(south)] == [("SIM35", 32735)]
+    assert [zone.epsg for zone in zones(across)] == [32635, 32636]
+    for zone in zones(south):
+        west, _, east, north = transform_bounds(zone.epsg, 4326, *zone.bounds)
+        assert west <= south.bounds[0] and east >= south.bounds[2]
+        assert north < 0 and zone.middle == pytest.approx(27.025)
