@@ -26,7 +26,7 @@ from pipeline.choose import check_fits, choose_model, load_named, registries
 from pipeline.context import Context
 from pipeline.dataset import build_dataset, read_dataset
 from pipeline.deliver import deliver
-from pipeline.errors import NoLabelsError, NoModelError, NoSceneError
+from pipeline.errors import NoClearPixelError, NoLabelsError, NoModelError, NoSceneError
 from pipeline.export import check_export, export_features
 from pipeline.join import Joined, join_cells
 from pipeline.predict import Predicted, predict_cells, read_predictions
@@ -227,7 +227,7 @@ def _dataset(
     season = context.season
     labels = label_visits(read_visits(labels_file(context)), context.region, season)
     labels, found = _with_imagery(context, labels, season)
-    blended = {}
+    blended, unclear = {}, None
     for shift, scene_list in found.items():
         blocks = labels.blocks(shift)
         around = context.during(shifted(season, shift))
@@ -236,7 +236,15 @@ def _dataset(
             around = replace(around, region=around.region.surrounded())
             scene_list = scenes.load_scenes(around) if only else scenes.find_scenes(around)
             blocks = grid.with_neighbours(blocks)
-        blended[shift] = get(around, scene_list, blocks)
+        try:
+            blended[shift] = get(around, scene_list, blocks)
+        except NoClearPixelError as error:
+            # A season of a few blocks may be clouded all through; the other visits still teach.
+            unclear = error
+            count = int((labels.positives["shift"] == shift).sum())
+            say("labels", f"{count} visited cells of {around.season} left out: {error.what}")
+    if not blended and unclear is not None:
+        raise unclear
     first = next(iter(found.values()))
     bank = _own_bank(context, first, [entry for entries in blended.values() for entry in entries])
     get_features = featurize.load_features if only else featurize.featurize_blocks

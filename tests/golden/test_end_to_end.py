@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -223,6 +224,30 @@ def test_a_model_may_look_at_the_cells_around(source: Path, tmp_path: Path) -> N
     part = predicted("bbox:5.985,2.025,6.0,2.07")
     assert part.notna().sum() > 20
     pd.testing.assert_series_equal(part, whole[part.index], rtol=1e-6)
+
+
+def test_a_season_that_was_clouded_all_through_is_left_out(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "landscape"
+    shutil.copytree(source, folder)
+    clouded = {**landscape("31NHA", 1), "SCL": clear_scl((SHAPE[0] // 2, SHAPE[1] // 2), 9)}
+    added = make_item(
+        folder / "source", clouded, date="2019-12-20", lon=TILES["31NHA"], lat=NORTH
+    ).to_dict(include_self_link=False, transform_hrefs=False)
+    every = json.loads((folder / "source" / "items.json").read_text())
+    every["features"].append(added)
+    (folder / "source" / "items.json").write_text(json.dumps(every))
+    visits = pd.read_csv(folder / "visits.csv", dtype=str)
+    visits.loc[:2, "visit_date"] = "2020-01-10"
+    visits.to_csv(folder / "visits.csv", index=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("models.forest.TREES", 20)
+        manifests = train_region(context_in(tmp_path / "work", folder))
+    assert "3 visited cells of 2019-12..2020-02 left out" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    assert {manifest["data"]["positives"] for manifest in manifests} == {23}
 
 
 def test_features_are_exported_with_the_models_bank(
