@@ -19,7 +19,7 @@ BIN := $(VENV)/bin
 ATLAS := $(BIN)/asm-atlas
 STAGES := regions scenes composite featurize dataset train predict join publish report
 BESIDE := evaluate models demo
-DEVELOPERS := test lint interface services demo-check faults bench bench-imagery clean
+DEVELOPERS := test lint interface services africa faults demo-check bench bench-imagery clean
 
 .PHONY: help install install-dev install-l1c $(STAGES) $(BESIDE) $(DEVELOPERS)
 
@@ -110,6 +110,10 @@ $(SERVERS)/installed: tests/services/requirements.txt
 
 services: install-dev $(SERVERS)/installed
 	@$(BIN)/python -m pytest -q -rs tests/services
+
+# The commands of docs/africa.md on real visits, with simulated scenes from servers here.
+africa: install-dev
+	@$(BIN)/python -m pytest -q -s -rs tests/africa
 
 # The demo from end to end against its marks, in a workspace of its own.
 demo-check: install-dev
