@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import rasterio
-import xarray as xr
 from numpy.typing import NDArray
 
 from pipeline import grid, ledger
@@ -51,6 +50,9 @@ from pipeline.imagery.pixels import (
 )
 from pipeline.runtime.console import bar, say
 from pipeline.scenes import SceneList, reading_limits
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 # Raise it when the pixels of a composite change, so that stored ones are not taken for new ones.
 VERSION = 2
@@ -252,6 +254,9 @@ def read_composite(path: str | Path) -> xr.Dataset:
     ReadFailedError
         If the file cannot be read.
     """
+    # Half a second that the workers which only write composites need not spend.
+    import xarray as xr
+
     try:
         with rasterio.open(path, driver="GTiff") as file:
             names = list(file.descriptions)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, generate_binary_structure
 
 from pipeline.errors import DependencyError, ReadFailedError
 
@@ -69,6 +68,9 @@ def grown(clouded: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
     """Grow clouds by some pixels in all eight directions."""
     if not pixels or not clouded.any():
         return clouded
+    # 0.4 s that only growing clouds needs.
+    from scipy.ndimage import binary_dilation, generate_binary_structure
+
     result: NDArray[np.bool_] = binary_dilation(
         clouded, generate_binary_structure(2, 2), iterations=pixels
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import rasterio.features
@@ -219,8 +220,13 @@ def _read(
     if not is_remote(next(iter(scene.bands.values())).href):
         return {name: read(name) for name in places}
     # While one file's bytes are on their way, the others' can be asked for.
-    with ThreadPoolExecutor(limits.connections) as pool:
-        return dict(zip(places, pool.map(read, places), strict=True))
+    return dict(zip(places, _threads(limits.connections).map(read, places), strict=True))
+
+
+@lru_cache(maxsize=1)
+def _threads(count: int) -> ThreadPoolExecutor:
+    """Return threads that stay, and with them their connections, from one scene to the next."""
+    return ThreadPoolExecutor(count)
 
 
 def _physical(scene: Scene, name: str, numbers: NDArray[np.float32]) -> NDArray[np.float32]:
