@@ -124,7 +124,7 @@ bench-imagery:
 	@test -x .venv-bench/bin/python || { echo "Installing tests/benchmarks/requirements.txt into .venv-bench ..." && \
 	  $(PYTHON) -m venv .venv-bench && .venv-bench/bin/python -m pip install --quiet \
 	  --disable-pip-version-check --require-hashes -r tests/benchmarks/requirements.txt ; }
-	@.venv-bench/bin/python tests/benchmarks/imagery.py
+	@.venv-bench/bin/python tests/benchmarks/reading.py
 
 # A thousand faults injected into the reading of imagery; minutes, no network.
 faults: install-dev

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.insert(0, str(ROOT))
 
 try:
     import odc.stac
@@ -34,9 +34,9 @@ import psutil
 import pystac
 import xarray as xr
 from distributed import Client, LocalCluster
-from imagery_scenes import BANDS, write_scenes
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
+from scenes import BANDS, write_scenes
 from timing import interleaved, spread, times_faster
 
 from pipeline.composite import composite_blocks, read_composite
