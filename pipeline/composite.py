@@ -48,6 +48,7 @@ from pipeline.imagery.pixels import (
     is_useful,
     read_scene,
 )
+from pipeline.imagery.reading import GDAL_LOCK
 from pipeline.runtime.console import bar, say
 from pipeline.scenes import SceneList, reading_limits
 
@@ -439,23 +440,26 @@ def _save(
     bands: tuple[str, ...],
     scenes: Sequence[Scene],
 ) -> None:
-    with rasterio.open(
-        path,
-        "w",
-        driver="GTiff",
-        width=SIZE_PX,
-        height=SIZE_PX,
-        count=len(result),
-        dtype="int16",
-        crs=grid.CRS,
-        transform=block.transform,
-        nodata=NODATA,
-        tiled=True,
-        compress="zstd",
-        zstd_level=1,
-        predictor=2,
-        interleave="band",
-    ) as file:
+    with (
+        GDAL_LOCK,
+        rasterio.open(
+            path,
+            "w",
+            driver="GTiff",
+            width=SIZE_PX,
+            height=SIZE_PX,
+            count=len(result),
+            dtype="int16",
+            crs=grid.CRS,
+            transform=block.transform,
+            nodata=NODATA,
+            tiled=True,
+            compress="zstd",
+            zstd_level=1,
+            predictor=2,
+            interleave="band",
+        ) as file,
+    ):
         file.write(result)
         file.descriptions = (*bands, *COUNTS)
         file.update_tags(

@@ -6,6 +6,7 @@ only decodes. A file that does not decode is fetched anew within the budget.
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,6 +50,10 @@ _DRIVERS = {
 }
 CHECKSUM = "checksum"
 _MARGIN_PX = 4
+# GDAL calls back into Python for the bytes of a remote file. While it does, it holds locks of its
+# own and waits for Python's; another thread that holds Python's and waits for GDAL's would wait
+# forever. So one thread at a time is in GDAL; bytes are fetched side by side outside of it.
+GDAL_LOCK = threading.RLock()
 _kept = Kept()
 
 
@@ -129,8 +134,11 @@ def _read_remote(
     for failures in range(1, limits.tries + 1):
         try:
             whole = _verified(remote, band, limits)
+            remote.read(0, 1)
             with _opened(remote, where) as file:
-                remote.prefetch(_ranges(file, band, bounds))
+                ranges = list(_ranges(file, band, bounds))
+            remote.prefetch(ranges)
+            with _opened(remote, where) as file:
                 numbers = _window(file, band, bounds, where)
             # GDAL may make light of a read that failed.
             if remote.failure is None:
@@ -218,7 +226,7 @@ def _place(
 def _opened(place: str | RemoteFile, where: str) -> Iterator[rasterio.DatasetReader]:
     """Open a raster, with every GDAL failure turned into a ReadFailedError."""
     try:
-        with rasterio.Env(**GDAL_OPTIONS):
+        with GDAL_LOCK, rasterio.Env(**GDAL_OPTIONS):
             if isinstance(place, RemoteFile):
                 name = f"atlas-{uuid.uuid4().hex}"
                 file = rasterio.open(

@@ -22,7 +22,7 @@ from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
 from pipeline import grid
-from pipeline.imagery.reading import GDAL_OPTIONS, Numbers
+from pipeline.imagery.reading import GDAL_LOCK, GDAL_OPTIONS, Numbers
 
 # Of a block's size some 55 MB each: two tiles in three resolutions.
 _KEPT = 6
@@ -217,7 +217,7 @@ def _warped_ramp(
     ramp: NDArray[np.int_], transform: Affine, crs: CRS, area: Area
 ) -> NDArray[np.float64]:
     warped = np.full((area.height, area.width), np.nan)
-    with rasterio.Env(**GDAL_OPTIONS):
+    with GDAL_LOCK, rasterio.Env(**GDAL_OPTIONS):
         reproject(
             ramp.astype(np.float64),
             warped,
