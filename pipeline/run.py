@@ -28,6 +28,7 @@ from pipeline.dataset import build_dataset, read_dataset
 from pipeline.deliver import deliver
 from pipeline.errors import NoClearPixelError, NoLabelsError, NoModelError, NoSceneError
 from pipeline.export import check_export, export_features
+from pipeline.forecast import report_forecast
 from pipeline.join import Joined, join_cells
 from pipeline.predict import Predicted, predict_cells, read_predictions
 from pipeline.runtime.console import say
@@ -98,6 +99,8 @@ def predict_region(context: Context, last: str = "predict", only: bool = False) 
     find = scenes.find_scenes if make["scenes"] else scenes.load_scenes
     found = find(context)
     if last == "scenes":
+        work = [(block, part) for block in blocks if (part := found.of_block(block))]
+        report_forecast(context.store("composite"), work, found.bands)
         return None
     blend = composites.composite_blocks if make["composite"] else composites.load_composites
     blended = blend(context, found, blocks)
@@ -135,8 +138,17 @@ def train_region(context: Context, only: bool = False) -> list[dict[str, Any]]:
     ------
     NoLabelsError
         If the visits give too few labelled cells with imagery.
+    PartialError
+        If scenes that could not be read are missing from it; the models are there.
     """
-    entry, bank, found, labels = _dataset(context, only)
+    manifests, blended = _train(context, only)
+    composites.raise_partial(blended)
+    return manifests
+
+
+def _train(context: Context, only: bool) -> tuple[list[dict[str, Any]], list[ledger.Entry]]:
+    """Return the manifests, the best first, and the composites that the models learned from."""
+    entry, bank, found, labels, blended = _dataset(context, only)
     table = read_dataset(entry.path)
     lon, lat = grid.cell_centres(np.unique(table.cell))
     # The demo's landscapes are many, one for each seed: each has its own models.
@@ -147,7 +159,7 @@ def train_region(context: Context, only: bool = False) -> list[dict[str, Any]]:
         f"visits, background more than 1 km from every known site; "
         + ", ".join(f"{count} sites {reason}" for reason, count in labels.left_out.items()),
         data_hash=entry.sha256,
-        licence="simulated" if found.simulated else "IPIS open data, ODC-BY 1.0 (credit IPIS)",
+        licence=_licence(context, found),
         ground=f"region {context.region.title}",
         squares=squares_of(lon, lat),
         how="spatial folds, whole 0.1-degree blocks held out; "
@@ -155,12 +167,21 @@ def train_region(context: Context, only: bool = False) -> list[dict[str, Any]]:
         simulated=found.simulated,
         seed=context.config.seed,
     )
-    return train_models(table, bank, about, registries(context.config.workspace)[0])
+    registry = registries(context.config.workspace)[0]
+    return train_models(table, bank, about, registry), blended
+
+
+def _licence(context: Context, found: SceneList) -> str:
+    # The demo's visits are simulated as its imagery is; real ones stay IPIS's on any imagery.
+    if found.simulated and not context.config.labels:
+        return "simulated"
+    credit = "IPIS open data, ODC-BY 1.0 (credit IPIS)"
+    return f"{credit}; imagery simulated" if found.simulated else credit
 
 
 def dataset_region(context: Context, only: bool = False) -> None:
     """Make the training table of a region, and what it needs."""
-    _dataset(context, only)
+    composites.raise_partial(_dataset(context, only)[-1])
 
 
 def export_region(context: Context, path: Path, degrees: float, only: bool = False) -> int:
@@ -222,7 +243,7 @@ def labels_file(context: Context) -> Path:
 
 def _dataset(
     context: Context, only: bool
-) -> tuple[ledger.Entry, FilterBank, SceneList, VisitLabels]:
+) -> tuple[ledger.Entry, FilterBank, SceneList, VisitLabels, list[ledger.Entry]]:
     """Composite and featurize the labelled blocks of each season, and join them with labels."""
     season = context.season
     labels = label_visits(read_visits(labels_file(context)), context.region, season)
@@ -246,10 +267,11 @@ def _dataset(
     if not blended and unclear is not None:
         raise unclear
     first = next(iter(found.values()))
-    bank = _own_bank(context, first, [entry for entries in blended.values() for entry in entries])
+    used = [entry for entries in blended.values() for entry in entries]
+    bank = _own_bank(context, first, used)
     get_features = featurize.load_features if only else featurize.featurize_blocks
     features = {shift: get_features(context, entries, bank) for shift, entries in blended.items()}
-    return build_dataset(context, labels, features, bank), bank, first, labels
+    return build_dataset(context, labels, features, bank), bank, first, labels, used
 
 
 def _with_imagery(
@@ -323,7 +345,8 @@ def _model_for(context: Context, found: SceneList, train: bool) -> tuple[Model, 
         return choose_model(context, found)
     training = context.at(ground)
     if train:
-        best = train_region(training)[0]
+        # Gaps in the training ground's imagery do not make the map of another region partial.
+        best = _train(training, only=False)[0][0]
     else:
         folder = registries(context.config.workspace)[0]
         name = ground + (f"-{context.config.seed}" if found.simulated else "")
