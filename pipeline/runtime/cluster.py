@@ -17,8 +17,8 @@ from pipeline.errors import ConfigError, WorkerLostError
 # Enough to keep workers busy while results come back, few enough that a scheduler holds little.
 IN_FLIGHT_PER_WORKER = 3
 MEMORY_PER_WORKER = "2GiB"
-# So many workers may die over a block before it is given up.
-DEATHS = 4
+# So many workers may die over a block before it is tried alone, and then before it is given up.
+DEATHS = 3
 
 
 class Workers:
@@ -86,19 +86,31 @@ class Workers:
             return future
 
         running = as_completed([submit(item) for item in islice(queue, limit)])
+        suspects = []
         for future in running:
             item = submitted.pop(future.key)
             try:
                 result = future.result()
-            except KilledWorker as error:
-                result = WorkerLostError(
-                    f"worker processes died over it {DEATHS} times",
-                    where=str(error.last_worker),
-                    next_step="look for a lack of memory; fewer workers leave each more of it",
-                )
+            except KilledWorker:
+                suspects.append(item)
+            else:
+                yield item, result
             future.release()
             for following in islice(queue, 1):
                 running.add(submit(following))
+        # A death counts against all that the worker had in hand: each suspect is tried by itself.
+        for item in suspects:
+            alone = client.submit(task, item, *shared, pure=False)
+            try:
+                result = alone.result()
+            except KilledWorker as error:
+                result = WorkerLostError(
+                    f"worker processes died over it again and again, {DEATHS} times with nothing "
+                    "else in hand",
+                    where=str(error.last_worker),
+                    next_step="look for a lack of memory; fewer workers leave each more of it",
+                )
+            alone.release()
             yield item, result
 
     def _start(self) -> Client:

@@ -58,21 +58,21 @@ CHUNK = 1024
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--peers", default=",".join(_PEERS), help=f"of {','.join(_PEERS)}")
     options.add_argument("--out", type=Path, default=OUT)
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         folder = Path(name)
         address, server = stack.enter_context(_served(folder / "files"))
         items = write_scenes(folder / "files", address, WEST, NORTH, SIDE)
-        ways = {
-            "ours": _Ours(folder, items, address),
-            "odc-stac": _Peer(items, _odc),
-            "stackstac": _Peer(items, _stackstac),
-        }
+        ways: dict[str, _Ours | _Peer] = {"ours": _Ours(folder, items, address)}
+        ways |= {name: _Peer(items, _PEERS[name]) for name in given.peers.split(",")}
         for way in ways.values():
             stack.callback(way.close)
-        for way in ways.values():
+        for name, way in ways.items():
+            started = time.perf_counter()
             way.run()
+            print(f"{name}: first run {time.perf_counter() - started:.1f} s", flush=True)
         apart = _agreement({name: way.picture() for name, way in ways.items()})
         memory = {name: _peak(way) for name, way in ways.items()}
         seconds = interleaved(
@@ -81,8 +81,7 @@ def main() -> None:
     ratios = {name: times_faster(seconds, "ours", name) for name in ways if name != "ours"}
     row = {
         "case": f"median of 6 dates x {len(BANDS)} bands, {SIDE} x {SIDE} px, masked by SCL",
-        "vs_odc_stac": ratios["odc-stac"]["median"],
-        "vs_stackstac": ratios["stackstac"]["median"],
+        **{f"vs_{name.replace('-', '_')}": ratio["median"] for name, ratio in ratios.items()},
         "spread": ratios,
         "seconds": {name: spread(values) for name, values in seconds.items()},
         "memory_mib": memory,
@@ -288,6 +287,8 @@ def _served(folder: Path) -> Iterator[tuple[str, str]]:
         process.terminate()
         process.wait()
 
+
+_PEERS = {"odc-stac": _odc, "stackstac": _stackstac}
 
 if __name__ == "__main__":
     main()
