@@ -49,6 +49,7 @@ from pipeline.imagery.pixels import (
     read_scene,
 )
 from pipeline.imagery.reading import GDAL_LOCK
+from pipeline.imagery.resample import Resamplers
 from pipeline.runtime.console import bar, say
 from pipeline.scenes import SceneList, reading_limits
 
@@ -347,10 +348,8 @@ class _Tally:
         begins, ends = (
             (date.fromisoformat(text[:10]) - EPOCH).days for text in (scene.datetime, scene.end)
         )
-        self.first[used] = np.where(
-            self.first[used] == NODATA, begins, np.minimum(self.first[used], begins)
-        )
-        self.last[used] = np.maximum(self.last[used], ends)
+        np.copyto(self.first, begins, where=used & ((self.first == NODATA) | (self.first > begins)))
+        np.copyto(self.last, ends, where=used & (self.last < ends))
 
     def bands(self) -> list[NDArray[np.int16]]:
         return [*self.counts.values(), self.first, self.last]
@@ -399,13 +398,14 @@ def _blended(
     for scene in sorted(scenes, key=lambda scene: (scene.datetime, scene.id)):
         acquisitions.setdefault(scene.acquisition, []).append(scene)
     result = np.full((len(bands), *_SHAPE), NODATA, np.int16)
+    resamplers = Resamplers()
     with Layers(len(bands), *_SHAPE) as layers:
         for parts in acquisitions.values():
             layer = np.full((len(bands), *_SHAPE), NOT_CLEAR, np.int16)
             status = np.zeros(_SHAPE, np.uint8)
             for scene in parts:
                 try:
-                    pixels = read_scene(scene, bands, block, limits, blending.clouds)
+                    pixels = read_scene(scene, bands, block, limits, blending.clouds, resamplers)
                 except AsmAtlasError as error:
                     if blending.failed_scenes == "stop":
                         raise

@@ -36,7 +36,7 @@ from pipeline.errors import (
     UnknownRegionError,
 )
 from pipeline.grid import Block
-from pipeline.sites.vectors import is_safe_path, read_vector
+from pipeline.runtime.files import is_safe_path
 
 FILE_SUFFIXES = (".geojson", ".json", ".gpkg")
 MAX_VERTICES = 500_000
@@ -239,6 +239,9 @@ def _from_file(path: Path) -> Region:
             where=str(path),
             next_step="check the path; `make regions` lists the names that need no file",
         )
+    # A second and 100 MB that workers, who need a region's blocks only, do not spend.
+    from pipeline.sites.vectors import read_vector
+
     try:
         shapes = read_vector(path, max_longitude=360).geometry.to_numpy()
     except InputFileError as error:

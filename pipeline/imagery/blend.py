@@ -170,7 +170,7 @@ def sort_layers(layers: NDArray[np.int16]) -> None:
 def _picked(layers: NDArray[np.int16], index: NDArray[np.intp]) -> NDArray[np.float32]:
     """Take of every pixel the layer that its index says; few different ones occur in a strip."""
     result = np.empty(layers.shape[1:], np.float32)
-    for number in np.unique(index):
+    for number in range(int(index.min()), int(index.max()) + 1):
         np.copyto(result, layers[number], where=index == number)
     return result
 

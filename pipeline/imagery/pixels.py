@@ -41,7 +41,6 @@ SIZE_PX = grid.BLOCK_PX + grid.HALO_PX
 _IMPOSSIBLE = -400
 _MOST_IMPOSSIBLE = 0.02
 _LEAST_PIXELS = 1_000
-_resamplers = Resamplers()
 
 
 @dataclass(frozen=True)
@@ -83,6 +82,7 @@ def read_scene(
     block: grid.Block,
     limits: Limits | None = None,
     rule: CloudRule | None = None,
+    resamplers: Resamplers | None = None,
 ) -> ScenePixels | None:
     """Read a scene's pixels on a block's grid.
 
@@ -98,6 +98,8 @@ def read_scene(
         How far the reader may go.
     rule : CloudRule, optional
         What counts as cloud.
+    resamplers : Resamplers, optional
+        The block's own: scenes of one tile share the way from their grid to the block's.
 
     Returns
     -------
@@ -114,6 +116,7 @@ def read_scene(
         If reflectances lie so far below zero that the offset must be wrong.
     """
     limits, rule = limits or Limits(), rule or CloudRule()
+    resamplers = resamplers or Resamplers()
     area = Area(block.transform, SIZE_PX, SIZE_PX)
     read = _read(scene, _places(scene, bands, area, rule), limits)
     if not read[bands[0]].values.size:
@@ -121,7 +124,7 @@ def read_scene(
     values = np.empty((len(bands), SIZE_PX, SIZE_PX), np.int16)
     observed = np.ones((SIZE_PX, SIZE_PX), bool)
     for index, name in enumerate(bands):
-        physical = _physical(scene, name, _bilinear(read[name], area))
+        physical = _physical(scene, name, _bilinear(read[name], area, resamplers))
         observed &= np.isfinite(physical)
         np.clip(np.rint(physical, out=physical), -NOT_CLEAR, NOT_CLEAR - 1, out=physical)
         # What is not observed is overwritten below, whatever number NaN becomes.
@@ -129,11 +132,11 @@ def read_scene(
             values[index] = physical
     seen = UNKNOWN if scene.ready and "SCL" not in scene.bands else CLEAR
     status = np.where(observed, np.uint8(seen), np.uint8(OUTSIDE))
-    clouded = _clouded(scene, read, area, rule)
+    clouded = _clouded(scene, read, area, rule, resamplers)
     if clouded is not None:
-        status[observed & clouded] = CLOUD
+        np.copyto(status, CLOUD, where=observed & clouded)
     useful = is_useful(status)
-    values[:, ~useful] = NOT_CLEAR
+    np.copyto(values, NOT_CLEAR, where=~useful)
     if not scene.radar:
         _check_offset(scene, values, useful)
     return ScenePixels(values, status)
@@ -242,12 +245,16 @@ def _physical(scene: Scene, name: str, numbers: NDArray[np.float32]) -> NDArray[
 
 
 def _clouded(
-    scene: Scene, read: dict[str, Numbers], area: Area, rule: CloudRule
+    scene: Scene,
+    read: dict[str, Numbers],
+    area: Area,
+    rule: CloudRule,
+    resamplers: Resamplers,
 ) -> NDArray[np.bool_] | None:
     """Whether each pixel of the area is clouded; None where nothing tells clouds."""
     if "SCL" in scene.bands:
         margin = rule.dilation
-        classes = _nearest(read["SCL"], _wider(area, margin))
+        classes = _nearest(read["SCL"], _wider(area, margin), resamplers)
         mask = clouds.scl_clouded(classes, rule.unclear, f"scene {scene.id}, band SCL")
         # Outside the scene there is no cloud to grow.
         mask |= clouds.grown(mask & (classes > 0), margin)
@@ -256,7 +263,10 @@ def _clouded(
     else:
         wide, margin = _coarse(area, rule)
         stack = np.stack(
-            [_physical(scene, b, _bilinear(read[b], wide)) for b in clouds.CLOUD_MODEL_BANDS]
+            [
+                _physical(scene, band, _bilinear(read[band], wide, resamplers))
+                for band in clouds.CLOUD_MODEL_BANDS
+            ]
         )
         mask = clouds.modelled_clouds(stack * np.float32(REFLECTANCE_STEP))
         mask = clouds.grown(mask, rule.dilation)
@@ -277,13 +287,13 @@ def _check_offset(scene: Scene, values: NDArray[np.int16], useful: NDArray[np.bo
         )
 
 
-def _bilinear(read: Numbers, area: Area) -> NDArray[np.float32]:
+def _bilinear(read: Numbers, area: Area, resamplers: Resamplers) -> NDArray[np.float32]:
     if not read.values.size:
         return np.full((area.height, area.width), np.nan, np.float32)
-    return _resamplers.between(read, area).bilinear(read.values)
+    return resamplers.between(read, area).bilinear(read.values)
 
 
-def _nearest(read: Numbers, area: Area) -> NDArray[np.float32]:
+def _nearest(read: Numbers, area: Area, resamplers: Resamplers) -> NDArray[np.float32]:
     if not read.values.size:
         return np.full((area.height, area.width), np.nan, np.float32)
-    return _resamplers.between(read, area, weighted=False).nearest(read.values)
+    return resamplers.between(read, area, weighted=False).nearest(read.values)

@@ -5,12 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+_UNSAFE = re.compile(r"[$`\"\\|&;<>*?!{}]|://|/vsi", re.IGNORECASE)
+
+
+def is_safe_path(text: str) -> bool:
+    """Tell whether a path holds nothing that a shell, make or GDAL would interpret."""
+    return (
+        0 < len(text) <= 4096
+        and text.isprintable()
+        and _UNSAFE.search(text) is None
+        and not text.lower().startswith(("vsi", "~", "-"))
+    )
 
 
 def sha256_of(path: Path) -> str:

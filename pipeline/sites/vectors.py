@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -24,26 +23,16 @@ import pyproj
 import shapely
 
 from pipeline.errors import InputFileError
+from pipeline.runtime.files import is_safe_path
 
 SUFFIXES = (".geojson", ".json", ".gpkg", ".shp", ".csv")
 MAX_BYTES = 64 * 1024 * 1024
 MAX_FEATURES = 500_000
 MAX_VERTICES = 5_000_000
 # Characters that no honest path needs and that a shell, make or GDAL would act upon.
-_UNSAFE = re.compile(r"[$`\"\\|&;<>*?!{}]|://|/vsi", re.IGNORECASE)
 _LONGITUDES = ("longitude", "lon", "lng", "long", "x")
 _LATITUDES = ("latitude", "lat", "y")
 _SIDECARS = (".shx", ".dbf", ".prj", ".cpg")
-
-
-def is_safe_path(text: str) -> bool:
-    """Tell whether a path holds nothing that a shell, make or GDAL would interpret."""
-    return (
-        0 < len(text) <= 4096
-        and text.isprintable()
-        and _UNSAFE.search(text) is None
-        and not text.lower().startswith(("vsi", "~", "-"))
-    )
 
 
 def read_vector(

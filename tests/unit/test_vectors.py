@@ -10,8 +10,9 @@ import pytest
 import shapely
 
 from pipeline.errors import InputFileError
+from pipeline.runtime.files import is_safe_path
 from pipeline.sites import vectors
-from pipeline.sites.vectors import is_safe_path, layer_names, read_vector
+from pipeline.sites.vectors import layer_names, read_vector
 
 
 @pytest.fixture
