@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
 from models.errors import TrainingError
@@ -24,25 +24,55 @@ class Calibration:
         At least 0: a higher score is never a smaller probability.
     intercept : float
         Logit of the probability at score 0.
+    prevalence : float
+        Share of mines among the rows that it was fitted to.
     """
 
     slope: float
     intercept: float
+    prevalence: float
 
-    def apply(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    def logit(
+        self, scores: NDArray[np.float64], prevalence: float | None = None
+    ) -> NDArray[np.float64]:
+        """Return the logit of the probability of each score.
+
+        Parameters
+        ----------
+        scores : numpy.ndarray of float64
+            Any shape.
+        prevalence : float, optional
+            Share of mines where the scores are from, 0..1 without the ends; default: as among the
+            training rows. Mines that look the same, but are rarer, are less probable (Saerens et
+            al. 2002, doi 10.1162/089976602753284446).
+
+        Returns
+        -------
+        numpy.ndarray of float64
+            Same shape; NaN stays NaN.
+        """
+        moved = 0.0 if prevalence is None else logit(prevalence) - logit(self.prevalence)
+        logits: NDArray[np.float64] = self.slope * scores + (self.intercept + moved)
+        return logits
+
+    def apply(
+        self, scores: NDArray[np.float64], prevalence: float | None = None
+    ) -> NDArray[np.float64]:
         """Return the probability of each score.
 
         Parameters
         ----------
         scores : numpy.ndarray of float64
             Any shape.
+        prevalence : float, optional
+            As for ``logit``.
 
         Returns
         -------
         numpy.ndarray of float64
             Same shape, 0..1; NaN stays NaN.
         """
-        probabilities: NDArray[np.float64] = expit(self.slope * scores + self.intercept)
+        probabilities: NDArray[np.float64] = expit(self.logit(scores, prevalence))
         return probabilities
 
 
@@ -73,4 +103,5 @@ def calibrate(labels: NDArray[np.int8], scores: NDArray[np.float64]) -> Calibrat
     standard = (scores - centre) / width
     curve = LogisticRegression(C=1e6, max_iter=1000).fit(standard[:, None], labels)
     slope = max(float(curve.coef_[0, 0]), 0.0) / width
-    return Calibration(slope, float(curve.intercept_[0]) - slope * centre)
+    intercept = float(curve.intercept_[0]) - slope * centre
+    return Calibration(slope, intercept, float(labels.mean()))

@@ -15,11 +15,13 @@ from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from models.doubt import REPLICATES, bootstrap_counts
 from models.errors import TrainingError
 from models.transform import strongest_part, transform
-from models.validation import out_of_fold
 
-TREES = 120
+# As many groups as the bootstrap has replicates: the trees of a group have seen the same places.
+TREES_PER_GROUP = 4
+TREES = TREES_PER_GROUP * REPLICATES
 LEAF_ROWS = 10
 COMPONENTS = 64
 
@@ -31,6 +33,7 @@ def fit_forest(
     weights: NDArray[np.float64],
     seed: int,
     quarters: NDArray[np.float32] | None = None,
+    places: NDArray[np.intp] | None = None,
 ) -> tuple[Pipeline, NDArray[np.float64]]:
     """Fit a forest on all rows, and one for each fold to score it.
 
@@ -45,9 +48,12 @@ def fit_forest(
     weights : numpy.ndarray of float64, shape (n,)
         Positive; what each row counts for.
     seed : int
-        Of the components' solver and the trees.
+        Of the components' solver, the bootstrap and the trees.
     quarters : numpy.ndarray of float32, shape (n, 4 * columns), optional
         As for ``ridge.fit_ridge``.
+    places : numpy.ndarray of int, shape (n,), optional
+        Place of each row, counted from 0: places, not rows, are drawn for each group of trees.
+        Default: every row is a place.
 
     Returns
     -------
@@ -61,26 +67,45 @@ def fit_forest(
     TrainingError
         If the rows outside a fold are of one class only.
     """
+    if places is None:
+        places = np.arange(len(labels))
+    scores = forest_out_of_fold(features, labels, folds, weights, seed, quarters, places)
+    return _grown(transform(features), labels, weights, seed, places), scores
+
+
+def forest_out_of_fold(
+    features: NDArray[np.float32],
+    labels: NDArray[np.int8],
+    folds: NDArray[np.int16],
+    weights: NDArray[np.float64],
+    seed: int,
+    quarters: NDArray[np.float32] | None,
+    places: NDArray[np.intp],
+) -> NDArray[np.float64]:
+    """Score every row by a forest that has not seen its fold.
+
+    Parameters
+    ----------
+    features, labels, folds, weights, seed, quarters, places
+        As for ``fit_forest``.
+
+    Returns
+    -------
+    numpy.ndarray of float64, shape (n,)
+        As ``forest_score`` gives them.
+
+    Raises
+    ------
+    TrainingError
+        If the rows outside a fold are of one class only.
+    """
     for fold in np.unique(folds):
         if len(np.unique(labels[folds != fold])) < 2:
             raise TrainingError(f"outside fold {fold} all rows are of one class")
     table = transform(features)
 
-    def fit(rows: NDArray[np.intp]) -> Pipeline:
-        forest = Pipeline(
-            [
-                ("scale", StandardScaler()),
-                ("components", PCA(min(COMPONENTS, *table[rows].shape), whiten=True,
-                                   svd_solver="randomized", random_state=seed)),
-                ("trees", ExtraTreesClassifier(TREES, min_samples_leaf=LEAF_ROWS, n_jobs=1,
-                                               class_weight="balanced_subsample", bootstrap=True,
-                                               random_state=seed)),
-            ]
-        )  # fmt: skip
-        return forest.fit(table[rows], labels[rows], trees__sample_weight=weights[rows])
-
     def predictor(rows: NDArray[np.intp]) -> Callable[[NDArray[np.intp]], NDArray[np.float64]]:
-        forest = fit(rows)
+        forest = _grown(table[rows], labels[rows], weights[rows], seed, places[rows])
         if quarters is None:
             return lambda held: forest_score(forest, features[held])
 
@@ -93,8 +118,63 @@ def fit_forest(
 
         return strongest
 
-    scores = out_of_fold(predictor, folds)
-    return fit(np.arange(len(labels))), scores
+    return out_of_fold(predictor, folds)
+
+
+def _grown(
+    table: NDArray[np.float32],
+    labels: NDArray[np.int8],
+    weights: NDArray[np.float64],
+    seed: int,
+    places: NDArray[np.intp],
+) -> Pipeline:
+    seen = Pipeline(
+        [
+            ("scale", StandardScaler()),
+            ("components", PCA(min(COMPONENTS, *table.shape), whiten=True,
+                               svd_solver="randomized", random_state=seed)),
+        ]
+    )  # fmt: skip
+    components = seen.fit_transform(table)
+    trees = ExtraTreesClassifier(
+        0, min_samples_leaf=LEAF_ROWS, n_jobs=1, random_state=seed, warm_start=True
+    )
+    names, place = np.unique(places, return_inverse=True)
+    for count in bootstrap_counts(len(names), seed):
+        drawn = weights * count[place]
+        sums = np.bincount(labels, drawn, 2)
+        if not sums.all():
+            # A draw without one of the classes tells nothing: all places once.
+            drawn = weights
+            sums = np.bincount(labels, drawn, 2)
+        trees.n_estimators += TREES_PER_GROUP
+        trees.fit(components, labels, drawn / sums[labels])
+    return Pipeline([*seen.steps, ("trees", trees)])
+
+
+def out_of_fold(
+    fit: Callable[[NDArray[np.intp]], Callable[[NDArray[np.intp]], NDArray[np.float64]]],
+    folds: NDArray[np.int16],
+) -> NDArray[np.float64]:
+    """Predict every fold with what was fitted on the others.
+
+    Parameters
+    ----------
+    fit : callable
+        Takes the rows to fit on and gives a function that predicts rows.
+    folds : numpy.ndarray of int16, shape (n,)
+        Fold of each row.
+
+    Returns
+    -------
+    numpy.ndarray of float64, shape (n,)
+        Predictions.
+    """
+    result = np.empty(len(folds))
+    for fold in np.unique(folds):
+        held = np.flatnonzero(folds == fold)
+        result[held] = fit(np.flatnonzero(folds != fold))(held)
+    return result
 
 
 def forest_score(forest: Pipeline, features: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -113,6 +193,32 @@ def forest_score(forest: Pipeline, features: NDArray[np.float32]) -> NDArray[np.
         Logit of the trees' mean probability.
     """
     return _logit(forest.predict_proba(transform(features))[:, 1])
+
+
+def forest_replicates(forest: Pipeline, features: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Score rows by each group of trees.
+
+    Parameters
+    ----------
+    forest : sklearn.pipeline.Pipeline
+        As ``fit_forest`` gives it.
+    features : numpy.ndarray of float32, shape (n, columns)
+        Finite.
+
+    Returns
+    -------
+    numpy.ndarray of float64, shape (n, REPLICATES)
+        Logit of the mean probability of the trees that have seen the same places, drawn in to the
+        forest's own by the share of the spread that a few trees have by themselves.
+    """
+    components = forest[:-1].transform(transform(features)).astype(np.float32)
+    single = np.column_stack([tree.predict_proba(components)[:, 1] for tree in forest[-1]])
+    groups = single.reshape(len(single), -1, TREES_PER_GROUP)
+    means = groups.mean(axis=2)
+    within = groups.var(axis=2, ddof=1).mean(axis=1) / TREES_PER_GROUP
+    share = np.sqrt(np.clip(1 - within / np.maximum(means.var(axis=1, ddof=1), 1e-12), 0, 1))
+    centre = means.mean(axis=1, keepdims=True)
+    return _logit(centre + share[:, None] * (means - centre))
 
 
 def _logit(share: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -193,6 +193,41 @@ class Shifted:
             solutions.append(scipy.linalg.solveh_banded(banded, turned, lower=True))
         return np.ascontiguousarray(self._turn(np.column_stack(solutions), "N").T)
 
+    def solve_average(
+        self,
+        rights: NDArray[np.float64],
+        shifts: Iterable[float],
+        shares: Iterable[float],
+    ) -> NDArray[np.float64]:
+        """Solve many right-hand sides, and average the solutions of the shifts.
+
+        Parameters
+        ----------
+        rights : numpy.ndarray of float64, shape (n, k)
+            The right-hand sides, one a column.
+        shifts : iterable of float
+            Positive.
+        shares : iterable of float
+            What the solution of each shift counts for.
+
+        Returns
+        -------
+        numpy.ndarray of float64, shape (n, k)
+            The averages.
+        """
+        if len(rights) == 1:
+            pairs = zip(shifts, shares, strict=True)
+            factor = sum(share / (self._diagonal[0] + shift) for shift, share in pairs)
+            return np.asarray(rights * factor)
+        turned = self._turn(rights, "T")
+        banded = np.zeros((2, len(rights)))
+        banded[1, :-1] = self._beside
+        average = np.zeros_like(turned)
+        for shift, share in zip(shifts, shares, strict=True):
+            banded[0] = self._diagonal + shift
+            average += share * scipy.linalg.solveh_banded(banded, turned, lower=True)
+        return self._turn(average, "N")
+
     def traces(self, shifts: Iterable[float]) -> NDArray[np.float64]:
         """Return the trace of ``matrix (matrix + shift I)^-1`` for every shift.
 

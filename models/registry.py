@@ -12,7 +12,6 @@ import json
 import re
 import zipfile
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,120 +24,31 @@ from sklearn.preprocessing import StandardScaler
 
 from features.bank import FilterBank, bank_bytes, check_same_bank, load_bank
 from models.calibration import Calibration
+from models.doubt import Doubt, doubt_arrays, doubt_from
 from models.errors import ModelError, ModelNotFoundError
-from models.forest import forest_score
+from models.label_sets import LabelSets
+from models.model import Model, columns_of
 from models.ridge import RidgeModel
-from models.transform import strongest_part
+from models.scorer import PARTS, Scorer
 
-FORMAT = 1
+FORMAT = 2
 SHIPPED = Path(__file__).parent / "registry"
-KINDS = ("ridge", "forest")
+KINDS = tuple(PARTS)
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _FILES = {"ridge": "weights.npz", "forest": "forest.skops"}
-_COMMON_FILES = ("bank.npz", "card.md", "cells.npz")
+_COMMON_FILES = ("bank.npz", "card.md", "cells.npz", "doubt.npz")
 _MAX_BYTES = 256 * 1024 * 1024
 _MAX_UNPACKED_BYTES = 8 * _MAX_BYTES
 # Exactly what a forest of scikit-learn holds beyond skops' own list.
 _FOREST_TYPES = {"sklearn.tree._tree.Tree"}
 
 
-@dataclass(frozen=True)
-class Model:
-    """A registered model, loaded.
-
-    Parameters
-    ----------
-    manifest : dict
-        What it is, from what it was trained, how it scored.
-    bank : FilterBank
-        Filters of its features.
-    weights : RidgeModel or sklearn forest
-        What scores features.
-    cells : numpy.ndarray of int64
-        Cells that it was trained on, where their place is exact.
-    """
-
-    manifest: dict[str, Any]
-    bank: FilterBank
-    weights: Any
-    cells: NDArray[np.int64]
-
-    @property
-    def name(self) -> str:
-        """Name in the registry."""
-        return str(self.manifest["id"])
-
-    @property
-    def context(self) -> int:
-        """Side, in cells, of the square whose mean features it takes beside a cell's own."""
-        return int(self.manifest.get("context", 1))
-
-    @property
-    def quarters(self) -> bool:
-        """Whether a cell's score is that of the strongest of its four quarters."""
-        return bool(self.manifest.get("quarters", False))
-
-    @property
-    def sha256(self) -> str:
-        """Of the manifest without its date, which names every other file by its own."""
-        dated = {key: value for key, value in self.manifest.items() if key != "created"}
-        return hashlib.sha256(json.dumps(dated, sort_keys=True).encode()).hexdigest()
-
-    def probability(self, features: NDArray[np.float32], bank_hash: str) -> NDArray[np.float32]:
-        """Return the calibrated probability of mining for rows of features.
-
-        Parameters
-        ----------
-        features : numpy.ndarray of float32, shape (n, columns) or (n, parts, columns)
-            NaN rows are unobserved. Of several parts of a cell the strongest one counts.
-        bank_hash : str
-            Of the bank that the features were computed with.
-
-        Returns
-        -------
-        numpy.ndarray of float32, shape (n,)
-            0..1; NaN where a feature is.
-
-        Raises
-        ------
-        features.errors.BankMismatchError
-            If the features are of another bank.
-        ModelError
-            If the columns are those of another context.
-        """
-        check_same_bank(self.bank.hash, bank_hash)
-        columns = columns_of(self.bank, self.context)
-        if features.shape[-1] != columns:
-            raise ModelError(
-                f"the model {self.name} takes {columns} columns (context {self.context}), "
-                f"not {features.shape[-1]}"
-            )
-        flat = features.reshape(-1, columns)
-        scores = np.full(len(flat), -np.inf)
-        rows = np.isfinite(flat).all(axis=1)
-        if rows.any():
-            if isinstance(self.weights, RidgeModel):
-                scores[rows] = self.weights.score(flat[rows])
-            else:
-                scores[rows] = forest_score(self.weights, flat[rows])
-        strongest = strongest_part(scores.reshape(len(features), -1))
-        result = np.full(len(features), np.nan, np.float32)
-        seen = np.isfinite(strongest)
-        calibration = Calibration(**self.manifest["calibration"])
-        result[seen] = calibration.apply(strongest[seen])
-        return result
-
-
-def columns_of(bank: FilterBank, context: int) -> int:
-    """Return the columns that a model takes: the bank's, and again the mean of those around."""
-    return bank.columns * (1 if context == 1 else 2)
-
-
 def write_model(
     folder: Path,
     manifest: dict[str, Any],
     bank: FilterBank,
-    weights: Any,
+    scorer: Scorer,
+    doubt: Doubt,
     card: str,
     cells: NDArray[np.int64],
 ) -> None:
@@ -152,8 +62,10 @@ def write_model(
         Without ``format``, ``bank`` and ``files``, which are added.
     bank : FilterBank
         Filters of its features.
-    weights : RidgeModel or sklearn forest
+    scorer : Scorer
         What scores features.
+    doubt : Doubt
+        What tells how sure it is.
     card : str
         The model's card, Markdown.
     cells : numpy.ndarray of int64
@@ -163,8 +75,9 @@ def write_model(
         "bank.npz": bank_bytes(bank),
         "card.md": card.encode(),
         "cells.npz": _npz(cells=cells.astype(np.int64)),
+        "doubt.npz": _npz(**doubt_arrays(doubt)),
     }
-    parts[_FILES[manifest["kind"]]] = _dump(weights)
+    parts |= {_FILES[name]: _dump(weights) for name, weights in scorer.parts.items()}
     for name, content in parts.items():
         (folder / name).write_bytes(content)
     full = manifest | {
@@ -199,7 +112,7 @@ def load_model(folder: Path) -> Model:
     kind = manifest["kind"]
     parts = {}
     for name, sha256 in manifest["files"].items():
-        if name not in (*_COMMON_FILES, _FILES[kind]):
+        if name not in (*_COMMON_FILES, *(_FILES[part] for part in PARTS[kind])):
             raise ModelError(f"{folder}: {name} does not belong to a {kind} model")
         try:
             if (folder / name).stat().st_size > _MAX_BYTES:
@@ -211,18 +124,21 @@ def load_model(folder: Path) -> Model:
             raise ModelError(f"{folder / name}: not the file that the manifest names")
     try:
         bank = load_bank(parts["bank.npz"])
-        weights = _load(kind, parts[_FILES[kind]])
+        curves = {name: Calibration(**curve) for name, curve in manifest["parts"].items()}
+        weights = {name: _load(name, parts[_FILES[name]]) for name in PARTS[kind]}
+        scorer = Scorer(weights, curves)
         with np.load(io.BytesIO(parts["cells.npz"]), allow_pickle=False) as arrays:
             cells = arrays["cells"]
         check_same_bank(bank.hash, manifest["bank"]["hash"])
-        columns = weights.coefficients.size if kind == "ridge" else weights.n_features_in_
         wanted = columns_of(bank, int(manifest.get("context", 1)))
-        if columns != wanted or cells.dtype != np.int64 or cells.ndim != 1:
+        with np.load(io.BytesIO(parts["doubt.npz"]), allow_pickle=False) as arrays:
+            doubt = doubt_from(arrays, wanted)
+        if scorer.columns != wanted or cells.dtype != np.int64 or cells.ndim != 1:
             raise ModelError("weights, bank and cells do not fit together")
     except Exception as error:
         # A damaged or hostile archive fails anywhere in zip, zlib, NumPy and JSON.
         raise ModelError(f"{folder}: the model cannot be read: {error}") from error
-    return Model(manifest, bank, weights, cells)
+    return Model(manifest, bank, scorer, doubt, cells)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -247,7 +163,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         known = manifest["format"] == FORMAT and manifest["kind"] in KINDS
         check_name(manifest["id"])
-        Calibration(**{key: float(value) for key, value in manifest["calibration"].items()})
+        for curve in (manifest["calibration"], *manifest["parts"].values()):
+            Calibration(**{key: float(value) for key, value in curve.items()})
+        LabelSets(**{key: float(value) for key, value in manifest["label_sets"].items()})
         manifest["files"].items(), manifest["bank"]["hash"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"{folder}: no readable manifest: {error}") from None

@@ -10,11 +10,12 @@ one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from models.gram import Features, Gram, Shifted, chunks_of
 from models.transform import strongest_part, transform
@@ -24,6 +25,13 @@ TOLERANCE = 0.1
 # Shares of the sum of the weights.
 PENALTIES = tuple(float(10.0**power) for power in np.arange(-5, 1.01, 0.5))
 _SMALLEST_SPREAD = 1e-6
+_LEAST_SHARE = 1e-3
+
+# From residuals, places, penalties and what each counts for.
+_Influence = Callable[
+    [NDArray[np.float64], NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]],
+    "RidgeInfluence",
+]
 
 
 @dataclass(frozen=True)
@@ -70,11 +78,63 @@ class RidgeFit:
         The one with the smallest out-of-fold squared error.
     out_of_fold : numpy.ndarray of float64, shape (n,)
         Scores of rows by the ridges that were fitted on the other folds, averaged the same way.
+    influence : RidgeInfluence or None
+        What each place did to the model; None where no places were given.
     """
 
     model: RidgeModel
     penalty: float
     out_of_fold: NDArray[np.float64]
+    influence: RidgeInfluence | None = None
+
+
+@dataclass(frozen=True)
+class RidgeInfluence:
+    """By how much the score changes with a place among the training rows.
+
+    Parameters
+    ----------
+    coefficients : numpy.ndarray of float32, shape (places, columns)
+        Of the model, less those of a model without the place.
+    intercepts : numpy.ndarray of float64, shape (places,)
+        The same of the intercept.
+    """
+
+    coefficients: NDArray[np.float32]
+    intercepts: NDArray[np.float64]
+
+    def combined(self, shares: NDArray[np.float64]) -> RidgeInfluence:
+        """Return weighted sums over the places.
+
+        Parameters
+        ----------
+        shares : numpy.ndarray of float64, shape (k, places)
+            What each place counts for in each sum.
+
+        Returns
+        -------
+        RidgeInfluence
+            Of ``k`` sums.
+        """
+        return RidgeInfluence(
+            (shares @ self.coefficients).astype(np.float32), shares @ self.intercepts
+        )
+
+    def apply(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the changes of the scores of rows.
+
+        Parameters
+        ----------
+        features : numpy.ndarray of float32, shape (n, columns)
+            Finite.
+
+        Returns
+        -------
+        numpy.ndarray of float64, shape (n, places)
+            Score with the place, less the score without it.
+        """
+        changes = (transform(features) @ self.coefficients.T).astype(np.float64)
+        return changes + self.intercepts
 
 
 @dataclass(frozen=True)
@@ -96,6 +156,7 @@ def fit_ridge(
     weights: NDArray[np.float64],
     penalties: Sequence[float] = PENALTIES,
     quarters: Features | None = None,
+    places: NDArray[np.intp] | None = None,
 ) -> RidgeFit:
     """Fit a weighted ridge.
 
@@ -114,6 +175,8 @@ def fit_ridge(
     quarters : numpy.ndarray of float32, shape (n, 4 * columns), or Chunked, optional
         Of the four quarters of each row's cell, side by side, NaN for one that was not observed.
         Where given, the score of a row is that of its strongest quarter.
+    places : numpy.ndarray of int, shape (n,), optional
+        Place of each row, counted from 0; a place lies in one fold.
 
     Returns
     -------
@@ -129,9 +192,14 @@ def fit_ridge(
     The weights of the average fall exponentially with the out-of-fold squared error, as in the
     aggregation of Leung and Barron 2006 (doi 10.1109/TIT.2006.878172), here with a tolerance
     relative to the smallest error. The average of linear scores is one linear score.
+
+    What a place did to the model is the ridge's own jackknife: with ``H`` the penalised covariance
+    and ``r`` the residuals of rows by a model that has not seen them, leaving the place out changes
+    the coefficients by ``H^-1 sum w x r`` over its rows (an identity where ``r`` is of the model
+    without that very place; here it is of the one without its fold).
     """
     fit = _fit_kept if features.shape[0] < features.shape[1] else _fit_streamed
-    line, held = fit(features, labels, folds, weights, penalties)
+    line, held, influence = fit(features, labels, folds, weights, penalties)
     scores = _score_held(held, features, folds)[:, :, 0]
     errors = np.average((scores - labels) ** 2, axis=1, weights=weights)
     smallest = errors.min()
@@ -141,9 +209,16 @@ def fit_ridge(
         (shares @ line.coefficients).astype(np.float32), float(shares @ line.intercepts)
     )
     out_of_fold = shares @ scores
+    told = None
+    if places is not None:
+        # What hardly counts is not solved for.
+        kept = shares > _LEAST_SHARE
+        told = influence(
+            labels - out_of_fold, places, np.array(penalties)[kept], shares[kept] / shares.sum()
+        )
     if quarters is not None:
         out_of_fold = strongest_part(np.tensordot(shares, _score_held(held, quarters, folds), 1))
-    return RidgeFit(model, penalties[int(np.argmin(errors))], out_of_fold)
+    return RidgeFit(model, penalties[int(np.argmin(errors))], out_of_fold, told)
 
 
 def penalty_without_folds(
@@ -195,14 +270,45 @@ def _fit_streamed(
     folds: NDArray[np.int16],
     weights: NDArray[np.float64],
     penalties: Sequence[float],
-) -> tuple[_Lines, dict[int, _Lines]]:
+) -> tuple[_Lines, dict[int, _Lines], _Influence]:
     grams = _grams(features, labels, folds, weights)
     total = Gram(features.shape[1])
     for gram in grams.values():
         total.merge(gram)
     spread = _spread(total)
     held = {fold: _solve(total.without(gram), spread, penalties) for fold, gram in grams.items()}
-    return _solve(total, spread, penalties), held
+    centre, covariance, cross, mean = total.centred()
+    system = Shifted(covariance / spread[:, None] / spread)
+    coefficients = system.solve(cross / spread, penalties) / spread
+
+    def influence(
+        residuals: NDArray[np.float64],
+        places: NDArray[np.intp],
+        shifts: NDArray[np.float64],
+        shares: NDArray[np.float64],
+    ) -> RidgeInfluence:
+        pull = weights * residuals / total.weight
+        pulls = np.zeros((places.max() + 1, features.shape[1]))
+        for rows, part in chunks_of(features):
+            table = (transform(part) - centre) / spread
+            # One row a place, one column a row: their product sums the rows of each place.
+            which = csr_matrix((pull[rows], (places[rows], np.arange(len(table)))),
+                               shape=(len(pulls), len(table)))  # fmt: skip
+            pulls += which @ table
+        changes = system.solve_average(pulls.T, shifts, shares).T / spread
+        return _influence(changes, centre, pull, places)
+
+    return _Lines(coefficients, mean - coefficients @ centre), held, influence
+
+
+def _influence(
+    changes: NDArray[np.float64],
+    centre: NDArray[np.float64],
+    pull: NDArray[np.float64],
+    places: NDArray[np.intp],
+) -> RidgeInfluence:
+    intercepts = np.bincount(places, pull, len(changes)) - changes @ centre
+    return RidgeInfluence(changes.astype(np.float32), intercepts)
 
 
 def _score_held(
@@ -264,20 +370,39 @@ def _fit_kept(
     folds: NDArray[np.int16],
     weights: NDArray[np.float64],
     penalties: Sequence[float],
-) -> tuple[_Lines, dict[int, _Lines]]:
+) -> tuple[_Lines, dict[int, _Lines], _Influence]:
     """Do the same where there are fewer rows than columns: their products by rows."""
     table = np.concatenate([transform(part) for _, part in chunks_of(features)])
     table = table.astype(np.float64)
     spread = np.maximum(table.std(axis=0), _SMALLEST_SPREAD)
 
-    def solve(rows: NDArray[np.bool_]) -> _Lines:
+    def system(
+        rows: NDArray[np.bool_],
+    ) -> tuple[Shifted, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         share = weights[rows] / weights[rows].sum()
-        middle, mean = share @ table[rows], float(share @ labels[rows])
+        middle = share @ table[rows]
         rooted = np.sqrt(share)[:, None] * (table[rows] - middle) / spread
-        system = Shifted(rooted @ rooted.T)
-        solutions = system.solve(np.sqrt(share) * (labels[rows] - mean), penalties)
+        return Shifted(rooted @ rooted.T), rooted, middle, share
+
+    def solve(rows: NDArray[np.bool_]) -> _Lines:
+        products, rooted, middle, share = system(rows)
+        mean = float(share @ labels[rows])
+        solutions = products.solve(np.sqrt(share) * (labels[rows] - mean), penalties)
         coefficients = solutions @ rooted / spread
         return _Lines(coefficients, mean - coefficients @ middle)
 
+    def influence(
+        residuals: NDArray[np.float64],
+        places: NDArray[np.intp],
+        shifts: NDArray[np.float64],
+        shares: NDArray[np.float64],
+    ) -> RidgeInfluence:
+        products, rooted, middle, share = system(everything)
+        pulls = np.zeros((len(labels), places.max() + 1))
+        pulls[np.arange(len(labels)), places] = np.sqrt(share) * residuals
+        changes = products.solve_average(pulls, shifts, shares).T @ rooted / spread
+        return _influence(changes, middle, share * residuals, places)
+
+    everything = np.ones(len(labels), bool)
     held = {fold: solve(folds != fold) for fold in np.unique(folds)}
-    return solve(np.ones(len(labels), bool)), held
+    return solve(everything), held, influence

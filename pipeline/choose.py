@@ -11,7 +11,8 @@ import shapely
 from features.errors import BankError
 from features.scaling import Scaling
 from models.errors import ModelError, ModelNotFoundError
-from models.registry import SHIPPED, Model, find_model, load_model, read_manifest, registered
+from models.model import Model
+from models.registry import SHIPPED, find_model, load_model, read_manifest, registered
 from pipeline.context import Context
 from pipeline.errors import ModelMismatchError, NoModelError, UnknownModelError
 from pipeline.runtime.console import say

@@ -166,7 +166,8 @@ def _score(options: argparse.Namespace) -> None:
     model = load_named(config.workspace, config.model)
     imagery = chip_imagery(options.bands, options.level, options.clip, options.steps)
     chips = read_chips(Path(options.chips), imagery)
-    write_scores(score_chips(chips, model), Path(options.out))
+    found = score_chips(chips, model, config.prevalence or None)
+    write_scores(found, Path(options.out))
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -289,7 +290,7 @@ def _parser() -> argparse.ArgumentParser:
     verb("models", "list the registered models", _models, place=False)
     score = verb("score", "score chips with a model", _score, place=False)
     score.add_argument("--chips", required=True, help="chips.npz")
-    score.add_argument("--out", required=True, help="chip,probability as CSV")
+    score.add_argument("--out", required=True, help="a row for each chip, CSV")
     _imagery_options(score)
     catalogue = verb(
         "catalogue", "turn imagery at hand into a static catalogue", _catalogue, place=False

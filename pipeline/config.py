@@ -99,6 +99,9 @@ class Config:
         A region of more 0.1-degree blocks than this is refused.
     min_observed : float
         A cell with less than this share of its windows observed is called "cannot tell".
+    prevalence : float
+        Share of cells with mining where the map is made, which probabilities are corrected to; 0:
+        as among the model's training rows.
     filters : int
         Filters of a newly sampled bank, for each of its patch sizes.
     patches : str
@@ -144,6 +147,7 @@ class Config:
     workers: int = 0
     max_blocks: int = 50_000
     min_observed: float = 0.25
+    prevalence: float = 0.0
     filters: int = 64
     patches: str = "3,5"
     context: int = 1
@@ -161,6 +165,8 @@ class Config:
         _one_of("device", self.device, ("cpu", "cuda"))
         _one_of("failed_scenes", self.failed_scenes, ("stop", "mark"))
         season_windows(self.season)
+        if not 0 <= self.prevalence < 1:
+            raise ConfigError(f"prevalence must lie between 0 and 1, not at {self.prevalence}")
         if not 0 < self.min_observed <= 1:
             raise ConfigError(
                 f"min_observed must lie above 0 and at most at 1, not {self.min_observed}"

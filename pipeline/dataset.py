@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from features.bank import FilterBank
 from models.errors import TrainingError
+from models.folds import spatial_folds
 from models.gram import ROWS_AT_ONCE
-from models.validation import spatial_folds
 from pipeline import grid, ledger
 from pipeline.cells import CellTable, joined, read_features, read_with_context
 from pipeline.context import Context
@@ -80,6 +80,12 @@ class TrainingTable:
         What a row counts for.
     quarters : StoredFeatures or None
         Shape (n, 4 * columns); None where rows have no quarters.
+    place : numpy.ndarray of int, shape (n,), or None
+        What is drawn and held out as one: a block, a 1-degree square; counted from 0. None: the
+        blocks of the cells.
+    region : numpy.ndarray of int16, shape (n,), or None
+        Folds as wide apart as the places that the model will be asked about, which its
+        probabilities and limits are taken from; None: the spatial folds.
     """
 
     features: NDArray[np.float32] | StoredFeatures
@@ -90,6 +96,21 @@ class TrainingTable:
     date: NDArray[np.str_]
     weight: NDArray[np.float64]
     quarters: StoredFeatures | None = None
+    place: NDArray[np.intp] | None = None
+    region: NDArray[np.int16] | None = None
+
+    @property
+    def places(self) -> NDArray[np.intp]:
+        """Place of each row, counted from 0."""
+        if self.place is not None:
+            return self.place
+        blocks = [grid.block_of_cell(cell).name for cell in self.cell]
+        return np.unique(blocks, return_inverse=True)[1]
+
+    @property
+    def regions(self) -> NDArray[np.int16]:
+        """Region of each row."""
+        return self.fold if self.region is None else self.region
 
 
 def build_dataset(

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.registry import Model
+from models.model import Model, Predictions
 from pipeline import grid, ledger
 from pipeline.cells import CellTable, read_features, read_with_context
 from pipeline.composite import EPOCH
@@ -22,7 +22,7 @@ from pipeline.imagery.blend import NODATA
 from pipeline.runtime.console import say
 from pipeline.scenes import SceneList
 
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,7 @@ def predict_cells(
         "features": [entry.sha256 for entry in features],
         "model": model.sha256,
         "min_observed": context.config.min_observed,
+        "prevalence": context.config.prevalence,
     }
     entry = ledger.build(
         context.store("predictions"),
@@ -98,7 +99,8 @@ def predict_cells(
     say(
         "predict",
         f"{facts['cells']} cells: {facts['predicted']} predicted with {model.name}, "
-        f"{facts['cells'] - facts['predicted']} cannot tell"
+        f"{facts['cells'] - facts['predicted']} not observed, {facts['outside']} outside the "
+        f"model's area ({facts['unlike']} of them unlike anything it was trained on)"
         + (" (reused)" if entry.reused else ""),
     )
     return entry
@@ -110,9 +112,12 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row a cell: ``cell`` int64; ``probability`` float32, NaN where it cannot be told;
-        ``observed`` float32, share of windows; ``clear_observations`` float32; ``first_image`` and
-        ``last_image`` ISO dates or None; ``scenes`` int16; ``in_training`` bool.
+        One row a cell: ``cell`` int64; ``probability`` float32, NaN where it cannot be told, its
+        interval ``low`` to ``high``, ``labels`` (``mine``, ``not``, ``both``, ``neither`` or
+        empty), ``dissimilarity`` and ``dispute`` float32 (1 at the model's thresholds) and
+        ``applicable`` bool, see ``models.model.Predictions``; ``observed`` float32, share of
+        windows; ``clear_observations`` float32; ``first_image`` and ``last_image`` ISO dates or
+        None; ``scenes`` int16; ``in_training`` bool.
     """
     return pd.read_parquet(path)
 
@@ -141,10 +146,14 @@ def _write(
             else read_with_context(entry, by_block, model.bank)
         )
         cells = cells.select(np.isin(cells.cell, wanted))
-        rows = cells.quarters if model.quarters else cells.features
-        probability = model.probability(rows, model.bank.hash)
-        probability[cells.observed < context.config.min_observed] = np.nan
-        parts.append(_table(cells, probability, np.isin(cells.cell, model.cells)))
+        cells.features[cells.observed < context.config.min_observed] = np.nan
+        found = model.predict(
+            cells.features,
+            model.bank.hash,
+            cells.quarters if model.quarters else None,
+            context.config.prevalence or None,
+        )
+        parts.append(_table(cells, found, np.isin(cells.cell, model.cells)))
     table = pd.concat(parts, ignore_index=True).sort_values("cell", ignore_index=True)
     predicted = int(table["probability"].notna().sum())
     if predicted == 0:
@@ -153,16 +162,31 @@ def _write(
             next_step="choose a longer SEASON, or a smaller MIN_OBSERVED",
         )
     table.to_parquet(path, index=False)
-    return {"cells": len(table), "predicted": predicted}
+    seen = table["probability"].notna()
+    return {
+        "cells": len(table),
+        "predicted": predicted,
+        "unlike": int((table["dissimilarity"] > 1).sum()),
+        "outside": int((seen & ~table["applicable"]).sum()),
+    }
 
 
 def _table(
-    cells: CellTable, probability: NDArray[np.float32], in_training: NDArray[np.bool_]
+    cells: CellTable, found: Predictions | None, in_training: NDArray[np.bool_]
 ) -> pd.DataFrame:
+    if found is None:
+        none = np.full(len(cells.cell), np.nan, np.float32)
+        found = Predictions(none, none, none, np.full(len(none), ""), none, none)
     return pd.DataFrame(
         {
             "cell": cells.cell,
-            "probability": probability,
+            "probability": found.probability,
+            "low": found.low,
+            "high": found.high,
+            "labels": found.labels,
+            "dissimilarity": found.dissimilarity,
+            "dispute": found.dispute,
+            "applicable": found.applicable,
             "observed": cells.observed,
             "clear_observations": cells.clear,
             "first_image": _dates(cells.first_day),
@@ -187,7 +211,7 @@ def _unobserved(cells: NDArray[np.int64]) -> pd.DataFrame:
         scenes=np.zeros(len(cells), np.int16),
         shares=none[:, None],
     )
-    return _table(table, np.full(len(cells), np.nan, np.float32), np.zeros(len(cells), bool))
+    return _table(table, None, np.zeros(len(cells), bool))
 
 
 def _dates(days: NDArray[np.int32]) -> NDArray[np.object_]:

@@ -19,7 +19,8 @@ import pandas as pd
 from features.bank import FilterBank, bank_bytes, load_bank
 from features.recipe import RECIPES
 from features.scaling import Scaling
-from models.registry import KINDS, Model, read_manifest
+from models.model import Model
+from models.registry import KINDS, read_manifest
 from pipeline import composite as composites
 from pipeline import featurize, grid, ledger, scenes
 from pipeline.choose import check_fits, choose_model, load_named, registries

@@ -5,21 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 
 from features.rcf import chip_features
 from features.scaling import Scaling
-from models.registry import Model
+from models.model import Model, Predictions
 from pipeline.errors import ModelMismatchError
 from pipeline.imagery.chips import ChipImagery, Chips
 from pipeline.runtime.console import bar, say
 from pipeline.runtime.files import whole_file
 
 CHIPS_AT_ONCE = 64
+# More chips than these that are unlike anything seen: the pixels may be something else.
+MANY_UNLIKE = 0.5
 
 
-def score_chips(chips: Chips, model: Model) -> NDArray[np.float32]:
-    """Return the probability of mining of each chip.
+def score_chips(chips: Chips, model: Model, prevalence: float | None = None) -> Predictions:
+    """Say of each chip how probable mining is, and how sure that is.
 
     Parameters
     ----------
@@ -27,11 +29,13 @@ def score_chips(chips: Chips, model: Model) -> NDArray[np.float32]:
         Of the model's bands, level and scaling.
     model : Model
         Registered.
+    prevalence : float, optional
+        Share of mines among the chips; default: as among the training rows.
 
     Returns
     -------
-    numpy.ndarray of float32, shape (n,)
-        0..1.
+    Predictions
+        One value a chip.
 
     Raises
     ------
@@ -60,16 +64,45 @@ def score_chips(chips: Chips, model: Model) -> NDArray[np.float32]:
         features, _ = chip_features(
             chips.reflectance(slice(start, start + CHIPS_AT_ONCE)), model.bank
         )
-        parts.append(model.probability(features, model.bank.hash))
-    return np.concatenate(parts)
+        parts.append(features)
+    return model.predict(np.concatenate(parts), model.bank.hash, prevalence=prevalence)
 
 
-def write_scores(probabilities: NDArray[np.float32], path: Path) -> None:
-    """Write ``chip,probability``, one row a chip, whole or not at all."""
+def write_scores(found: Predictions, path: Path) -> None:
+    """Write one row a chip, whole or not at all.
+
+    Parameters
+    ----------
+    found : Predictions
+        Of all chips.
+    path : pathlib.Path
+        A CSV file: ``chip`` (number), ``probability``, ``low`` and ``high`` (0..1), ``labels``
+        (``mine``, ``not``, ``both``, ``neither``), ``dissimilarity`` and ``dispute`` (1 at the
+        model's thresholds), ``applicable`` and ``unlike`` (1 or 0).
+    """
+    table = pd.DataFrame(
+        {
+            "chip": np.arange(len(found.probability)),
+            "probability": found.probability,
+            "low": found.low,
+            "high": found.high,
+            "labels": found.labels,
+            "dissimilarity": found.dissimilarity,
+            "dispute": found.dispute,
+            "applicable": found.applicable.astype(int),
+            "unlike": found.unlike.astype(int),
+        }
+    )
     with whole_file(path) as beside:
-        rows = (f"{chip},{value:.6f}" for chip, value in enumerate(probabilities))
-        beside.write_text("\n".join(["chip,probability", *rows]) + "\n", encoding="utf-8")
-    say("score", f"{len(probabilities)} chips: {path}")
+        table.to_csv(beside, index=False, float_format="%.6f", lineterminator="\n")
+    seen = np.isfinite(found.probability)
+    say(
+        "score",
+        f"{len(table)} chips: {path}; {found.unlike[seen].mean():.1%} are unlike the training "
+        f"chips, {(~found.applicable[seen]).mean():.1%} lie outside the model's area in all",
+    )
+    if found.unlike[seen].mean() > MANY_UNLIKE:
+        say("", "so many unlike ones may be other bands, another order or another scale")
 
 
 def words(imagery: ChipImagery) -> str:

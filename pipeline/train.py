@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import importlib.metadata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +15,21 @@ from numpy.typing import NDArray
 from features.bank import FilterBank
 from models.calibration import calibrate
 from models.card import write_card
-from models.forest import fit_forest
+from models.doubt import Doubt, fit_doubt
+from models.errors import ModelError, TrainingError
+from models.forest import fit_forest, forest_out_of_fold
+from models.label_sets import fit_label_sets
 from models.registry import KINDS, check_name, read_manifest, write_model
 from models.ridge import fit_ridge
-from models.validation import score_folds, thresholds
+from models.scorer import PARTS, Scorer, mean_logit
+from models.scores import score_folds, score_probabilities, thresholds
 from pipeline.config import fingerprint
 from pipeline.dataset import TrainingTable
 from pipeline.runtime.console import say
 from pipeline.runtime.files import whole_folder
 
 # Raise it when the same table would give another model.
-VERSION = 5
+VERSION = 6
 FOREST_HANDICAP = 0.01
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "skops")
 
@@ -160,19 +164,12 @@ def _train_one(
     inputs: str,
     registry: Path,
 ) -> dict[str, Any]:
-    weights = table.weight
-    chosen: dict[str, Any] = {}
-    fitted: Any
-    if kind == "ridge":
-        fit = fit_ridge(table.features, table.label, table.fold, weights, quarters=table.quarters)
-        fitted, scores, chosen = fit.model, fit.out_of_fold, {"penalty": fit.penalty}
-    else:
-        quarters = None if table.quarters is None else np.asarray(table.quarters)
-        fitted, scores = fit_forest(
-            np.asarray(table.features), table.label, table.fold, weights, about.seed, quarters
-        )
-    calibration = calibrate(table.label, scores)
-    probabilities = calibration.apply(scores)
+    fitted = _fitted(table, kind, about.seed)
+    scores, apart = fitted.scores, fitted.scores_apart
+    # Probabilities and limits are those of a place that is new to the model.
+    calibration = calibrate(table.label, apart)
+    probabilities, apart_probabilities = calibration.apply(scores), calibration.apply(apart)
+    sets = fit_label_sets(table.label, apart)
     manifest: dict[str, Any] = {
         "id": name,
         "kind": kind,
@@ -194,9 +191,13 @@ def _train_one(
         },
         "ground": {"description": about.ground, "squares": [list(s) for s in about.squares]},
         "scores": {"how": about.how} | score_folds(table.label, probabilities, table.fold),
-        "calibration": {"slope": calibration.slope, "intercept": calibration.intercept},
-        "thresholds": thresholds(table.label, probabilities),
-        "chosen": chosen,
+        "apart": score_probabilities(table.label, apart_probabilities)
+        | {"regions": score_folds(table.label, apart_probabilities, table.regions)["folds"]},
+        "calibration": asdict(calibration),
+        "parts": {part: asdict(curve) for part, curve in fitted.scorer.curves.items()},
+        "label_sets": asdict(sets),
+        "thresholds": thresholds(table.label, apart_probabilities),
+        "chosen": {"penalty": fitted.penalty},
         "seed": about.seed,
         "software": {
             "asm-atlas": importlib.metadata.version("asm-atlas"),
@@ -205,14 +206,66 @@ def _train_one(
     }
     card = write_card(manifest, bank.to_dict())
     with whole_folder(registry / name) as beside:
-        write_model(beside, manifest, bank, fitted, card, np.unique(table.cell[table.cell >= 0]))
+        cells = np.unique(table.cell[table.cell >= 0])
+        write_model(beside, manifest, bank, fitted.scorer, fitted.doubt, card, cells)
     return read_manifest(registry / name)
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """A scorer with its out-of-fold scores: by the spatial folds, and by whole regions."""
+
+    scorer: Scorer
+    doubt: Doubt
+    scores: NDArray[np.float64]
+    scores_apart: NDArray[np.float64]
+    penalty: float
+
+
+def _fitted(table: TrainingTable, kind: str, seed: int) -> _Fitted:
+    about = table.label, table.weight
+    fit = fit_ridge(
+        table.features, about[0], table.fold, about[1],
+        quarters=table.quarters, places=table.places,
+    )  # fmt: skip
+    if fit.influence is None:
+        raise TrainingError("no place of the training rows is known")
+    doubt = fit_doubt(table.features, fit.influence, table.places, table.regions, seed)
+    parts: dict[str, Any] = {}
+    near: dict[str, NDArray[np.float64]] = {}
+    apart: dict[str, NDArray[np.float64]] = {}
+    same = np.array_equal(table.fold, table.regions)
+    if "ridge" in PARTS[kind]:
+        parts["ridge"], near["ridge"] = fit.model, fit.out_of_fold
+        apart["ridge"] = near["ridge"] if same else fit_ridge(
+            table.features, about[0], table.regions, about[1], quarters=table.quarters
+        ).out_of_fold  # fmt: skip
+    if "forest" in PARTS[kind]:
+        features = np.asarray(table.features)
+        quarters = None if table.quarters is None else np.asarray(table.quarters)
+        parts["forest"], near["forest"] = fit_forest(
+            features, about[0], table.fold, about[1], seed, quarters, table.places
+        )
+        apart["forest"] = near["forest"] if same else forest_out_of_fold(
+            features, about[0], table.regions, about[1], seed, quarters, table.places
+        )  # fmt: skip
+    if len(parts) == 1:
+        return _Fitted(Scorer(parts, {}), doubt, near[kind], apart[kind], fit.penalty)
+    curves = {part: calibrate(table.label, scores) for part, scores in apart.items()}
+    return _Fitted(
+        Scorer(parts, curves), doubt, mean_logit(near, curves), mean_logit(apart, curves),
+        fit.penalty,
+    )  # fmt: skip
 
 
 def _registered(folder: Path, inputs: str) -> dict[str, Any] | None:
     if not (folder / "manifest.json").is_file():
         return None
-    manifest = read_manifest(folder)
+    try:
+        manifest = read_manifest(folder)
+    except ModelError:
+        # Of an older format: trained anew.
+        return None
     return manifest if manifest.get("inputs") == inputs else None
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from features.bank import FilterBank
 from features.rcf import chip_features
 from features.sampling import make_bank
-from models.validation import spatial_folds
+from models.folds import region_folds, spatial_folds
 from pipeline.choose import registries
 from pipeline.config import Config, fingerprint
 from pipeline.dataset import TrainingTable
@@ -88,6 +88,7 @@ def train_chips(
     ]
     say("featurize", f"{len(rows)} chips, {bank.columns} columns of bank {bank.hash[:12]}")
     at = located(table)
+    lon, lat = (np.where(at, table[name].to_numpy(float), np.nan) for name in ("lon", "lat"))
     training = TrainingTable(
         features=np.concatenate(parts),
         label=label,
@@ -96,6 +97,8 @@ def train_chips(
         source=subset.to_numpy().astype(str),
         date=table.get("date_start", place).astype(str).to_numpy().astype(str),
         weight=np.array([counts_for.get(name, 1.0) for name in subset]),
+        place=np.unique(fold_groups(table), return_inverse=True)[1],
+        region=region_folds(lon, lat, label),
     )
     choices = {
         "without the squares": leave_out,

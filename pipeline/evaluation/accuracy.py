@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from models.validation import score
+from models.scores import score
 from pipeline.errors import NoLabelsError
 
 FALSE_SHARE = 0.05

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from models.calibration import Calibration
-from models.validation import spatial_folds, thresholds
+from models.folds import spatial_folds
+from models.scores import thresholds
 
 rows = st.lists(st.tuples(st.integers(0, 12), st.booleans()), min_size=2, max_size=60)
 numbers = st.floats(-50, 50)

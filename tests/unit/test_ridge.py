@@ -41,12 +41,33 @@ def test_ridge_equals_scikit_learn(columns: int, penalty: float) -> None:
 
 def test_rows_kept_and_rows_streamed_give_the_same() -> None:
     features, label, fold, weight = sample_table(90, rows=100)
-    kept, kept_held = ridge._fit_kept(features, label, fold, weight, PENALTIES)
-    streamed, streamed_held = ridge._fit_streamed(features, label, fold, weight, PENALTIES)
+    kept, kept_held, kept_told = ridge._fit_kept(features, label, fold, weight, PENALTIES)
+    streamed, streamed_held, told = ridge._fit_streamed(features, label, fold, weight, PENALTIES)
     assert kept.coefficients == pytest.approx(streamed.coefficients, rel=1e-4, abs=1e-6)
     assert kept.intercepts == pytest.approx(streamed.intercepts, rel=1e-4, abs=1e-6)
     scores = [ridge._score_held(held, features, fold) for held in (kept_held, streamed_held)]
     assert scores[0] == pytest.approx(scores[1], rel=1e-4, abs=1e-6)
+    about = label - scores[0][0, :, 0], np.arange(100) // 10, np.array([0.1, 1.0]), np.ones(2) / 2
+    for name in ("coefficients", "intercepts"):
+        one, other = getattr(kept_told(*about), name), getattr(told(*about), name)
+        assert one == pytest.approx(other, rel=1e-3, abs=1e-6)
+
+
+@pytest.mark.parametrize("columns", [12, 320], ids=["tall", "wide"])
+def test_influence_is_what_leaving_a_place_out_does(columns: int) -> None:
+    features, label, fold, weight = sample_table(columns)
+    fit = fit_ridge(features, label, fold, weight, (0.1,), places=fold.astype(np.intp))
+    told = fit.influence.apply(features)
+    assert told.shape == (300, 5)
+    for place in range(5):
+        rest = fold != place
+        others = np.unique(fold[rest], return_inverse=True)[1].astype(np.int16)
+        without = fit_ridge(features[rest], label[rest], others, weight[rest], (0.1,))
+        change = fit.model.score(features) - without.model.score(features)
+        assert np.corrcoef(change, told[:, place])[0, 1] > 0.95
+        assert np.std(told[:, place]) == pytest.approx(np.std(change), rel=0.35)
+    both = fit.influence.combined(np.array([[1.0, 1, 0, 0, 0]])).apply(features)
+    assert both[:, 0] == pytest.approx(told[:, :2].sum(axis=1), abs=1e-5)
 
 
 @pytest.mark.parametrize("columns", [12, 320], ids=["tall", "wide"])

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from models.errors import TrainingError
-from models.validation import out_of_fold, score, score_folds, spatial_folds, thresholds
+from models.folds import spatial_folds
+from models.forest import out_of_fold
+from models.scores import score, score_folds, thresholds
 
 
 def test_folds_balance_positives_and_then_rows() -> None:

@@ -1,8 +1,7 @@
-"""Folds by place, and scores that say how they were obtained."""
+"""How good predictions are, always with the prevalence that a figure belongs to."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,48 +13,9 @@ from models.errors import TrainingError
 FALSE_SHARES = {"possible": 0.05, "likely": 0.01}
 # Of a threshold: at 0 every cell would be called.
 SMALLEST_THRESHOLD = 1e-4
-
-
-def spatial_folds(groups: ArrayLike, labels: ArrayLike, count: int = 5) -> NDArray[np.int16]:
-    """Deal groups of neighbouring rows out to folds, so that no group is split.
-
-    Parameters
-    ----------
-    groups : array_like, shape (n,)
-        Name of the place that each row lies in, such as a 1-degree square or a block.
-    labels : array_like of int, shape (n,)
-        1 mine, 0 not.
-    count : int
-        Number of folds; fewer if there are fewer groups.
-
-    Returns
-    -------
-    numpy.ndarray of int16, shape (n,)
-        Fold of each row. Groups with positives go, those with the most first, to the fold that has
-        the fewest positives; the others, the largest first, to the fold that has the fewest rows;
-        equal groups in alphabetical order, so that it is reproducible.
-
-    Raises
-    ------
-    TrainingError
-        If there are fewer than two groups.
-    """
-    names, index = np.unique(np.asarray(groups).astype(str), return_inverse=True)
-    labels = np.asarray(labels)
-    if len(names) < 2:
-        raise TrainingError("spatial folds need rows from at least two places")
-    count = min(count, len(names))
-    positives = np.bincount(index, weights=labels, minlength=len(names))
-    sizes = np.bincount(index, minlength=len(names))
-    load = np.zeros((count, 2))
-    fold_of = np.zeros(len(names), np.int16)
-    for group in np.lexsort((names, -sizes, -positives)):
-        order = load if positives[group] else load[:, ::-1]
-        fold = min(range(count), key=lambda k: (*order[k], k))
-        fold_of[group] = fold
-        load[fold] += positives[group], sizes[group]
-    folds: NDArray[np.int16] = fold_of[index]
-    return folds
+# An inspector's first places: a week's, a month's, a season's work.
+FIRST_PLACES = (20, 100, 500)
+_BINS = 10
 
 
 def score(labels: ArrayLike, scores: ArrayLike) -> dict[str, Any]:
@@ -81,6 +41,47 @@ def score(labels: ArrayLike, scores: ArrayLike) -> dict[str, Any]:
         "prevalence": round(float(labels.mean()), 4) if len(labels) else None,
         "auc": round(float(roc_auc_score(labels, scores)), 4) if both else None,
         "ap": round(float(average_precision_score(labels, scores)), 4) if both else None,
+    }
+
+
+def score_probabilities(labels: ArrayLike, probabilities: ArrayLike) -> dict[str, Any]:
+    """Score probabilities: the ranking, how far off they are, and what the first places hold.
+
+    Parameters
+    ----------
+    labels : array_like of int, shape (n,)
+        1 mine, 0 not; both occur.
+    probabilities : array_like of float, shape (n,)
+        0..1.
+
+    Returns
+    -------
+    dict
+        As of ``score``, and ``brier`` (Brier 1950, mean squared difference), ``brier_base`` (of
+        the prevalence said everywhere), ``precision_at`` (share of mines among the first places,
+        for each number of ``FIRST_PLACES`` that there are rows for) and ``reliability`` (in ten
+        parts of equal size, lowest first: mean probability, share of mines, rows).
+    """
+    labels = np.asarray(labels)
+    probabilities = np.asarray(probabilities, np.float64)
+    share = float(labels.mean())
+    order = np.argsort(-probabilities, kind="stable")
+    return score(labels, probabilities) | {
+        "brier": round(float(np.mean((probabilities - labels) ** 2)), 5),
+        "brier_base": round(share * (1 - share), 5),
+        "precision_at": {
+            str(count): round(float(labels[order[:count]].mean()), 4)
+            for count in FIRST_PLACES
+            if count <= len(labels)
+        },
+        "reliability": [
+            [
+                round(float(probabilities[part].mean()), 4),
+                round(float(labels[part].mean()), 4),
+                len(part),
+            ]
+            for part in np.array_split(order[::-1], min(_BINS, len(labels)))
+        ],
     }
 
 
@@ -133,35 +134,10 @@ def thresholds(labels: ArrayLike, probabilities: ArrayLike) -> dict[str, float]:
     TrainingError
         If there is no negative row.
     """
-    negatives = np.asarray(probabilities)[np.asarray(labels) == 0]
+    negatives: NDArray[np.float64] = np.asarray(probabilities)[np.asarray(labels) == 0]
     if not len(negatives):
         raise TrainingError("thresholds need negative rows")
     return {
         name: max(round(float(np.quantile(negatives, 1 - share)), 4), SMALLEST_THRESHOLD)
         for name, share in FALSE_SHARES.items()
     }
-
-
-def out_of_fold(
-    fit: Callable[[NDArray[np.intp]], Callable[[NDArray[np.intp]], NDArray[np.float64]]],
-    folds: NDArray[np.int16],
-) -> NDArray[np.float64]:
-    """Predict every fold with what was fitted on the others.
-
-    Parameters
-    ----------
-    fit : callable
-        Takes the rows to fit on and gives a function that predicts rows.
-    folds : numpy.ndarray of int16, shape (n,)
-        Fold of each row.
-
-    Returns
-    -------
-    numpy.ndarray of float64, shape (n,)
-        Predictions.
-    """
-    result = np.empty(len(folds))
-    for fold in np.unique(folds):
-        held = np.flatnonzero(folds == fold)
-        result[held] = fit(np.flatnonzero(folds != fold))(held)
-    return result

@@ -1,0 +1,115 @@
+"""What turns features into a score: a ridge, a forest, or the mean of both after calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.calibration import Calibration
+from models.doubt import Doubt
+from models.forest import forest_replicates, forest_score
+from models.ridge import RidgeModel
+
+PARTS = {"ridge": ("ridge",), "forest": ("forest",), "mean": ("ridge", "forest")}
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """The weights of a model.
+
+    Parameters
+    ----------
+    parts : mapping of str to object
+        ``ridge``: RidgeModel, ``forest``: scikit-learn pipeline; one or both.
+    curves : mapping of str to Calibration
+        Of each part, where there are both: their logits are averaged, so that the part that tells
+        the classes apart better speaks louder.
+    """
+
+    parts: Mapping[str, Any]
+    curves: Mapping[str, Calibration]
+
+    @property
+    def columns(self) -> int:
+        """Columns of features that it takes."""
+        return min(
+            part.coefficients.size if isinstance(part, RidgeModel) else part.n_features_in_
+            for part in self.parts.values()
+        )
+
+    def score(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Score rows of features.
+
+        Parameters
+        ----------
+        features : numpy.ndarray of float32, shape (n, columns)
+            Finite.
+
+        Returns
+        -------
+        numpy.ndarray of float64, shape (n,)
+            Higher for a mine.
+        """
+        return self._mean(
+            {
+                name: part.score(features)
+                if isinstance(part, RidgeModel)
+                else forest_score(part, features)
+                for name, part in self.parts.items()
+            }
+        )
+
+    def replicates(self, features: NDArray[np.float32], doubt: Doubt) -> NDArray[np.float64]:
+        """Score rows as each bootstrap replicate would.
+
+        Parameters
+        ----------
+        features : numpy.ndarray of float32, shape (n, columns)
+            Finite.
+        doubt : Doubt
+            Of the same training rows.
+
+        Returns
+        -------
+        numpy.ndarray of float64, shape (n, replicates)
+            Scores.
+        """
+        return self._mean(
+            {
+                name: part.score(features)[:, None] + doubt.replicates.apply(features)
+                if isinstance(part, RidgeModel)
+                else forest_replicates(part, features)
+                for name, part in self.parts.items()
+            }
+        )
+
+    def _mean(self, scores: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+        if len(scores) == 1:
+            return next(iter(scores.values()))
+        return mean_logit(scores, self.curves)
+
+
+def mean_logit(
+    scores: Mapping[str, NDArray[np.float64]], curves: Mapping[str, Calibration]
+) -> NDArray[np.float64]:
+    """Average the calibrated logits of several scores.
+
+    Parameters
+    ----------
+    scores : mapping of str to numpy.ndarray of float64
+        Of one shape.
+    curves : mapping of str to Calibration
+        Of each.
+
+    Returns
+    -------
+    numpy.ndarray of float64
+        Same shape.
+    """
+    logits = [curves[name].logit(values) for name, values in scores.items()]
+    result: NDArray[np.float64] = np.mean(logits, axis=0)
+    return result
