@@ -10,22 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from features.bank import FilterBank
-from models.calibration import calibrate
 from models.card import write_card
 from models.forest import fit_forest
 from models.registry import KINDS, check_name, read_manifest, write_model
 from models.ridge import fit_ridge
-from models.validation import score_folds, thresholds
+from models.validation import score_folds
 from pipeline.config import fingerprint
 from pipeline.dataset import TrainingTable
 from pipeline.runtime.console import say
 from pipeline.runtime.files import whole_folder
+from pipeline.unlabelled import assumptions, describe_sensitivity, judge
 
 # Raise it when the same table would give another model.
-VERSION = 5
+VERSION = 6
 FOREST_HANDICAP = 0.01
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "skops")
 
@@ -54,6 +55,10 @@ class About:
         Whether the imagery is invented.
     seed : int
         Of the forest.
+    prior : float
+        Share of mines among unlabelled rows; 0: estimated.
+    samples : tuple of str
+        Samples for area estimates that are among the rows: they cannot judge this model's maps.
     """
 
     name: str
@@ -65,6 +70,8 @@ class About:
     how: str
     simulated: bool
     seed: int
+    prior: float = 0.0
+    samples: tuple[str, ...] = ()
 
 
 def train_models(
@@ -109,6 +116,8 @@ def train_models(
             f"{name}{' (reused)' if reused else ''}: AUC {pooled['auc']:.3f}, "
             f"AP {pooled['ap']:.3f} at prevalence {pooled['prevalence']:.1%}; {about.how}",
         )
+        if manifest["sensitivity"]:
+            say("", describe_sensitivity(manifest["sensitivity"]))
     return sorted(manifests, key=preference, reverse=True)
 
 
@@ -146,6 +155,8 @@ def training_key(about: About, bank_hash: str, kind: str) -> str:
             "bank": bank_hash,
             "kind": kind,
             "seed": about.seed,
+            "prior": about.prior,
+            "samples": list(about.samples),
             "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
         }
     )
@@ -171,7 +182,8 @@ def _train_one(
         fitted, scores = fit_forest(
             np.asarray(table.features), table.label, table.fold, weights, about.seed, quarters
         )
-    calibration = calibrate(table.label, scores)
+    calibration, cuts, unlabelled = judge(table, scores, about.prior)
+    rows = assumptions(table, scores, unlabelled) if kind == "ridge" and unlabelled else []
     probabilities = calibration.apply(scores)
     manifest: dict[str, Any] = {
         "id": name,
@@ -191,11 +203,14 @@ def _train_one(
             "licence": about.licence,
             "rows": len(table.label),
             "positives": int(table.label.sum()),
+            "unlabelled": unlabelled,
+            "samples": list(about.samples),
         },
         "ground": {"description": about.ground, "squares": [list(s) for s in about.squares]},
         "scores": {"how": about.how} | score_folds(table.label, probabilities, table.fold),
         "calibration": {"slope": calibration.slope, "intercept": calibration.intercept},
-        "thresholds": thresholds(table.label, probabilities),
+        "thresholds": cuts,
+        "sensitivity": rows,
         "chosen": chosen,
         "seed": about.seed,
         "software": {
@@ -206,6 +221,8 @@ def _train_one(
     card = write_card(manifest, bank.to_dict())
     with whole_folder(registry / name) as beside:
         write_model(beside, manifest, bank, fitted, card, np.unique(table.cell[table.cell >= 0]))
+        if rows:
+            pd.DataFrame(rows).to_csv(beside / "sensitivity.csv", index=False)
     return read_manifest(registry / name)
 
 

@@ -244,7 +244,7 @@ def test_a_season_that_was_clouded_all_through_is_left_out(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("models.forest.TREES", 20)
         manifests = train_region(context_in(tmp_path / "work", folder))
-    assert "3 visited cells of 2019-12..2020-02 left out" in " ".join(
+    assert "3 labelled cells of 2019-12..2020-02 left out" in " ".join(
         capsys.readouterr().out.split()
     )
     assert {manifest["data"]["positives"] for manifest in manifests} == {23}
