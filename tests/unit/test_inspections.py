@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import geopandas as gpd
 import pandas as pd
 import pytest
-import shapely
+from sample_labels import draw_labels
 from sample_visits import write_visits
 
 from pipeline import grid
@@ -34,20 +31,8 @@ def points(path: Path, *labels: Any, date: str = "2022-01-10", **columns: Any) -
     return path
 
 
-def sample(path: Path, labels: list[str | None], name: str = "abc123", **columns: Any) -> Path:
-    """A GeoPackage in the form of ``asm-atlas sample``: layer ``sample``, table ``about``."""
-    cells = CELLS[4, : len(labels)]
-    frame = {"cell": cells, "label": labels, "date": None, "source": "image of 2022"} | columns
-    shapes = shapely.box(*grid.cell_bounds(cells))
-    gpd.GeoDataFrame(frame, geometry=shapes, crs="EPSG:4326").to_file(path, layer="sample")
-    with closing(sqlite3.connect(path)) as db, db:
-        db.execute("CREATE TABLE about (item TEXT, value TEXT)")
-        db.execute("INSERT INTO about VALUES ('sample', ?)", (name,))
-        db.execute(
-            "INSERT INTO gpkg_contents (table_name, data_type, identifier) "
-            "VALUES ('about', 'attributes', 'about')"
-        )
-    return path
+def sample(path: Path, labels: list[str | None], **keys: Any) -> Path:
+    return draw_labels(path, CELLS[4, : len(labels)], labels, **keys)
 
 
 def test_points_give_rows_of_both_labels(tmp_path) -> None:

@@ -19,9 +19,10 @@ from pipeline.errors import LabelsError, NoLabelsError
 from pipeline.regions import Region
 from pipeline.sites.labels.rows import CHECKED, MINE, NOT, Labels, make_rows, shift_of
 from pipeline.sites.overlap import MIN_AREA_HA, polygon_labels, shared_hectares
-from pipeline.sites.vectors import read_vector
+from pipeline.sites.vectors import layer_names, read_vector
 
 DATES = ("date", "year")
+_ALIKE = "drawn as a look-alike"
 _POLYGONS = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
 
 
@@ -34,7 +35,8 @@ def label_polygons(
     ----------
     path : str or pathlib.Path
         Polygons (GeoPackage, GeoJSON, shapefile); an optional column of labels holds 1 (mine) and 0
-        (looks like one, and is none), an optional column ``date`` or ``year`` when it was so.
+        (looks like one, and is none), an optional column ``date`` or ``year`` when it was so. A
+        GeoPackage with a layer ``mines`` may have another, ``lookalikes``, as for ``read_truth``.
     region : Region
         Where labels are wanted.
     season : str
@@ -58,9 +60,9 @@ def label_polygons(
         If no polygon gives a positive in the region.
     """
     path = Path(path)
-    found = _polygons(path)
+    found = _outlines(path)
     given = polygon_labels(found, column, str(path))
-    mine = np.ones(len(found), bool) if given is None else given == 1
+    mine = ~found[_ALIKE].to_numpy(bool) & (given is None or given == 1)
     dates = label_dates(found, str(path))
     pairs = _pairs(found, region)
     pairs["mine"] = mine[pairs["object"].to_numpy(np.int64)]
@@ -140,8 +142,18 @@ def label_dates(found: pd.DataFrame, where: str) -> list[str]:
     return texts.tolist()
 
 
-def _polygons(path: Path) -> gpd.GeoDataFrame:
-    found = read_vector(path)
+def _outlines(path: Path) -> gpd.GeoDataFrame:
+    """Mines, and look-alikes where they have a layer of their own."""
+    layers = layer_names(path)
+    found = _polygons(path, "mines" if "mines" in layers else "").assign(**{_ALIKE: False})
+    if not {"mines", "lookalikes"} <= set(layers):
+        return found
+    others = _polygons(path, "lookalikes").assign(**{_ALIKE: True})
+    return gpd.GeoDataFrame(pd.concat([found, others], ignore_index=True), crs=found.crs)
+
+
+def _polygons(path: Path, layer: str = "") -> gpd.GeoDataFrame:
+    found = read_vector(path, layer)
     if not len(found) or not np.isin(shapely.get_type_id(found.geometry), _POLYGONS).all():
         raise LabelsError(
             "outlines must be polygons, and at least one",
