@@ -40,12 +40,12 @@ def judge(
     Returns
     -------
     calibration : Calibration
-        From scores to the probability of a mine among the training rows.
+        From scores to the probability of a mine among the rows that it was fitted to.
     thresholds : dict
         ``possible`` and ``likely``.
     unlabelled : dict
-        ``rows``, ``prior``, ``how`` and ``share`` (of mines among the rows, labelled or not);
-        empty if every label is known.
+        ``rows``, ``prior``, ``how`` and ``share`` (of mines, labelled or not, among the labelled
+        mines and the unlabelled rows); empty if every label is known.
     """
     if table.known is None or table.known.all():
         curve = calibrate(table.label, scores)
@@ -128,6 +128,8 @@ def describe_sensitivity(rows: Sequence[dict[str, Any]]) -> str:
     str
         The line.
     """
+    # How much weight mines get is a choice of the fit, not something that nobody can know.
+    rows = [row for row in rows if row["assumption"] != "positive share"]
     span = {name: [row[name] for row in rows] for name in ("auc", "spearman", "likely")}
     prior = [row["value"] for row in rows if row["assumption"] in ("as trained", "prior")]
     return (

@@ -36,14 +36,14 @@ class Labels:
         ``WHATS``).
     places : numpy.ndarray of float64, shape (n, 3)
         Longitude, latitude and radius in metres of every mine known as a point.
+    left_out : dict of str to int
+        What gave no row, by reason.
     shapes : numpy.ndarray of shapely polygons, shape (m,)
         Every mine known by its outline, EPSG:4326.
     touched : numpy.ndarray of int64, shape (k,)
         Cells that are neither: of the region, but no row and no background.
     searched : numpy.ndarray of shapely polygons, shape (s,)
         Ground on which every mine is said to be known.
-    left_out : dict of str to int
-        What gave no row, by reason.
     about : tuple of str
         The sources, in words.
     samples : tuple of str
