@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 # A variable of make may run a shell command when it is expanded: look at the raw text, and hand the
 # value on through the environment only, never through a recipe's text.
-VARIABLES := REGION MODEL SOURCE COLLECTION BANDS SEASON HOSTS CLUSTER DISCLOSURE MAP_LANG WORKSPACE LABELS SEED WORKERS
+VARIABLES := REGION MODEL SOURCE COLLECTION BANDS SEASON HOSTS CLUSTER DISCLOSURE MAP_LANG WORKSPACE LABELS SEARCHED INSPECTIONS USE_SAMPLE PRIOR SEED WORKERS
 $(foreach name,$(VARIABLES),$(if $(findstring $$,$(value $(name))),$(error $(name) must not hold a dollar sign)))
 $(foreach name,$(VARIABLES),$(if $(value $(name)),$(eval export ASM_ATLAS_$(name) := $$(value $(name)))))
 
@@ -32,7 +32,7 @@ help:
 	@echo "  scenes      find the scenes of REGION and SEASON in SOURCE"
 	@echo "  composite   blend them into cloud-free blocks"
 	@echo "  featurize   compute the features of every cell"
-	@echo "  dataset     join features with the visits in LABELS to a training table"
+	@echo "  dataset     join features with LABELS to a training table"
 	@echo "  train       train and register models (runs whatever is missing before it)"
 	@echo "  predict     map REGION with MODEL (runs whatever is missing, up to the report)"
 	@echo "  join        join the predictions with known sites"

@@ -21,7 +21,8 @@ def write_card(manifest: dict[str, Any], bank: dict[str, Any]) -> str:
         The card.
     """
     data, pooled = manifest["data"], manifest["scores"]["pooled"]
-    share = data["positives"] / data["rows"]
+    unlabelled = data.get("unlabelled") or {}
+    share = unlabelled.get("share", data["positives"] / data["rows"])
     simulated = "**SIMULATED: trained on an invented landscape, of no use on Earth.**\n\n"
     rows = "\n".join(
         f"| {fold['fold']} | {fold['n']} | {fold['positives']} | {_show(fold['auc'])} "
@@ -42,7 +43,8 @@ A model score is not a verified site and not evidence of illegality.
 biases {", ".join(f"{bias:g}" for bias in bank["biases"])}{_recipe(bank)} |
 | bank | {manifest.get("bank_hash", "")} |
 | trained on | {data["description"]} |
-| rows | {data["rows"]}, {data["positives"]} of them mines ({share:.1%}) |
+| rows | {data["rows"]}, {data["positives"]} of them mines \
+({data["positives"] / data["rows"]:.1%}){_samples(data)} |
 | licence and credit of the data | {data["licence"]} |
 | ground | {manifest["ground"]["description"]} |
 | trained | {manifest["created"]} |
@@ -62,13 +64,54 @@ prevalence of {pooled["prevalence"]:.1%}, {pooled["n"]} rows.
 
 The probability is calibrated out of fold to the training rows, of which {share:.1%} are mines; \
 where mines are rarer it is too high, and its use is to rank.
-"Likely" begins at {manifest["thresholds"]["likely"]:.3f} (1 % of the negatives called, out of
+{_unlabelled(data)}"Likely" begins at {manifest["thresholds"]["likely"]:.3f} \
+(1 % of the negatives called, out of
 fold), "possible" at {manifest["thresholds"]["possible"]:.3f} (5 %).
 
-## Not for
+{_sensitivity(manifest)}## Not for
 
 Imagery of other bands, level or scaling (refused), places unlike the training ground, single cells
 taken as proof.
+"""
+
+
+def _samples(data: dict[str, Any]) -> str:
+    samples = data.get("samples")
+    return f", labelled samples {', '.join(samples)} among them" if samples else ""
+
+
+def _unlabelled(data: dict[str, Any]) -> str:
+    about = data.get("unlabelled")
+    if not about:
+        return ""
+    return (
+        f"{about['rows']} rows are unlabelled, not negative: {about['prior']:.2%} of them are "
+        f"taken to be mines ({about['how']}), and scores and thresholds allow for it.\n"
+    )
+
+
+def _sensitivity(manifest: dict[str, Any]) -> str:
+    rows = manifest.get("sensitivity")
+    if not rows:
+        return ""
+    lines = "\n".join(
+        f"| {row['assumption']} | {row['value']:g} | {_show(row['auc'])} "
+        f"| {_show(row['spearman'])} | {row['likely']:.1%} |"
+        for row in rows
+    )
+    return f"""## What it hangs on
+
+Visited mines are the accessible ones, and nobody knows how many mines are among the unlabelled \
+cells. What the model would have been under other assumptions: the share of mines among unlabelled
+cells (prior; it moves no rank), accessible mines visited with so many times the odds of remote ones
+(odds ratio), and the weight that mines have in the fit (positive share). AUC out of fold, corrected
+for the mines among the unlabelled; rank correlation with the model; share of the unlabelled rows
+called likely.
+
+| assumption | value | AUC | rank correlation | likely |
+|---|---|---|---|---|
+{lines}
+
 """
 
 

@@ -89,8 +89,22 @@ class Config:
     connections : int
         Files of one scene that are read side by side.
     labels : str
-        A table of visits in the IPIS form, to train on and to join with; empty: what the region
-        names.
+        A table of visits in the IPIS form (.csv), to train on and to join with, or polygons of
+        mines (.gpkg, .geojson, .shp) to train on; empty: what the region names.
+    label_column : str
+        Column of the polygons' labels (1 mine, 0 looks like one), where they have it; ``none``:
+        every polygon is a mine.
+    searched : str
+        File of the area in which the polygons are all the mines that there are.
+    inspections : str
+        Points with a label (mine, no mine, look-alike, cannot tell) and a date, to train on.
+    use_sample : str
+        A labelled sample (``asm-atlas sample``) to train on; it can then no longer estimate areas
+        for the maps of those models.
+    prior : float
+        Share of mines among the unlabelled cells that are trained on; 0: estimated from them.
+    positive_share : float
+        What share of all the weight mines get where others are unlabelled.
     seed : int
         Seed of the demo's landscape.
     workers : int
@@ -143,6 +157,12 @@ class Config:
     verify_mib: int = 16
     connections: int = 8
     labels: str = ""
+    label_column: str = "label"
+    searched: str = ""
+    inspections: str = ""
+    use_sample: str = ""
+    prior: float = 0.0
+    positive_share: float = 0.1
     seed: int = 1
     workers: int = 0
     max_blocks: int = 50_000
@@ -171,6 +191,10 @@ class Config:
             raise ConfigError(
                 f"min_observed must lie above 0 and at most at 1, not {self.min_observed}"
             )
+        if not 0 <= self.prior < 1:
+            raise ConfigError(f"prior must lie from 0 to below 1, not {self.prior}")
+        if not 0 < self.positive_share < 1:
+            raise ConfigError(f"positive_share must lie between 0 and 1, not {self.positive_share}")
         if not re.fullmatch(_BLENDS, self.blend):
             raise ConfigError(
                 f"blend must be median, percentile-1 to percentile-99, medoid or geometric-median, "

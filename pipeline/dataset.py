@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -17,14 +19,16 @@ from features.bank import FilterBank
 from models.errors import TrainingError
 from models.folds import spatial_folds
 from models.gram import ROWS_AT_ONCE
+from models.pu import class_weights
 from pipeline import grid, ledger
 from pipeline.cells import CellTable, joined, read_features, read_with_context
 from pipeline.context import Context
 from pipeline.errors import NoLabelsError
 from pipeline.runtime.console import say
-from pipeline.sites.labels import VisitLabels
+from pipeline.sites.labels.background import BACKGROUND, SEARCHED
+from pipeline.sites.labels.rows import MINE, UNLABELLED, Labels
 
-VERSION = 3
+VERSION = 4
 BACKGROUND_PER_POSITIVE = 40
 FEWEST_POSITIVES = 10
 
@@ -67,15 +71,15 @@ class TrainingTable:
     features : numpy.ndarray of float32, shape (n, columns), or StoredFeatures
         Finite.
     label : numpy.ndarray of int8, shape (n,)
-        1 mine, 0 not (or background, as ``source`` says).
+        1 mine, 0 not, or not known to be one (see ``known``).
     fold : numpy.ndarray of int16, shape (n,)
         Spatial fold.
     cell : numpy.ndarray of int64, shape (n,)
         Cell of the grid; -1 where a row has no exact place.
     source : numpy.ndarray of str, shape (n,)
-        What says so: a visit's site code, "background", a chip's subset.
+        What says so: a visit's site code, a polygon, an inspection, a chip's subset.
     date : numpy.ndarray of str, shape (n,)
-        Of the label, ISO; empty for background.
+        Of the label, ISO or a year; empty where it has none.
     weight : numpy.ndarray of float64, shape (n,)
         What a row counts for.
     quarters : StoredFeatures or None
@@ -86,6 +90,10 @@ class TrainingTable:
     region : numpy.ndarray of int16, shape (n,), or None
         Folds as wide apart as the places that the model will be asked about, which its
         probabilities and limits are taken from; None: the spatial folds.
+    known : numpy.ndarray of bool, shape (n,), or None
+        False for unlabelled rows; None where there are none.
+    what : numpy.ndarray of str, shape (n,), or None
+        Kind of the source: visit, polygon, inspection, look-alike or background.
     """
 
     features: NDArray[np.float32] | StoredFeatures
@@ -98,6 +106,8 @@ class TrainingTable:
     quarters: StoredFeatures | None = None
     place: NDArray[np.intp] | None = None
     region: NDArray[np.int16] | None = None
+    known: NDArray[np.bool_] | None = None
+    what: NDArray[np.str_] | None = None
 
     @property
     def places(self) -> NDArray[np.intp]:
@@ -115,7 +125,7 @@ class TrainingTable:
 
 def build_dataset(
     context: Context,
-    labels: VisitLabels,
+    labels: Labels,
     seasons: Mapping[int, Sequence[ledger.Entry]],
     bank: FilterBank,
 ) -> ledger.Entry:
@@ -125,8 +135,8 @@ def build_dataset(
     ----------
     context : Context
         Where the store is.
-    labels : VisitLabels
-        Positives and known places.
+    labels : Labels
+        Rows of every source, and the unlabelled ones beside them.
     seasons : mapping of int to list of ledger.Entry
         Stored features of the blocks that were labelled, by the seasons' shift in years; and of
         those around them, where the configuration asks for each cell's context.
@@ -149,8 +159,8 @@ def build_dataset(
         "region": context.region.geometry.wkt,
         "bank": bank.hash,
         "features": {str(shift): [e.sha256 for e in entries] for shift, entries in seasons.items()},
-        "positives": labels.positives.astype(str).to_dict("list"),
-        "places": np.round(labels.places, 7).tolist(),
+        "labels": hashlib.sha256(labels.rows.to_csv(index=False).encode()).hexdigest(),
+        "positive_share": context.config.positive_share,
         "min_observed": context.config.min_observed,
         "context": context.config.context,
         "seed": context.config.seed,
@@ -167,8 +177,8 @@ def build_dataset(
     facts = entry.facts or {}
     say(
         "dataset",
-        f"{facts['rows']} cells: {facts['positives']} visited mines, "
-        f"{facts['rows'] - facts['positives']} background; {facts['folds']} folds by block"
+        f"{facts['rows']} cells: {facts['positives']} mines, {facts['negatives']} not, "
+        f"{facts['unlabelled']} unlabelled; {facts['folds']} folds by block"
         + (" (reused)" if entry.reused else ""),
     )
     return entry
@@ -176,78 +186,65 @@ def build_dataset(
 
 def read_dataset(path: str | Path) -> TrainingTable:
     """Read a stored training table; its features stay on the disk until they are asked for."""
-    names = ["label", "fold", "cell", "weight", "source", "date"]
-    table = pq.read_table(path, columns=names)
-    columns = {name: table.column(name).to_numpy() for name in ("label", "fold", "cell", "weight")}
-    text = {name: np.array(table.column(name).to_pylist(), str) for name in ("source", "date")}
+    numbers, texts = ("label", "fold", "cell", "weight"), ("source", "date", "what")
+    table = pq.read_table(path, columns=[*numbers, *texts])
+    columns = {name: table.column(name).to_numpy() for name in numbers}
+    text = {name: np.array(table.column(name).to_pylist(), str) for name in texts}
+    known = columns["label"] != UNLABELLED
+    columns["label"] = np.maximum(columns["label"], 0).astype(np.int8)
     quarters = None
     if "quarters" in pq.read_schema(path).names:
         quarters = StoredFeatures(Path(path), "quarters")
-    return TrainingTable(StoredFeatures(Path(path)), **columns, **text, quarters=quarters)
+    return TrainingTable(
+        StoredFeatures(Path(path)), **columns, **text, quarters=quarters, known=known
+    )
 
 
 def _write(
     path: Path,
     context: Context,
-    labels: VisitLabels,
+    labels: Labels,
     seasons: Mapping[int, Sequence[ledger.Entry]],
     bank: FilterBank,
 ) -> dict[str, Any]:
-    parts: list[tuple[CellTable, NDArray[np.int8], NDArray[Any], NDArray[Any]]] = []
+    parts, found = [], []
     for shift, entries in sorted(seasons.items()):
         labelled = labels.blocks(shift)
         cells = _read(entries, [block.name for block in labelled], bank, context.config.context)
         # A block may reach over the region's border; what lies beyond is not its training ground.
-        inside = [context.region.cells(block) for block in labelled]
-        wanted = np.isin(cells.cell, np.concatenate(inside))
-        cells = cells.select(wanted & (cells.observed >= context.config.min_observed))
-        positives = labels.positives[labels.positives["shift"] == shift].set_index("cell")
-        positive = np.isin(cells.cell, positives.index)
-        rows = np.flatnonzero(positive | labels.background(cells.cell))
-        chosen, mine = cells.select(rows), positive[rows]
-        source = np.full(len(rows), "background", object)
-        day = np.full(len(rows), "", object)
-        visits = positives.loc[chosen.cell[mine]]
-        source[mine], day[mine] = visits["pcode"].to_numpy(), visits["visit_date"].to_numpy()
-        parts.append((chosen, mine.astype(np.int8), source, day))
-    label = np.concatenate([part[1] for part in parts])
-    if label.sum() < FEWEST_POSITIVES:
-        raise NoLabelsError(
-            f"only {int(label.sum())} visited cells were observed; "
-            f"at least {FEWEST_POSITIVES} are needed",
-            where=f"region {context.region.name}",
-            next_step="choose a larger region, a longer SEASON, or a larger VISIT_YEARS",
+        said = labels.rows[labels.rows["shift"] == shift].set_index("cell")
+        said = said[context.region.contains(said.index.to_numpy(np.int64))]
+        cells = cells.select(
+            np.isin(cells.cell, said.index) & (cells.observed >= context.config.min_observed)
         )
-    cell = np.concatenate([part[0].cell for part in parts])
-    rng = np.random.default_rng(context.config.seed)
-    background = rng.permutation(np.flatnonzero(label == 0))
-    kept = background[: BACKGROUND_PER_POSITIVE * int(label.sum())]
-    if not len(kept):
-        raise NoLabelsError(
-            "no observed cell lies far enough from every known site to serve as background",
-            where=f"region {context.region.name}",
-            next_step="choose a larger region",
-        )
-    rows = np.sort(np.concatenate([np.flatnonzero(label), kept]))
-    blocks = [grid.block_of_cell(number).name for number in cell[rows]]
+        parts.append(cells)
+        found.append(said.loc[cells.cell].reset_index())
+    rows, picked = _chosen(pd.concat(found, ignore_index=True), context)
+    blocks = [grid.block_of_cell(number).name for number in picked["cell"]]
+    label = picked["label"].to_numpy(np.int8)
     try:
-        fold = spatial_folds(blocks, label[rows])
+        fold = spatial_folds(blocks, label == MINE)
     except TrainingError as error:
         raise NoLabelsError(
             f"the labelled cells cannot be split by place: {error}",
             next_step="choose a region of several 0.1-degree blocks",
         ) from None
-    features = np.concatenate([part[0].features for part in parts])[rows]
-    quarters = np.concatenate([part[0].quarters for part in parts])[rows]
+    features = np.concatenate([part.features for part in parts])[rows]
+    quarters = np.concatenate([part.quarters for part in parts])[rows]
     table = pa.table(
         {
-            "cell": cell[rows],
-            "label": label[rows],
+            "cell": picked["cell"].to_numpy(np.int64),
+            "label": label,
             "fold": fold,
-            # Both classes count the same: visited mines are few, background is cheap.
-            "weight": (len(rows) / (2.0 * np.bincount(label[rows], minlength=2)))[label[rows]],
-            "source": np.concatenate([part[2] for part in parts])[rows].astype(str),
-            "date": np.concatenate([part[3] for part in parts])[rows].astype(str),
+            "weight": class_weights(
+                (label == MINE).astype(np.int8),
+                label != UNLABELLED,
+                picked["weight"].to_numpy(float),
+                context.config.positive_share,
+            ),
+            "source": picked["source"].astype(str).to_numpy(object),
+            "date": picked["date"].astype(str).to_numpy(object),
+            "what": picked["what"].astype(str).to_numpy(object),
             "features": pa.FixedSizeListArray.from_arrays(
                 pa.array(features.reshape(-1)), features.shape[1]
             ),
@@ -263,9 +260,35 @@ def _write(
     )
     return {
         "rows": len(rows),
-        "positives": int(label[rows].sum()),
+        "positives": int((label == MINE).sum()),
+        "negatives": int((label == 0).sum()),
+        "unlabelled": int((label == UNLABELLED).sum()),
         "folds": int(fold.max()) + 1,
     }
+
+
+def _chosen(rows: pd.DataFrame, context: Context) -> tuple[NDArray[np.intp], pd.DataFrame]:
+    """Return which observed rows to train on, and the rows: of plain ground not more than help."""
+    where = f"region {context.region.name}"
+    mines = int((rows["label"] == MINE).sum())
+    if mines < FEWEST_POSITIVES:
+        raise NoLabelsError(
+            f"only {mines} mines were observed; at least {FEWEST_POSITIVES} are needed",
+            where=where,
+            next_step="choose a larger region, a longer SEASON, or a larger VISIT_YEARS",
+        )
+    plain = rows["source"].isin([BACKGROUND, SEARCHED]).to_numpy()
+    rng = np.random.default_rng(context.config.seed)
+    kept = rng.permutation(np.flatnonzero(plain))[: BACKGROUND_PER_POSITIVE * mines]
+    picked = np.sort(np.concatenate([np.flatnonzero(~plain), kept]))
+    if (rows["label"].to_numpy()[picked] == MINE).all():
+        raise NoLabelsError(
+            "no observed cell is known to be no mine, and none lies far enough from every known "
+            "one to serve as background",
+            where=where,
+            next_step="choose a larger region",
+        )
+    return picked, rows.iloc[picked]
 
 
 def _read(

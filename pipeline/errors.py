@@ -179,6 +179,12 @@ class ChipsError(AsmAtlasError):
     exit_code = 42
 
 
+class LabelsError(AsmAtlasError):
+    """A file of labels lacks a column or holds labels or dates that cannot be used."""
+
+    exit_code = 45
+
+
 class NoModelError(AsmAtlasError):
     """No registered model fits this imagery."""
 

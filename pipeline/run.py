@@ -34,7 +34,9 @@ from pipeline.join import Joined, join_cells
 from pipeline.predict import Predicted, predict_cells, read_predictions
 from pipeline.runtime.console import say
 from pipeline.scenes import SceneList
-from pipeline.sites.labels import VisitLabels, label_visits, shifted
+from pipeline.sites.labels.background import with_background
+from pipeline.sites.labels.gather import are_visits, gather_labels
+from pipeline.sites.labels.rows import Labels, one_a_cell, shifted
 from pipeline.sites.visits import read_visits
 from pipeline.train import About, preference, squares_of, train_models
 
@@ -151,22 +153,25 @@ def _train(context: Context, only: bool) -> tuple[list[dict[str, Any]], list[led
     """Return the manifests, the best first, and the composites that the models learned from."""
     entry, bank, found, labels, blended = _dataset(context, only)
     table = read_dataset(entry.path)
+    unlabelled = table.known is not None and not table.known.all()
     lon, lat = grid.cell_centres(np.unique(table.cell))
     # The demo's landscapes are many, one for each seed: each has its own models.
     name = context.region.name + (f"-{context.config.seed}" if found.simulated else "")
     about = About(
         name=name,
-        data=f"visits in the IPIS form ({labels_file(context).name}), positives at GPS-placed "
-        f"visits, background more than 1 km from every known site; "
-        + ", ".join(f"{count} sites {reason}" for reason, count in labels.left_out.items()),
+        data="; ".join(labels.about)
+        + (", background more than 1 km from every known site" if unlabelled else "")
+        + "".join(f", {count} {reason}" for reason, count in labels.left_out.items() if count),
         data_hash=entry.sha256,
         licence=_licence(context, found),
         ground=f"region {context.region.title}",
         squares=squares_of(lon, lat),
-        how="spatial folds, whole 0.1-degree blocks held out; "
-        "negatives are background, not verified",
+        how="spatial folds, whole 0.1-degree blocks held out"
+        + ("; negatives are background, not verified" if unlabelled else ""),
         simulated=found.simulated,
         seed=context.config.seed,
+        prior=context.config.prior,
+        samples=labels.samples,
     )
     registry = registries(context.config.workspace)[0]
     return train_models(table, bank, about, registry), blended
@@ -174,9 +179,16 @@ def _train(context: Context, only: bool) -> tuple[list[dict[str, Any]], list[led
 
 def _licence(context: Context, found: SceneList) -> str:
     # The demo's visits are simulated as its imagery is; real ones stay IPIS's on any imagery.
-    if found.simulated and not context.config.labels:
+    config = context.config
+    own = [config.inspections, config.use_sample]
+    own += [config.labels] if config.labels and not are_visits(Path(config.labels)) else []
+    own = [Path(path).name for path in own if path]
+    if found.simulated and not config.labels and not own:
         return "simulated"
-    credit = "IPIS open data, ODC-BY 1.0 (credit IPIS)"
+    credit = "; ".join(
+        ["IPIS open data, ODC-BY 1.0 (credit IPIS)"] * are_visits(Path(config.labels))
+        + [f"{name}: not stated" for name in own]
+    )
     return f"{credit}; imagery simulated" if found.simulated else credit
 
 
@@ -224,30 +236,35 @@ def export_region(context: Context, path: Path, degrees: float, only: bool = Fal
     return export_features(entries, bank, context.region, path, degrees, found.simulated)
 
 
-def labels_file(context: Context) -> Path:
-    """Return the table of visits: the configured one, else the demo's own.
+def labels_file(context: Context, visits: bool = False) -> Path | None:
+    """Return the file of labels: the configured one, else the demo's visits, else none.
 
-    Raises
-    ------
-    NoLabelsError
-        If there is none.
+    Parameters
+    ----------
+    context : Context
+        Configuration and region.
+    visits : bool
+        Whether it must be a table of visits, since that alone can be joined with.
+
+    Returns
+    -------
+    pathlib.Path or None
+        The file.
     """
-    if context.config.labels:
-        return Path(context.config.labels)
+    given = Path(context.config.labels) if context.config.labels else None
+    if given is not None and (are_visits(given) or not visits):
+        return given
     if context.region.source == "demo":
         return scenes.demo_folder(context) / "visits.csv"
-    raise NoLabelsError(
-        "no table of visits was given",
-        next_step=f"make train REGION={context.region.name} LABELS=visits.csv",
-    )
+    return None
 
 
 def _dataset(
     context: Context, only: bool
-) -> tuple[ledger.Entry, FilterBank, SceneList, VisitLabels, list[ledger.Entry]]:
+) -> tuple[ledger.Entry, FilterBank, SceneList, Labels, list[ledger.Entry]]:
     """Composite and featurize the labelled blocks of each season, and join them with labels."""
     season = context.season
-    labels = label_visits(read_visits(labels_file(context)), context.region, season)
+    labels = gather_labels(context.config, labels_file(context), context.region, season)
     labels, found = _with_imagery(context, labels, season)
     blended, unclear = {}, None
     for shift, scene_list in found.items():
@@ -263,8 +280,8 @@ def _dataset(
         except NoClearPixelError as error:
             # A season of a few blocks may be clouded all through; the other visits still teach.
             unclear = error
-            count = int((labels.positives["shift"] == shift).sum())
-            say("labels", f"{count} visited cells of {around.season} left out: {error.what}")
+            count = int((labels.rows["shift"] == shift).sum())
+            say("labels", f"{count} labelled cells of {around.season} left out: {error.what}")
     if not blended and unclear is not None:
         raise unclear
     first = next(iter(found.values()))
@@ -272,44 +289,47 @@ def _dataset(
     bank = _own_bank(context, first, used)
     get_features = featurize.load_features if only else featurize.featurize_blocks
     features = {shift: get_features(context, entries, bank) for shift, entries in blended.items()}
+    labels = with_background(labels, context.region)
     return build_dataset(context, labels, features, bank), bank, first, labels, used
 
 
 def _with_imagery(
-    context: Context, labels: VisitLabels, season: str
-) -> tuple[VisitLabels, dict[int, SceneList]]:
+    context: Context, labels: Labels, season: str
+) -> tuple[Labels, dict[int, SceneList]]:
     """Find each season's scenes; visits of a season without any move to the nearest that has."""
     found: dict[int, SceneList] = {}
-    for shift in sorted(labels.positives["shift"].unique()):
+    for shift in sorted(labels.rows["shift"].unique()):
         try:
             found[int(shift)] = scenes.find_scenes(context.during(shifted(season, int(shift))))
         except NoSceneError:
             continue
     if not found:
         raise NoSceneError(
-            f"no scene around any visit in {context.region.name}",
-            next_step="choose another SEASON (its months are tried in the year of each visit)",
+            f"no scene around any label in {context.region.name}",
+            next_step="choose another SEASON (its months are tried in the year of each label)",
         )
     shifts = np.array(sorted(found))
-    wanted = labels.positives["shift"].to_numpy()
+    wanted = labels.rows["shift"].to_numpy()
     nearest = shifts[np.abs(wanted[:, None] - shifts[None, :]).argmin(axis=1)]
     kept = np.abs(nearest - wanted) <= context.config.visit_years
-    positives = labels.positives.assign(shift=nearest)[kept].drop_duplicates(["cell", "shift"])
+    rows = one_a_cell(labels.rows.assign(shift=nearest)[kept].reset_index(drop=True))
     left_out = labels.left_out | {
-        f"visited more than {context.config.visit_years} years from any imagery": int((~kept).sum())
+        f"dated more than {context.config.visit_years} years from any imagery": int((~kept).sum())
     }
-    if positives.empty:
+    if rows.empty:
         raise NoLabelsError(
-            f"no visit in {context.region.name} is near any imagery in time",
+            f"no label in {context.region.name} is near any imagery in time",
             next_step="choose another SEASON, or a larger VISIT_YEARS",
         )
-    used = {shift: found[shift] for shift in sorted(positives["shift"].unique())}
+    used = {shift: found[shift] for shift in sorted(rows["shift"].unique())}
     say(
         "labels",
-        f"{len(positives)} visited cells in {len(used)} seasons; left out: "
+        f"{len(rows)} labelled cells in {len(used)} seasons ("
+        + ", ".join(f"{count} by {what}" for what, count in rows["what"].value_counts().items())
+        + "); left out: "
         + ", ".join(f"{count} {reason}" for reason, count in left_out.items()),
     )
-    return VisitLabels(positives.reset_index(drop=True), labels.places, left_out), used
+    return replace(labels, rows=rows, left_out=left_out), used
 
 
 def _own_bank(context: Context, found: SceneList, blended: Sequence[ledger.Entry]) -> FilterBank:
@@ -372,9 +392,7 @@ def _model_for(context: Context, found: SceneList, train: bool) -> tuple[Model, 
 def _join(
     context: Context, predictions: ledger.Entry, model: Model
 ) -> tuple[Joined, dict[str, Any]]:
-    visits_path = None
-    if context.config.labels or context.region.source == "demo":
-        visits_path = labels_file(context)
+    visits_path = labels_file(context, visits=True)
     inputs = {
         "stage": "join",
         "version": _VERSION,

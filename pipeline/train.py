@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from features.bank import FilterBank
@@ -22,11 +23,12 @@ from models.label_sets import fit_label_sets
 from models.registry import KINDS, check_name, read_manifest, write_model
 from models.ridge import fit_ridge
 from models.scorer import PARTS, Scorer, mean_logit
-from models.scores import score_folds, score_probabilities, thresholds
+from models.scores import score_folds, score_probabilities
 from pipeline.config import fingerprint
 from pipeline.dataset import TrainingTable
 from pipeline.runtime.console import say
 from pipeline.runtime.files import whole_folder
+from pipeline.unlabelled import assumptions, describe_sensitivity, judge
 
 # Raise it when the same table would give another model.
 VERSION = 6
@@ -58,6 +60,10 @@ class About:
         Whether the imagery is invented.
     seed : int
         Of the forest.
+    prior : float
+        Share of mines among unlabelled rows; 0: estimated.
+    samples : tuple of str
+        Samples for area estimates that are among the rows: they cannot judge this model's maps.
     """
 
     name: str
@@ -69,6 +75,8 @@ class About:
     how: str
     simulated: bool
     seed: int
+    prior: float = 0.0
+    samples: tuple[str, ...] = ()
 
 
 def train_models(
@@ -113,6 +121,8 @@ def train_models(
             f"{name}{' (reused)' if reused else ''}: AUC {pooled['auc']:.3f}, "
             f"AP {pooled['ap']:.3f} at prevalence {pooled['prevalence']:.1%}; {about.how}",
         )
+        if manifest["sensitivity"]:
+            say("", describe_sensitivity(manifest["sensitivity"]))
     return sorted(manifests, key=preference, reverse=True)
 
 
@@ -150,6 +160,8 @@ def training_key(about: About, bank_hash: str, kind: str) -> str:
             "bank": bank_hash,
             "kind": kind,
             "seed": about.seed,
+            "prior": about.prior,
+            "samples": list(about.samples),
             "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
         }
     )
@@ -167,7 +179,8 @@ def _train_one(
     fitted = _fitted(table, kind, about.seed)
     scores, apart = fitted.scores, fitted.scores_apart
     # Probabilities and limits are those of a place that is new to the model.
-    calibration = calibrate(table.label, apart)
+    calibration, cuts, unlabelled = judge(table, apart, about.prior)
+    rows = assumptions(table, scores, unlabelled) if kind == "ridge" and unlabelled else []
     probabilities, apart_probabilities = calibration.apply(scores), calibration.apply(apart)
     sets = fit_label_sets(table.label, apart)
     manifest: dict[str, Any] = {
@@ -188,6 +201,8 @@ def _train_one(
             "licence": about.licence,
             "rows": len(table.label),
             "positives": int(table.label.sum()),
+            "unlabelled": unlabelled,
+            "samples": list(about.samples),
         },
         "ground": {"description": about.ground, "squares": [list(s) for s in about.squares]},
         "scores": {"how": about.how} | score_folds(table.label, probabilities, table.fold),
@@ -196,7 +211,8 @@ def _train_one(
         "calibration": asdict(calibration),
         "parts": {part: asdict(curve) for part, curve in fitted.scorer.curves.items()},
         "label_sets": asdict(sets),
-        "thresholds": thresholds(table.label, apart_probabilities),
+        "thresholds": cuts,
+        "sensitivity": rows,
         "chosen": {"penalty": fitted.penalty},
         "seed": about.seed,
         "software": {
@@ -208,6 +224,8 @@ def _train_one(
     with whole_folder(registry / name) as beside:
         cells = np.unique(table.cell[table.cell >= 0])
         write_model(beside, manifest, bank, fitted.scorer, fitted.doubt, card, cells)
+        if rows:
+            pd.DataFrame(rows).to_csv(beside / "sensitivity.csv", index=False)
     return read_manifest(registry / name)
 
 

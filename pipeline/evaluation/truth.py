@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 import pyproj
 import rasterio
-import shapely
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
@@ -22,16 +21,13 @@ from rasterio.windows import Window
 from pipeline import grid
 from pipeline.errors import InputFileError, NoLabelsError
 from pipeline.sites.nearest import cell_area_km2
+from pipeline.sites.overlap import MIN_AREA_HA, polygon_labels, shared_hectares
 from pipeline.sites.vectors import check_file, layer_names, read_vector
 
 RASTER_SUFFIXES = (".tif", ".tiff")
 MAX_PIXELS = 2_000_000_000
 MAX_RASTER_BYTES = 4 * 1024**3
-# A sliver of a mine in a neighbouring cell does not make that cell the mine's.
-MIN_AREA_HA = 0.1
 _ROWS_AT_ONCE = 512
-# Square degrees (0.01 m2) that the last bits of two borders' coordinates may leave between them.
-_NOTHING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -112,7 +108,7 @@ def read_truth(
         layers = layer_names(path)
         found = read_vector(path, "mines" if "mines" in layers else "")
         others = read_vector(path, "lookalikes") if "lookalikes" in layers else None
-        labels = _labels(found, label, str(path))
+        labels = polygon_labels(found, label, str(path))
         if len(found) and (found.geom_type == "Point").all():
             truth = _from_points(found, labels, cells)
         else:
@@ -212,8 +208,7 @@ def _from_polygons(
     min_area_ha: float,
     complete: bool,
 ) -> Truth:
-    squares = shapely.STRtree(shapely.box(*grid.cell_bounds(cells)))
-    pairs = _pairs(found, cells, squares)
+    pairs = shared_hectares(found, cells)
     positive = pairs if labels is None else pairs[labels[pairs["object"].to_numpy()] == 1]
     area = cell_area_km2(cells) * 100
     mined = np.minimum(positive.groupby("cell")["ha"].sum().reindex(cells, fill_value=0), area)
@@ -232,41 +227,11 @@ def _from_polygons(
         table,
         # The outline of a labelled square is not the outline of a mine.
         _held(pairs, min_area_ha) if labels is None else None,
-        _held(_pairs(others, cells, squares), min_area_ha) if others is not None else None,
+        _held(shared_hectares(others, cells), min_area_ha) if others is not None else None,
         complete and labels is None,
         min_area_ha,
         "polygons",
         how,
-    )
-
-
-def _pairs(
-    shapes: gpd.GeoDataFrame, cells: NDArray[np.int64], squares: shapely.STRtree
-) -> pd.DataFrame:
-    """Objects and the cells that they share area with, with the hectares of each pair."""
-    polygons = shapes.geometry.to_numpy()
-    objects, at = squares.query(polygons, predicate="intersects")
-    shared = shapely.area(shapely.intersection(polygons[objects], squares.geometries[at]))
-    # A cell's own area per square degree serves the whole of it: exact to a millionth.
-    per_degree = cell_area_km2(cells) * 100 / grid.CELL_DEGREES**2
-    keep = shared > _NOTHING
-    objects, at, hectares = objects[keep], at[keep], (shared * per_degree[at])[keep]
-    geod = pyproj.Geod(ellps="WGS84")
-    whole = np.array([abs(geod.geometry_area_perimeter(shape)[0]) / 10_000 for shape in polygons])
-    text = {
-        name: shapes[name].fillna("").astype(str).to_numpy() if name in shapes
-        else np.full(len(shapes), "", object)
-        for name in ("kind", "name")
-    }  # fmt: skip
-    return pd.DataFrame(
-        {
-            "object": objects.astype(np.int64),
-            "kind": text["kind"][objects],
-            "name": text["name"][objects],
-            "area_ha": whole[objects] if len(whole) else np.empty(0),
-            "cell": cells[at],
-            "ha": hectares,
-        }
     )
 
 
@@ -296,17 +261,3 @@ def _from_points(
                           "cell": owner[held], "ha": np.nan})  # fmt: skip
     how = "points: each labels the cell that holds it"
     return Truth(table, mines, None, False, 1.0, "points", how)
-
-
-def _labels(found: gpd.GeoDataFrame, column: str, where: str) -> NDArray[np.int64] | None:
-    if column not in found:
-        return None
-    values = pd.to_numeric(found[column], errors="coerce")
-    if not values.isin([0, 1]).all():
-        raise InputFileError(
-            f"the column {column!r} of labels must hold 1 (mine) and 0 (not) alone",
-            where=where,
-            next_step="name another column of labels, or none, if this one means something else",
-        )
-    result: NDArray[np.int64] = values.to_numpy(np.int64)
-    return result

@@ -16,7 +16,9 @@ import pyogrio
 import pyproj
 import pytest
 import rasterio
+import shapely
 from imagery import ZONES, clear_scl, make_context, make_item, save_items, texture, utm_corner
+from sample_labels import draw_labels
 from sample_visits import write_visits
 from scipy.ndimage import gaussian_filter
 
@@ -244,10 +246,51 @@ def test_a_season_that_was_clouded_all_through_is_left_out(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("models.forest.TREES", 20)
         manifests = train_region(context_in(tmp_path / "work", folder))
-    assert "3 visited cells of 2019-12..2020-02 left out" in " ".join(
+    assert "3 labelled cells of 2019-12..2020-02 left out" in " ".join(
         capsys.readouterr().out.split()
     )
     assert {manifest["data"]["positives"] for manifest in manifests} == {23}
+
+
+def test_polygons_inspections_and_a_sample_train_together(source: Path, tmp_path: Path) -> None:
+    cells = mine_cells()
+    lon, lat = grid.cell_centres(cells)
+    west, south, east, north = grid.cell_bounds(cells[:20])
+    drawn = shapely.box(west + 0.001, south + 0.001, east - 0.001, north - 0.001)
+    gpd.GeoSeries(drawn, crs="EPSG:4326").to_file(tmp_path / "mines.gpkg")
+    searched = shapely.box(5.96, 2.02, 6.0, 2.08)
+    gpd.GeoSeries([searched], crs="EPSG:4326").to_file(tmp_path / "area.gpkg")
+    inspected = {"longitude": [*lon[20:22], 6.0125], "latitude": [*lat[20:22], 2.0425]}
+    table = pd.DataFrame(inspected).assign(label=["mine", "mine", "no mine"], date="2022-01-10")
+    table.to_csv(tmp_path / "inspected.csv", index=False)
+    sample = draw_labels(tmp_path / "sample.gpkg", cells[22:24], ["mine", "no mine"])
+    keys = {
+        "labels": str(tmp_path / "mines.gpkg"),
+        "searched": str(tmp_path / "area.gpkg"),
+        "inspections": str(tmp_path / "inspected.csv"),
+        "use_sample": str(sample),
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("models.forest.TREES", 20)
+        context = context_in(tmp_path / "work", source)
+        context = replace(context, config=replace(context.config, **keys))
+        manifests = train_region(context)
+    stored = next((tmp_path / "work" / "interim" / "dataset").rglob("*.parquet"))
+    rows = pd.read_parquet(stored, columns=["cell", "label", "what", "source", "date", "fold"])
+    assert not rows.duplicated("cell").any()
+    kinds = rows.groupby(["what", "label"]).size().to_dict()
+    assert kinds["polygon", 1] == 20
+    assert (kinds["inspection", 1], kinds["inspection", 0]) == (3, 2)
+    assert kinds["polygon", 0] > 20 and kinds["background", -1] > 10
+    ridge = next(manifest for manifest in manifests if manifest["kind"] == "ridge")
+    assert ridge["data"]["samples"] == ["abc123"]
+    assert ridge["data"]["unlabelled"]["rows"] == kinds["background", -1]
+    assert "mines.gpkg: not stated" in ridge["data"]["licence"]
+    assert ridge["scores"]["pooled"]["auc"] > 0.9
+    folder = tmp_path / "work" / "models" / ridge["id"]
+    sensitivity = pd.read_csv(folder / "sensitivity.csv")
+    assert sensitivity.to_dict("records") == ridge["sensitivity"]
+    assert "## What it hangs on" in (folder / "card.md").read_text(encoding="utf-8")
 
 
 def test_features_are_exported_with_the_models_bank(

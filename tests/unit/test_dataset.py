@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import shapely
 from imagery import make_context
 from sample_cells import feature_entry
 from sample_model import sample_bank
@@ -17,37 +18,38 @@ from pipeline import dataset, grid
 from pipeline.cells import read_features
 from pipeline.dataset import TrainingTable, build_dataset, read_dataset
 from pipeline.errors import NoLabelsError, StoreCorruptError
-from pipeline.sites.labels import VisitLabels
+from pipeline.sites.labels.background import far_from_mines, with_background
+from pipeline.sites.labels.rows import MINE, NOT, Labels, make_rows
 
 BANK = sample_bank(patches=(3,), count=3)
 REGION = "bbox:5.9,2.0,6.1,2.1"
 BLOCKS = grid.blocks_in_bounds(5.9, 2.0, 6.1, 2.1)
 
 
-def make_labels(count: int = 12, shifts: tuple[int, ...] = (0,)) -> VisitLabels:
+def make_labels(count: int = 12, shifts: tuple[int, ...] = (0,)) -> Labels:
     """Positives along the blocks' diagonals."""
     cells = np.concatenate([np.diag(block.cells()) for block in BLOCKS])[:: 40 // count][:count]
     lon, lat = grid.cell_centres(cells)
-    positives = pd.DataFrame(
-        {
-            "cell": cells,
-            "pcode": [f"site{i}" for i in range(count)],
-            "visit_date": "2022-01-01",
-            "shift": [shifts[i % len(shifts)] for i in range(count)],
-        }
+    positives = make_rows(
+        cells,
+        MINE,
+        "visit",
+        [f"site{i}" for i in range(count)],
+        "2022-01-01",
+        [shifts[i % len(shifts)] for i in range(count)],
     )
-    return VisitLabels(positives, np.column_stack([lon, lat, np.full(count, 250.0)]), {})
+    return Labels(positives, np.column_stack([lon, lat, np.full(count, 250.0)]), {})
 
 
-def build(folder: Path, labels: VisitLabels, **keys: Any) -> tuple[TrainingTable, Any]:
+def build(folder: Path, labels: Labels, **keys: Any) -> tuple[TrainingTable, Any]:
     observed = np.ones(400, np.float32)
     observed[:30] = 0.1
     seasons = {
         shift: [feature_entry(folder, b, BANK, observed=observed, seed=shift + 10) for b in BLOCKS]
-        for shift in labels.positives["shift"].unique()
+        for shift in labels.rows["shift"].unique()
     }
     context = make_context(folder, **({"region": REGION} | keys))
-    entry = build_dataset(context, labels, seasons, BANK)
+    entry = build_dataset(context, with_background(labels, context.region), seasons, BANK)
     return read_dataset(entry.path), entry
 
 
@@ -58,14 +60,17 @@ def test_rows_labels_and_folds(tmp_path) -> None:
     assert entry.facts is not None
     assert entry.facts["positives"] == mine.sum() == 10, "two of 12 were not observed"
     assert set(table.cell[mine]) < set(labels.positives["cell"])
-    assert set(table.source[mine]) < set(labels.positives["pcode"])
+    assert set(table.source[mine]) < set(labels.positives["source"])
     assert (table.source[~mine] == "background").all()
     assert (table.date[mine] == "2022-01-01").all()
     assert (table.date[~mine] == "").all()
-    assert labels.background(table.cell[~mine]).all()
+    assert far_from_mines(table.cell[~mine], labels).all()
+    assert table.known is not None and table.what is not None
+    assert (table.known == mine).all(), "background is unlabelled"
+    assert set(table.what[mine]) == {"visit"}
     assert np.isfinite(table.features).all()
-    for kind in (mine, ~mine):
-        assert table.weight[kind].sum() == pytest.approx(len(mine) / 2), "both count the same"
+    assert table.weight.mean() == pytest.approx(1)
+    assert table.weight[mine].sum() == pytest.approx(0.1 * len(mine))
     names = np.array([grid.block_of_cell(cell).name for cell in table.cell])
     assert len(set(zip(names, table.fold, strict=True))) == 2, "no block is split"
     assert set(table.fold) == {0, 1}
@@ -106,12 +111,12 @@ def test_the_table_is_reused_until_something_changes(tmp_path) -> None:
     first = build(tmp_path, labels)[1]
     assert first.reused
     assert not build(tmp_path, labels, seed=2)[1].reused
-    moved = replace(labels, positives=labels.positives.assign(pcode="x"))
+    moved = labels.with_rows(labels.rows.assign(source="x"))
     assert not build(tmp_path, moved)[1].reused
 
 
 def test_too_few_positives(tmp_path) -> None:
-    with pytest.raises(NoLabelsError, match="only 2 visited cells"):
+    with pytest.raises(NoLabelsError, match="only 2 mines"):
         build(tmp_path, make_labels(4))
 
 
@@ -126,13 +131,39 @@ def test_no_background_at_all(tmp_path) -> None:
 def test_one_block_cannot_be_split_by_place(tmp_path) -> None:
     labels = make_labels()
     cells = BLOCKS[0].cells()[5].reshape(-1)[:12]
-    labels = replace(labels, positives=labels.positives.assign(cell=cells))
+    labels = labels.with_rows(labels.rows.assign(cell=cells))
     entries = {0: [feature_entry(tmp_path, BLOCKS[0], BANK)]}
     with pytest.raises(NoLabelsError, match="split by place"):
-        build_dataset(make_context(tmp_path, region=REGION), labels, entries, BANK)
+        context = make_context(tmp_path, region=REGION)
+        build_dataset(context, with_background(labels, context.region), entries, BANK)
 
 
 def test_features_of_another_bank_are_refused(tmp_path) -> None:
     entry = feature_entry(tmp_path, BLOCKS[0], sample_bank(4, patches=(3,), count=3))
     with pytest.raises(StoreCorruptError, match="where bank"):
         read_features([entry], BANK)
+
+
+def test_inspected_rows_are_kept_and_count_more(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(dataset, "BACKGROUND_PER_POSITIVE", 3)
+    labels = make_labels()
+    cells = BLOCKS[0].cells()[10, :8]
+    checked = make_rows(cells, NOT, "inspection", "team", "2022-02-01", weight=4.0)
+    together = labels.with_rows(pd.concat([labels.rows, checked], ignore_index=True))
+    table, entry = build(tmp_path, together)
+    assert table.known is not None and entry.facts is not None
+    inspected = table.source == "team"
+    assert set(table.cell[inspected]) == set(cells)
+    assert (table.label[inspected] == 0).all() and table.known[inspected].all()
+    assert (entry.facts["negatives"], entry.facts["unlabelled"]) == (8, 30)
+    background = table.source == "background"
+    assert table.weight[inspected] == pytest.approx(4 * table.weight[background][0])
+
+
+def test_searched_ground_makes_both_classes_count_the_same(tmp_path) -> None:
+    everything = np.array([shapely.box(5.8, 1.9, 6.2, 2.2)], object)
+    table, _ = build(tmp_path, replace(make_labels(), searched=everything))
+    assert table.known is not None and table.known.all()
+    mine = table.label == 1
+    assert table.weight[mine].sum() == pytest.approx(table.weight[~mine].sum())
+    assert set(table.source[~mine]) == {"searched area"}

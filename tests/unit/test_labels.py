@@ -13,7 +13,9 @@ from sample_visits import write_visits
 from pipeline import grid
 from pipeline.errors import NoLabelsError
 from pipeline.regions import resolve_region
-from pipeline.sites.labels import VisitLabels, label_visits, nearest_season, shifted
+from pipeline.sites.labels.background import far_from_mines, with_background
+from pipeline.sites.labels.rows import Labels, nearest_season, shifted
+from pipeline.sites.labels.visits import label_visits
 from pipeline.sites.visits import read_visits
 
 REGION = resolve_region("bbox:5.9,2.0,6.1,2.1", 100)
@@ -26,7 +28,7 @@ def site(number: int, **about: Any) -> dict[str, Any]:
     return place | usual | about
 
 
-def labels(folder: Path, *sites: dict[str, Any], season: str = SEASON) -> VisitLabels:
+def labels(folder: Path, *sites: dict[str, Any], season: str = SEASON) -> Labels:
     return label_visits(read_visits(write_visits(folder / "visits.csv", *sites)), REGION, season)
 
 
@@ -41,16 +43,16 @@ def test_positives_are_gps_placed_on_site_visits_and_the_rest_is_counted(tmp_pat
         site(5, longitude=7.0),
         site(6, project="Somebody else"),
     )
-    assert sorted(found.positives["pcode"]) == ["site0", "site1"]
+    assert sorted(found.positives["source"]) == ["site0", "site1"]
     assert found.left_out == {
         "outside the region": 1,
         "not visited on site": 2,
         "place only approximate": 1,
         "abandoned": 1,
     }
-    first = found.positives.set_index("pcode").loc["site0"]
+    first = found.positives.set_index("source").loc["site0"]
     assert first["cell"] == grid.cell_of(5.9525, 2.0525)
-    assert first["visit_date"] == "2022-01-10"
+    assert first["date"] == "2022-01-10"
 
 
 def test_two_sites_of_one_cell_are_one_positive(tmp_path) -> None:
@@ -61,7 +63,7 @@ def test_two_sites_of_one_cell_are_one_positive(tmp_path) -> None:
 def test_background_keeps_away_from_every_place_known_by_gps(tmp_path) -> None:
     found = labels(tmp_path, site(0), site(4, location_origin="Approximation", longitude=6.05))
     cells = np.concatenate([block.cells().ravel() for block in REGION.blocks])
-    background = found.background(cells)
+    background = far_from_mines(cells, found)
     lon, lat = grid.cell_centres(cells)
 
     def km(x: float, y: float) -> Any:
@@ -76,7 +78,7 @@ def test_background_keeps_away_from_every_place_known_by_gps(tmp_path) -> None:
 def test_places_outside_the_region_keep_background_away_too(tmp_path) -> None:
     found = labels(tmp_path, site(0), site(1, longitude=6.1005))
     cell = grid.cell_of([6.0985], [2.0525])
-    assert not found.background(cell).any()
+    assert not far_from_mines(cell, found).any()
 
 
 def test_a_table_without_the_number_of_workers(tmp_path) -> None:
@@ -114,7 +116,7 @@ def test_a_shifted_season() -> None:
 
 def test_visits_of_other_years_belong_to_other_seasons(tmp_path) -> None:
     found = labels(tmp_path, site(0), site(1, visit_date="2019-01-05", longitude=6.05))
-    assert dict(found.positives[["pcode", "shift"]].to_numpy().tolist()) == {
+    assert dict(found.positives[["source", "shift"]].to_numpy().tolist()) == {
         "site0": 0,
         "site1": -3,
     }
@@ -122,3 +124,13 @@ def test_visits_of_other_years_belong_to_other_seasons(tmp_path) -> None:
     assert found.blocks(-3) == [grid.Block.from_name("N02.0E006.0")]
     everything = labels(tmp_path, site(0), site(1, visit_date="2019-01-05"), season="")
     assert set(everything.positives["shift"]) == {0}
+
+
+def test_the_other_cells_of_labelled_blocks_are_unlabelled(tmp_path) -> None:
+    found = with_background(labels(tmp_path, site(0)), REGION)
+    assert set(found.rows["label"]) == {1, -1}, "no visited site here is no negative"
+    others = found.rows[found.rows["label"] == -1]
+    assert set(others["what"]) == {"background"}
+    assert {grid.block_of_cell(cell).name for cell in others["cell"]} == {"N02.0E005.9"}
+    assert far_from_mines(others["cell"].to_numpy(), found).all()
+    assert not found.rows.duplicated(["cell", "shift"]).any()

@@ -1,0 +1,1 @@
+"""Labels of cells, from whatever source, in one form: visits, polygons, inspections, background."""

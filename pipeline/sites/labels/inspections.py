@@ -1,0 +1,202 @@
+"""From inspections that come back to labelled cells: places that somebody looked at.
+
+Two forms are read: points with a label and a date, and a labelled sample as ``asm-atlas sample``
+draws it. A sample is drawn to estimate areas, and once a model has learned from it, it can no
+longer do so for that model's maps: it becomes training data only where that is asked for by name.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import shapely
+from numpy.typing import NDArray
+
+from pipeline import grid
+from pipeline.errors import LabelsError, NoLabelsError
+from pipeline.regions import Region
+from pipeline.sites.labels.polygons import label_dates
+from pipeline.sites.labels.rows import CHECKED, MINE, NOT, Labels, make_rows, one_a_cell, shift_of
+from pipeline.sites.vectors import layer_names, read_table, read_vector
+from pipeline.sites.visits import PRECISION_RADIUS_M
+
+SAMPLE_LAYER = "sample"
+# What a labeller may write, in small letters; "cannot tell" and nothing give no row.
+WORDS = {
+    "mine": (MINE, "inspection"),
+    "1": (MINE, "inspection"),
+    "no mine": (NOT, "inspection"),
+    "0": (NOT, "inspection"),
+    "look-alike": (NOT, "look-alike"),
+}
+UNSURE = ("cannot tell", "")
+
+
+def label_inspections(path: str | Path, region: Region, season: str) -> Labels:
+    """Turn inspected points into labelled cells of a region.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        Points (CSV with longitude and latitude, GeoPackage, GeoJSON, shapefile) with a column
+        ``label``: mine (or 1), no mine (or 0), look-alike (no mine, but like one), cannot tell; and
+        optional columns ``date`` (or ``year``) and ``source``.
+    region : Region
+        Where labels are wanted.
+    season : str
+        The configured season; the one nearest an inspection is its own.
+
+    Returns
+    -------
+    Labels
+        A row for each inspected cell and season.
+
+    Raises
+    ------
+    InputFileError, LabelsError
+        If the file cannot be read, is a sample, or holds values that cannot be used.
+    NoLabelsError
+        If no inspection lies in the region.
+    """
+    path = Path(path)
+    if SAMPLE_LAYER in layer_names(path):
+        raise LabelsError(
+            "a sample that was drawn to estimate areas is no file of inspections",
+            where=str(path),
+            next_step="USE_SAMPLE= trains on it; asm-atlas area then refuses it for the maps of "
+            "the models that learned from it",
+        )
+    found = read_vector(path)
+    if not (shapely.get_type_id(found.geometry) == shapely.GeometryType.POINT).all():
+        raise LabelsError(
+            "inspections must be points", where=str(path), next_step="outlines go into LABELS"
+        )
+    x, y = found.geometry.x.to_numpy(), found.geometry.y.to_numpy()
+    return _labels(found, grid.cell_of(x, y), x, y, path, region, season, ())
+
+
+def label_sample(path: str | Path, region: Region, season: str) -> Labels:
+    """Turn a labelled sample into labelled cells of a region.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        A GeoPackage as ``asm-atlas sample`` writes it, with its labels filled in.
+    region : Region
+        Where labels are wanted.
+    season : str
+        The configured season; the one nearest a label's date is its own.
+
+    Returns
+    -------
+    Labels
+        A row for each labelled cell, and the sample's identity.
+
+    Raises
+    ------
+    InputFileError, LabelsError
+        If the file is no sample, or holds values that cannot be used.
+    NoLabelsError
+        If no labelled cell lies in the region.
+    """
+    path = Path(path)
+    if SAMPLE_LAYER not in layer_names(path):
+        raise LabelsError(
+            "this is no sample: it has no layer sample",
+            where=str(path),
+            next_step="points with a label and a date go into INSPECTIONS",
+        )
+    about = read_table(path, "about")
+    found = read_vector(path, SAMPLE_LAYER)
+    if not {"item", "value"} <= set(about) or "cell" not in found:
+        about = pd.DataFrame({"item": [], "value": []})
+    identity = str(dict(zip(about["item"], about["value"], strict=True)).get("sample") or "")
+    if not identity:
+        raise LabelsError(
+            "the sample does not say which one it is, or which cells it holds",
+            where=f"{path}, table about (sample) and layer sample (cell)",
+            next_step="label the file that asm-atlas sample wrote, and leave its other columns",
+        )
+    cells = pd.to_numeric(found["cell"], errors="coerce").to_numpy(float)
+    last = grid.CELL_ROWS * grid.CELL_COLUMNS
+    if not ((cells >= 0) & (cells < last) & (cells == np.floor(cells))).all():
+        raise LabelsError("the column cell must hold the cells' numbers", where=str(path))
+    numbers = cells.astype(np.int64)
+    lon, lat = grid.cell_centres(numbers)
+    return _labels(found, numbers, lon, lat, path, region, season, (identity,))
+
+
+def _labels(
+    found: pd.DataFrame,
+    cells: NDArray[np.int64],
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    path: Path,
+    region: Region,
+    season: str,
+    samples: tuple[str, ...],
+) -> Labels:
+    names = {str(name).lower(): name for name in found.columns}
+    if "label" not in names:
+        raise LabelsError(
+            "there is no column label",
+            where=str(path),
+            next_step="label each row: mine, no mine, look-alike or cannot tell",
+        )
+    column = found[names["label"]]
+    words = column.where(column.notna(), "").astype(str).str.strip().str.lower()
+    words = words.str.removesuffix(".0")
+    unknown = ~words.isin([*WORDS, *UNSURE])
+    if unknown.any():
+        row = int(np.flatnonzero(unknown)[0])
+        raise LabelsError(
+            f"{ascii(column.iloc[row])[:80]} is no label",
+            where=f"{path}, row {row + 1:,}",
+            next_step="write mine, no mine, look-alike or cannot tell (or 1 and 0)",
+        )
+    dates = np.asarray(label_dates(found, str(path)), object)
+    inside = region.contains(cells)
+    sure = ~words.isin(UNSURE).to_numpy()
+    good = np.flatnonzero(inside & sure)
+    left_out = {
+        "inspected outside the region": int((~inside).sum()),
+        "inspected but not told": int((inside & ~sure).sum()),
+    }
+    if not len(good):
+        raise NoLabelsError(
+            f"no inspection gives a labelled cell in {region.name}",
+            where=f"{path}: " + "; ".join(f"{n} {reason}" for reason, n in left_out.items()),
+            next_step="choose a region that was inspected",
+        )
+    said = [WORDS[words.iloc[row]] for row in good]
+    label = np.array([one for one, _ in said])
+    rows = make_rows(
+        cells[good],
+        label,
+        [what for _, what in said],
+        _sources(found, names, path, good),
+        dates[good].tolist(),
+        [shift_of(text, season) for text in dates[good]],
+        # No for a place that somebody looked at says more than no known mine there.
+        np.where(label == NOT, CHECKED, 1.0),
+    )
+    mines = good[label == MINE]
+    radius = np.full(len(mines), PRECISION_RADIUS_M["gps"])
+    return Labels(
+        one_a_cell(rows),
+        np.column_stack([x[mines], y[mines], radius]),
+        left_out,
+        about=(("labelled sample" if samples else "inspections") + f" ({path.name})",),
+        samples=samples,
+    )
+
+
+def _sources(
+    found: pd.DataFrame, names: dict[str, str], path: Path, rows: NDArray[np.intp]
+) -> list[str]:
+    if "source" not in names:
+        return [f"{path.name} {row + 1}" for row in rows]
+    given = found[names["source"]].where(found[names["source"]].notna(), "").astype(str)
+    return [given.iloc[row].strip()[:200] or f"{path.name} {row + 1}" for row in rows]

@@ -1,0 +1,189 @@
+"""The one form that every source of labels fills: a row for each cell and season."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from pipeline import grid
+from pipeline.config import season_windows
+
+MINE, NOT, UNLABELLED = 1, 0, -1
+COLUMNS = ("cell", "label", "source", "date", "shift", "weight", "what")
+WHATS = ("visit", "polygon", "inspection", "look-alike", "background")
+# What a row counts for among those of its own class. Somebody looked at an inspected place and said
+# no; background is free of known mines only because none is known. Four is our judgement.
+CHECKED, PLAIN = 4.0, 1.0
+_NOWHERE = np.empty((0, 3))
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What all sources together say about the cells of a region.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        One row a cell and season: ``cell`` (int64), ``label`` (int8: 1 mine, 0 not, -1 unlabelled),
+        ``source`` (who says so), ``date`` (ISO, or a year, or empty), ``shift`` (years from the
+        configured season to the row's), ``weight`` (among rows of its class) and ``what`` (one of
+        ``WHATS``).
+    places : numpy.ndarray of float64, shape (n, 3)
+        Longitude, latitude and radius in metres of every mine known as a point.
+    left_out : dict of str to int
+        What gave no row, by reason.
+    shapes : numpy.ndarray of shapely polygons, shape (m,)
+        Every mine known by its outline, EPSG:4326.
+    touched : numpy.ndarray of int64, shape (k,)
+        Cells that are neither: of the region, but no row and no background.
+    searched : numpy.ndarray of shapely polygons, shape (s,)
+        Ground on which every mine is said to be known.
+    about : tuple of str
+        The sources, in words.
+    samples : tuple of str
+        Identities of the samples for area estimates that have become labels.
+    """
+
+    rows: pd.DataFrame
+    places: NDArray[np.float64]
+    left_out: dict[str, int]
+    shapes: NDArray[np.object_] = field(default_factory=lambda: np.empty(0, object))
+    touched: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    searched: NDArray[np.object_] = field(default_factory=lambda: np.empty(0, object))
+    about: tuple[str, ...] = ()
+    samples: tuple[str, ...] = ()
+
+    @property
+    def positives(self) -> pd.DataFrame:
+        """The rows that are mines."""
+        return self.rows[self.rows["label"] == MINE]
+
+    def blocks(self, shift: int) -> list[grid.Block]:
+        """Blocks that hold a row of one season."""
+        cells = self.rows.loc[self.rows["shift"] == shift, "cell"]
+        return sorted({grid.block_of_cell(cell) for cell in cells})
+
+    def with_rows(self, rows: pd.DataFrame) -> Labels:
+        """Return the same with other rows, one for each cell and season."""
+        return replace(self, rows=one_a_cell(rows))
+
+
+def make_rows(
+    cells: ArrayLike,
+    label: ArrayLike,
+    what: str | Sequence[str],
+    source: str | Sequence[str],
+    date: str | Sequence[str] = "",
+    shift: ArrayLike = 0,
+    weight: ArrayLike = PLAIN,
+) -> pd.DataFrame:
+    """Return rows in the one form; what is given once holds for all of them.
+
+    Parameters
+    ----------
+    cells : array_like of int, shape (n,)
+        Cells of the grid.
+    label : array_like of int
+        1 mine, 0 not, -1 unlabelled.
+    what, source, date : str or sequence of str
+        As ``Labels.rows`` has them.
+    shift : array_like of int
+        Years.
+    weight : array_like of float
+        Positive.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Of the columns ``COLUMNS``.
+    """
+    values = {
+        "cell": np.asarray(cells, np.int64),
+        "label": label,
+        "source": source,
+        "date": date,
+        "shift": shift,
+        "weight": weight,
+        "what": what,
+    }
+    kinds = {"label": np.int8, "shift": np.int64, "weight": np.float64}
+    return pd.DataFrame(values, columns=COLUMNS).astype(kinds)
+
+
+def one_a_cell(rows: pd.DataFrame) -> pd.DataFrame:
+    """Keep one row for each cell and season: of several the latest dated, then a mine.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        In the one form; a row that says more stands before one that says less.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows kept, in their order, index 0..n-1.
+    """
+    known = rows["label"] != UNLABELLED
+    ordered = rows.assign(_known=known).sort_values(
+        ["_known", "date", "label"], ascending=False, kind="stable"
+    )
+    kept = ordered.drop_duplicates(["cell", "shift"]).index
+    return rows.loc[np.sort(kept)].reset_index(drop=True)
+
+
+def combine(parts: Sequence[Labels]) -> Labels:
+    """Return what several sources say together.
+
+    Parameters
+    ----------
+    parts : sequence of Labels
+        One a source.
+
+    Returns
+    -------
+    Labels
+        Their rows, one for each cell and season, and all they know of places.
+    """
+    left: dict[str, int] = {}
+    for part in parts:
+        for reason, count in part.left_out.items():
+            left[reason] = left.get(reason, 0) + count
+    return Labels(
+        one_a_cell(pd.concat([part.rows for part in parts], ignore_index=True)),
+        np.concatenate([_NOWHERE, *(part.places for part in parts)]),
+        left,
+        np.concatenate([part.shapes for part in parts]),
+        np.unique(np.concatenate([part.touched for part in parts])),
+        np.concatenate([part.searched for part in parts]),
+        tuple(text for part in parts for text in part.about),
+        tuple(sample for part in parts for sample in part.samples),
+    )
+
+
+def nearest_season(day: date, season: str) -> int:
+    """Return by how many years a season must move to lie nearest to a day."""
+    if not season:
+        return 0
+    begin, end = (date.fromisoformat(text) for text in season_windows(season)[-1])
+    middle = begin + (end - begin) / 2
+    return round((day - middle).days / 365.25)
+
+
+def shift_of(text: str, season: str) -> int:
+    """Return by how many years a season must move for a date, a year (its middle), or no date."""
+    if not text:
+        return 0
+    return nearest_season(date.fromisoformat(text if len(text) > 4 else f"{text}-07-01"), season)
+
+
+def shifted(season: str, years: int) -> str:
+    """Move a season by whole years."""
+    if not season:
+        return season
+    return re.sub(r"\d{4}(?=-)", lambda year: f"{int(year[0]) + years:04d}", season)
