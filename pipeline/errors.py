@@ -179,6 +179,18 @@ class ChipsError(AsmAtlasError):
     exit_code = 42
 
 
+class SampleError(AsmAtlasError):
+    """A labelled sample is not the one that was drawn, or holds labels that cannot be used."""
+
+    exit_code = 43
+
+
+class SampleUsedError(AsmAtlasError):
+    """A model was trained on the sample that is to judge its map."""
+
+    exit_code = 44
+
+
 class NoModelError(AsmAtlasError):
     """No registered model fits this imagery."""
 

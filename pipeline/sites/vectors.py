@@ -111,6 +111,44 @@ def layer_names(path: str | Path) -> list[str]:
         raise InputFileError(f"the file cannot be read: {error}", where=str(path)) from None
 
 
+def read_table(path: str | Path, name: str) -> pd.DataFrame:
+    """Read a table without geometry of a GeoPackage.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        The GeoPackage.
+    name : str
+        The table.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Its rows as they are.
+
+    Raises
+    ------
+    InputFileError
+        If the file is not there, too large, no GeoPackage, or has no such table.
+    """
+    path = Path(path)
+    check_file(path, (".gpkg",))
+    try:
+        with _geopackage(path) as db:
+            found = db.execute(
+                "SELECT c.table_name FROM gpkg_contents c JOIN sqlite_master m "
+                "ON m.name = c.table_name WHERE m.type = 'table' "
+                "AND m.sql NOT LIKE 'CREATE VIRTUAL%' AND c.table_name = ?",
+                (name,),
+            ).fetchone()
+            if found is None:
+                raise InputFileError(f"the file has no table {name!r}", where=str(path))
+            cursor = db.execute(f"SELECT * FROM {_quoted(name)} LIMIT {MAX_FEATURES}")
+            return pd.DataFrame(cursor.fetchall(), columns=[item[0] for item in cursor.description])
+    except sqlite3.Error as error:
+        raise InputFileError(f"the file cannot be read: {error}", where=str(path)) from None
+
+
 def check_file(path: Path, suffixes: tuple[str, ...], max_bytes: int = MAX_BYTES) -> None:
     """Refuse what is not a plain file of one of the kinds, or too large to be read whole.
 
