@@ -37,6 +37,14 @@ _WORDS = {
     "coverage": ("Clear dates in the imagery", "Dates sans nuage dans les images"),
     "provenance": ("Provenance", "Provenance"),
     "regions": ("Area estimates with intervals", "Surfaces estimées avec intervalles"),
+    "areas_note": (
+        "From a random sample of squares that people labelled without seeing the score: the area of"
+        " the squares that contain mining, or the mined area where its shares were labelled. It is"
+        " not a count of the map's squares.",
+        "D'après un échantillon aléatoire de carrés étiquetés sans voir le score : la surface des"
+        " carrés où il y a exploitation, ou la surface exploitée si les parts ont été étiquetées."
+        " Ce n'est pas un décompte des carrés de la carte.",
+    ),
     "sample": ("Cells to label", "Cellules à étiqueter"),
     "sample_title": ("Sample to label", "Échantillon à étiqueter"),
     "mine": ("mine", "mine"),

@@ -15,7 +15,7 @@ import pandas as pd
 import pyogrio
 import pytest
 import shapely
-from sample_labels import THRESHOLDS, make_world
+from sample_region import THRESHOLDS, make_world
 
 from pipeline import grid, sample
 from pipeline.config import Config
