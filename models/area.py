@@ -98,7 +98,7 @@ class Means:
     high: Floats
 
 
-def stratum_means(strata: Strata, stratum: ArrayLike, value: ArrayLike) -> Means:
+def stratum_means(strata: Strata, stratum: ArrayLike, value: ArrayLike, most: float = 1.0) -> Means:
     """Estimate the mean of each stratum.
 
     Parameters
@@ -109,6 +109,9 @@ def stratum_means(strata: Strata, stratum: ArrayLike, value: ArrayLike) -> Means
         Stratum of each labelled cell.
     value : array_like of float, shape (n,)
         0..1: whether the cell holds a mine, or what share of it is mined.
+    most : float
+        Largest value that any cell is taken to have, 0..1; the limits of strata whose labelled
+        cells are all alike depend on it.
 
     Returns
     -------
@@ -118,11 +121,11 @@ def stratum_means(strata: Strata, stratum: ArrayLike, value: ArrayLike) -> Means
     Raises
     ------
     ValueError
-        If a value lies outside 0..1, or a stratum has more labelled cells than cells.
+        If a value lies outside 0..most, or a stratum has more labelled cells than cells.
     """
     group, values = np.asarray(stratum, np.int64), np.asarray(value, np.float64)
-    if not ((values >= 0) & (values <= 1)).all():
-        raise ValueError("the values of labelled cells lie within 0..1")
+    if not 0 < most <= 1 or not ((values >= 0) & (values <= most)).all():
+        raise ValueError(f"the values of labelled cells lie within 0..{most:g}")
     labelled = _sum(group, np.ones(len(values)), strata).astype(np.int64)
     if (labelled > strata.cells).any():
         raise ValueError("a stratum has more labelled cells than cells")
@@ -131,9 +134,9 @@ def stratum_means(strata: Strata, stratum: ArrayLike, value: ArrayLike) -> Means
     variance = _variance(strata, group, values)
     left = 1 - labelled / np.maximum(strata.cells, 1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        worth = np.where(variance > 0, mean * (1 - mean) / variance, labelled / left)
-    low, high = wilson(mean, np.where(left > 0, worth, np.inf))
-    return Means(labelled, mean, variance, covered, low, high)
+        worth = np.where(variance > 0, mean * (most - mean) / variance, labelled / left)
+    low, high = wilson(mean / most, np.where(left > 0, worth, np.inf))
+    return Means(labelled, mean, variance, covered, low * most, high * most)
 
 
 def area(strata: Strata, means: Means) -> Estimate:

@@ -30,6 +30,7 @@ HOW_AREA = (
     "stratified estimate from {n} labelled cells in {h} strata (Olofsson et al. 2014); 95 % "
     "interval from Wilson's limits of each stratum, added in squares"
 )
+HOW_MINED = "; no cell is taken to be mined more than the fullest that was labelled ({most:.0%})"
 HOW_ACCURACY = (
     "stratified estimate from {n} labelled cells outside the model's training table "
     "(Olofsson et al. 2014, Stehman 2014); 95 % interval as for the area"
@@ -158,9 +159,12 @@ def _region(
     result["cells_with_mining_km2"] |= _extremes(strata, here, here["label"] == MINE)
     told_share = told["share"].to_numpy(float)
     if len(told) and np.isfinite(told_share).all():
-        shares = stratum_means(strata, told["group"], told_share)
+        fullest = float(rows["share"].max())
+        most = fullest if fullest > 0 else 1.0
+        shares = stratum_means(strata, told["group"], told_share, most)
         result["mined_km2"] = _figure(area(strata, shares), strata, shares.covered)
         result["mined_km2"] |= _extremes(strata, here, here["share"].fillna(0.0))
+        result["mined_km2"]["how"] = result["how"] + HOW_MINED.format(most=most)
     return result
 
 
@@ -289,7 +293,8 @@ def long_table(record: dict[str, Any]) -> pd.DataFrame:
             if one[key] is not None:
                 keep = {k: one[key][k] for k in ("value", "standard_error", "low", "high")}
                 beside = {k: one[k] for k in ("labelled", "cannot_tell", "not_estimated_km2")}
-                how = {"figure": WHAT[what], "unit": "km2", "how": one["how"]}
+                method = one[key].get("how", one["how"])
+                how = {"figure": WHAT[what], "unit": "km2", "how": method}
                 rows.append({"region": one["name"]} | how | keep | beside)
     words = {
         "overall": "share of the area that the map has right",

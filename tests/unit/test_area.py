@@ -126,6 +126,7 @@ def test_shares_give_the_mined_area(world, file, tmp_path) -> None:
     known = pd.read_parquet(world[1].entry.path).query("probability.notna()")["cell"].to_numpy()
     truth = float((cell_area_km2(known) * (share * mine)[known].to_numpy()).sum())
     assert mined["low"] <= truth <= mined["high"]
+    assert "fullest that was labelled" in mined["how"]
     assert mined["value"] < found["regions"][0]["cells_with_mining_km2"]["value"]
     assert (tmp_path / "a.json").is_file() and (tmp_path / "a.csv").is_file()
     some = next(cell for cell in first_cells(file, 300) if mine[cell])

@@ -171,9 +171,14 @@ def test_shares_give_the_mined_area() -> None:
     spread = np.var(share[:4], ddof=1) / 4 * (1 - 4 / 1000)
     assert found.error == pytest.approx(1000 * math.sqrt(spread))
     assert found.high > 1000 * 0.4, "four cells without a mine say little of the second stratum"
+    less = area(strata, stratum_means(strata, np.repeat([0, 1], 4), share, most=0.3))
+    assert (less.value, less.error) == (found.value, found.error)
+    assert found.value < less.high < found.high
 
 
 def test_values_that_are_no_shares_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"0\.\.0\.4"):
+        stratum_means(strata_of([9]), [0, 0], [0.1, 0.5], most=0.4)
     for value in (1.1, -0.1, np.nan):
         with pytest.raises(ValueError, match=r"0\.\.1"):
             stratum_means(strata_of([9]), [0, 0], [0.5, value])
@@ -218,7 +223,8 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says(name: str, share
         value = np.concatenate(
             [rng.choice(v, n, replace=False) for v, n in zip(populations, drawn, strict=True)]
         )
-        found = area(strata, stratum_means(strata, stratum, value))
+        most = value.max() if shared else 1.0
+        found = area(strata, stratum_means(strata, stratum, value, most))
         held += found.low <= truth <= found.high
     # Three standard errors of six hundred draws are 2.7 %.
     assert 0.92 <= held / draws <= 0.995
