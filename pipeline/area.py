@@ -256,8 +256,9 @@ def _print(record: dict[str, Any]) -> None:
     say("area", f"{record['title']} ({mark}sample {record['sample']}): {counts}")
     text = io.StringIO()
     table = long_table(record)
-    for (figure, unit, how), rows in table.groupby(["figure", "unit", "how"], sort=False):
-        text.write(f"\n{figure}, {unit}\n  [{how}]\n")
+    how = list(dict.fromkeys(table["how"]))
+    for (figure, unit), rows in table.groupby(["figure", "unit"], sort=False):
+        text.write(f"\n{figure}, {unit}\n")
         for row in rows.to_dict("records"):
             value, low, high, error = (
                 f"{row[key]:.4g}" for key in ("value", "low", "high", "standard_error")
@@ -265,8 +266,11 @@ def _print(record: dict[str, Any]) -> None:
             left = row["not_estimated_km2"]
             beside = f"; {left:g} km2 not estimated" if left > 0 else ""
             text.write(
-                f"  {row['region']:<28} {value:>9}   95 % {low} to {high}   SE {error}{beside}\n"
+                f"  {row['region']:<28} {value:>9}   95 % {low} to {high}   SE {error}{beside}"
+                f"   [{how.index(row['how']) + 1}]\n"
             )
+    for number, words in enumerate(how, 1):
+        text.write(f"\n[{number}] {words}")
     for note in record["notes"]:
         text.write(f"\nnote: {note}")
     console.print(text.getvalue().rstrip(), markup=False)
