@@ -173,12 +173,6 @@ class NoLabelsError(AsmAtlasError):
     exit_code = 41
 
 
-class ChipsError(AsmAtlasError):
-    """An archive of chips is not in the form that is documented."""
-
-    exit_code = 42
-
-
 class SampleError(AsmAtlasError):
     """A labelled sample is not the one that was drawn, or holds labels that cannot be used."""
 
@@ -189,6 +183,12 @@ class SampleUsedError(AsmAtlasError):
     """A model was trained on the sample that is to judge its map."""
 
     exit_code = 44
+
+
+class ChipsError(AsmAtlasError):
+    """An archive of chips is not in the form that is documented."""
+
+    exit_code = 42
 
 
 class NoModelError(AsmAtlasError):

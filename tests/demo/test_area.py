@@ -10,7 +10,7 @@ import pandas as pd
 import pyogrio
 import pytest
 import shapely
-from sample_labels import label_all
+from sample_labeller import label_all
 
 from pipeline.area import area_region
 from pipeline.config import Config

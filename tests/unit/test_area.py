@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
-from sample_labels import change, label_all, write_labels
+from sample_labeller import change, label_all, write_labels
 from sample_region import make_world
 
 from models.registry import load_model, write_model
