@@ -8,6 +8,10 @@ SHELL := /bin/bash
 VARIABLES := REGION MODEL SOURCE COLLECTION BANDS SEASON HOSTS CLUSTER DISCLOSURE MAP_LANG WORKSPACE LABELS SEARCHED INSPECTIONS USE_SAMPLE PRIOR SEED WORKERS
 $(foreach name,$(VARIABLES),$(if $(findstring $$,$(value $(name))),$(error $(name) must not hold a dollar sign)))
 $(foreach name,$(VARIABLES),$(if $(value $(name)),$(eval export ASM_ATLAS_$(name) := $$(value $(name)))))
+# Options of single verbs, handed on the same way.
+OPTIONS := SIZE SAMPLE
+$(foreach name,$(OPTIONS),$(if $(findstring $$,$(value $(name))),$(error $(name) must not hold a dollar sign)))
+$(foreach name,$(OPTIONS),$(if $(value $(name)),$(eval export $(name) := $$(value $(name)))))
 
 # The first process compiles what it imports, every later one finds it compiled. Compiling the whole
 # environment at install would take longer than the demo.
@@ -21,7 +25,7 @@ STAGES := regions scenes composite featurize dataset train predict join publish 
 BESIDE := evaluate models demo
 DEVELOPERS := test lint interface services africa faults demo-check bench bench-imagery clean
 
-.PHONY: help install install-dev install-l1c $(STAGES) $(BESIDE) $(DEVELOPERS)
+.PHONY: help install install-dev install-l1c $(STAGES) $(BESIDE) sample area $(DEVELOPERS)
 
 help:
 	@echo "make predict REGION=demo     maps the simulated landscape, nothing else needed"
@@ -38,6 +42,8 @@ help:
 	@echo "  join        join the predictions with known sites"
 	@echo "  publish     write the styled map"
 	@echo "  report      write the page that explains it"
+	@echo "  sample      draw SIZE cells to label in QGIS (DISCLOSURE=restricted)"
+	@echo "  area        areas with intervals from the labelled SAMPLE"
 	@echo "Beside them:  evaluate  models  demo    and in $(ATLAS): catalogue  features export  score"
 	@echo "Developers:   $(DEVELOPERS)"
 	@echo
@@ -80,6 +86,12 @@ $(VENV)/installed-dev: requirements-dev.txt pyproject.toml
 
 $(STAGES) $(BESIDE): install
 	@$(ATLAS) $@
+
+sample: install
+	@$(ATLAS) sample $${SIZE:+--size "$$SIZE"}
+
+area: install
+	@$(ATLAS) area "$${SAMPLE:?the labelled GeoPackage is missing: make area SAMPLE=sample.gpkg}"
 
 test: install-dev lint
 	@$(BIN)/python -m pytest -q -n 2

@@ -20,7 +20,7 @@ from models.transform import transform
 
 AXES = 16
 # The remainder is the length of hundreds of axes; it counts for three of them. Measured on chips of
-# regions held out, with bands swapped: docs/decisions/0012-doubt.md.
+# regions held out, with bands swapped: docs/decisions/0014-doubt.md.
 REMAINDER_WEIGHT = 3.0
 # More training rows than these are drawn from.
 MOST_ROWS = 10_000

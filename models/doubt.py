@@ -22,7 +22,7 @@ REPLICATES = 40
 # Nine in ten.
 INTERVAL = (0.05, 0.95)
 # A quarter of the training rows, each judged without its region, is more disputed than this: what
-# is beyond was called wrongly about twice as often (docs/decisions/0012-doubt.md).
+# is beyond was called wrongly about twice as often (docs/decisions/0014-doubt.md).
 UNDISPUTED_SHARE = 0.75
 _NAMES = ("centre", "spread", "axes", "rows", "limits", "replicates", "replicate_intercepts",
           "regions", "region_intercepts")  # fmt: skip

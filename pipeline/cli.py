@@ -177,6 +177,26 @@ def _evaluate(options: argparse.Namespace) -> None:
         evaluate_region(context, options.truth, options.out)
 
 
+def _sample(options: argparse.Namespace) -> None:
+    from pipeline.sample import sample_region
+
+    with _context(options) as context:
+        out = Path(options.out) if options.out else None
+        sample_region(context, out, options.size, options.draw, options.cannot_tell)
+
+
+def _area(options: argparse.Namespace) -> None:
+    from pipeline.area import area_region
+
+    config = _config(options)
+    area_region(
+        config,
+        Path(options.sample),
+        Path(options.regions) if options.regions else None,
+        Path(options.out) if options.out else None,
+    )
+
+
 def _join(options: argparse.Namespace) -> None:
     if not options.detections:
         _stage("join")(options)
@@ -287,6 +307,17 @@ def _parser() -> argparse.ArgumentParser:
         "--truth", help="label raster, polygons or points; default: the demo's truth"
     )
     evaluate.add_argument("--out", help="file for the figures, JSON")
+    sample = verb("sample", "draw a random sample of cells to label (restricted)", _sample)
+    sample.add_argument("--size", type=int, default=300, help="cells to label")
+    sample.add_argument("--out", help="GeoPackage to label, new; default: in the region's folder")
+    sample.add_argument("--draw", type=int, default=1, help="another number, another sample")
+    sample.add_argument(
+        "--cannot-tell", action="store_true", help="sample cells that the imagery cannot show too"
+    )
+    area = verb("area", "estimate areas with intervals from a labelled sample", _area, place=False)
+    area.add_argument("sample", help="the labelled GeoPackage")
+    area.add_argument("--regions", help="polygons (column name) to estimate one by one")
+    area.add_argument("--out", help="file for the figures, JSON; a CSV goes beside it")
     verb("models", "list the registered models", _models, place=False)
     score = verb("score", "score chips with a model", _score, place=False)
     score.add_argument("--chips", required=True, help="chips.npz")

@@ -14,6 +14,7 @@ from pipeline.config import fingerprint
 from pipeline.context import Context
 from pipeline.imagery.items import Scene
 from pipeline.join import Joined
+from pipeline.map.estimates import read_estimates, stored_area
 from pipeline.map.provenance import RunInfo
 from pipeline.predict import Predicted
 from pipeline.publish import publish
@@ -60,6 +61,10 @@ def deliver(
         "scenes": [scene.id for scene in found.scenes],
         "version": version("asm-atlas"),
     }
+    # A map without estimates keeps its name.
+    area = read_estimates(stored_area(context.config, context.region.name, predicted.entry.sha256))
+    if area:
+        inputs |= {"area": fingerprint(area)}
     run_id = fingerprint(inputs)[:12]
     home = context.config.processed / context.region.name
     folder = home / run_id
@@ -89,6 +94,7 @@ def deliver(
             "cells": len(joined.cells),
         },
         images=(min(images[0]), max(images[1])),
+        area=area,
     )
     if not (folder / "manifest.json").is_file():
         counts = publish(joined, run, folder)

@@ -173,6 +173,18 @@ class NoLabelsError(AsmAtlasError):
     exit_code = 41
 
 
+class SampleError(AsmAtlasError):
+    """A labelled sample is not the one that was drawn, or holds labels that cannot be used."""
+
+    exit_code = 43
+
+
+class SampleUsedError(AsmAtlasError):
+    """A model was trained on the sample that is to judge its map."""
+
+    exit_code = 44
+
+
 class ChipsError(AsmAtlasError):
     """An archive of chips is not in the form that is documented."""
 

@@ -163,6 +163,29 @@ def _from_name(name: str) -> Region:
 _OPTIONAL = ("simulated", "source", "season", "training", "note")
 
 
+def outlines(around: BaseGeometry) -> list[tuple[str, str, BaseGeometry]]:
+    """Return the packaged regions that share ground with a polygon, but not boxes drawn by hand.
+
+    Parameters
+    ----------
+    around : shapely geometry
+        EPSG:4326.
+
+    Returns
+    -------
+    list of (str, str, shapely geometry)
+        Name, title and outline of each, sorted by name.
+    """
+    found = []
+    for name, (properties, geometry) in sorted(_packaged().items()):
+        # A box around a province is not the province.
+        if "box" not in properties.get("note", "").lower():
+            shape = shapely.from_geojson(json.dumps(geometry))
+            if shape.intersects(around):
+                found.append((name, properties["title"], shape))
+    return found
+
+
 @cache
 def _packaged() -> Mapping[str, tuple[dict[str, Any], dict[str, Any]]]:
     folder = data_folder() / "regions"

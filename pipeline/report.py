@@ -78,6 +78,7 @@ def write_report(joined: Joined, run: RunInfo, folder: Path) -> Path:
         candidates=_candidates(product, policy, lang),
         n_candidates=len(product.layers["candidates"]),
         minerals=_minerals(product, lang),
+        areas=_areas(product, policy, lang),
         trained=_share_trained(product),
         model=_model(model, policy, lang),
         scores=score_table(scores, lang),
@@ -218,6 +219,22 @@ def _minerals(product: Product, lang: str) -> list[tuple[str, str, str, str]]:
         (name, _cell(n, lang), _cell(hits, lang), f"{number(100 * hits / n, lang, 0)} %")
         for name, n, hits in rows
     ]
+
+
+def _areas(product: Product, policy: Policy, lang: str) -> tuple[list[str], list[list[str]], str]:
+    """Return heading, rows and method of the area estimates; no row where there are none."""
+    layer = product.layers.get("regions")
+    if layer is None or not len(layer):
+        return [], [], ""
+    figures = ["cells_with_mining", *(["mined"] if layer["mined_km2"].notna().any() else [])]
+    columns = ["title"]
+    for name in figures:
+        columns += [f"{name}_km2", f"{name}_low_km2", f"{name}_high_km2", f"{name}_se_km2"]
+    columns += ["labelled", "cannot_tell", "not_estimated_km2"]
+    heading = [policy["regions"][name].alias(lang) for name in columns]
+    plain = pd.DataFrame(layer[columns]).astype(object)
+    rows = [[_cell(value, lang) for value in row] for row in plain.itertuples(index=False)]
+    return heading, rows, str(layer["how"].iloc[0])
 
 
 def _share_trained(product: Product) -> float:

@@ -19,6 +19,7 @@ import pandas as pd
 
 from pipeline.errors import DisclosureError, StoreCorruptError
 from pipeline.map import coarse
+from pipeline.map.estimates import regions_layer
 from pipeline.regions import data_folder
 
 if TYPE_CHECKING:
@@ -68,8 +69,9 @@ class Product:
     disclosure : str
         ``public`` or ``restricted``.
     layers : dict of str to geopandas.GeoDataFrame
-        ``cells``, ``candidates``, ``sites`` (where there are any) and ``coverage``, EPSG:4326; only
-        the columns that the product may hold. Probabilities are float32 with NaN for "cannot tell".
+        ``cells``, ``candidates``, ``sites`` and ``regions`` (where there are any) and ``coverage``,
+        EPSG:4326; only the columns that the product may hold. Probabilities are float32 with NaN
+        for "cannot tell".
     held_back : int
         Sites whose visit is too young for the public product.
     """
@@ -219,6 +221,7 @@ def disclose(joined: Joined, run: RunInfo, policy: Policy | None = None) -> Prod
         "candidates": coarse.located(candidates, 2 if disclosure == PUBLIC else 4),
         "sites": sites,
         "coverage": coarse.coverage(cells, square),
+        "regions": regions_layer(run.area, run.region, square) if run.area else None,
     }
     return Product(
         disclosure=disclosure,

@@ -24,6 +24,7 @@ from pipeline.map.qgis import LayerView, style
 
 VERSION = "1.3"
 GEOMETRY, FEATURE_ID = "geom", "fid"
+_KINDS = {"sites": "Point", "candidates": "MultiPolygon", "regions": "MultiPolygon"}
 
 _STYLES = """
 CREATE TABLE layer_styles (
@@ -92,7 +93,7 @@ def write_layers(
         for name, frame in [*layers.items(), *tables.items()]:
             geometry = {}
             if isinstance(frame, gpd.GeoDataFrame):
-                kind = {"sites": "Point", "candidates": "MultiPolygon"}.get(name, "Polygon")
+                kind = _KINDS.get(name, "Polygon")
                 geometry = {
                     "geometry_type": kind,
                     "promote_to_multi": kind == "MultiPolygon",
@@ -116,7 +117,7 @@ def dress(
     path: Path,
     views: list[LayerView],
     notes: dict[str, dict[str, str]],
-    project: bytes,
+    project: bytes | None,
     project_name: str,
     created: str,
 ) -> None:
@@ -130,8 +131,8 @@ def dress(
         The layers as QGIS shows them.
     notes : dict of str to dict of str to str
         Layer, column: what the column holds.
-    project : bytes
-        A ``.qgz``.
+    project : bytes or None
+        A ``.qgz``; None: the file gets no project.
     project_name : str
         Its name in the list that QGIS shows.
     created : str
@@ -140,7 +141,7 @@ def dress(
     stamp = f"{created[:19]}.000Z"
     with closing(sqlite3.connect(path)) as base, base:
         base.execute("PRAGMA synchronous=OFF")
-        for statement in (_STYLES, _PROJECTS, _COLUMNS, _CONSTRAINTS):
+        for statement in (_STYLES, _COLUMNS, _CONSTRAINTS):
             base.execute(statement)
         # qgis_projects stays unregistered, as QGIS leaves it: its key is text.
         base.execute(
@@ -174,14 +175,16 @@ def dress(
                     stamp,
                 ),
             )
-        base.execute(
-            "INSERT INTO qgis_projects VALUES (?, ?, ?)",
-            (
-                project_name,
-                json.dumps({"last_modified_time": created[:19], "last_modified_user": ""}),
-                project.hex(),
-            ),
-        )
+        if project is not None:
+            base.execute(_PROJECTS)
+            base.execute(
+                "INSERT INTO qgis_projects VALUES (?, ?, ?)",
+                (
+                    project_name,
+                    json.dumps({"last_modified_time": created[:19], "last_modified_user": ""}),
+                    project.hex(),
+                ),
+            )
 
 
 def read_back(path: Path) -> dict[str, pd.DataFrame]:

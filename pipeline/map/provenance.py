@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ class RunInfo:
         What the stages counted.
     images : tuple of str
         First and last image date, ISO.
+    area : dict
+        Area estimates from a labelled sample (``pipeline.map.estimates``); empty: there are none.
     """
 
     run_id: str
@@ -51,3 +53,4 @@ class RunInfo:
     simulated: bool
     counts: dict[str, int]
     images: tuple[str, str]
+    area: dict[str, Any] = field(default_factory=dict)

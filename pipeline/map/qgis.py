@@ -10,8 +10,8 @@ import io
 import re
 import uuid
 import zipfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 # Top of the legend first. Coverage is there to be switched on; the score would hide it.
 GROUPS = (
     ("group_inspect", ("sites", "candidates")),
-    ("group_model", ("cells",)),
+    ("group_model", ("regions", "cells")),
     ("group_imagery", ("coverage",)),
     ("group_about", ("provenance",)),
 )
@@ -72,6 +72,11 @@ class LayerView:
         QGIS expression that the table is sorted by; empty: none.
     sort_order : int
         0 rising, 1 falling.
+    widgets : dict
+        How columns are filled in: ``share``, ``date``, or a dict of values with their texts; the
+        others as text.
+    locked : sequence of str
+        Columns that the form does not let anybody change.
     """
 
     name: str
@@ -87,6 +92,8 @@ class LayerView:
     label_scale: int = 0
     sort: str = ""
     sort_order: int = 0
+    widgets: Mapping[str, str | dict[str, str]] = field(default_factory=dict)
+    locked: Sequence[str] = ()
 
     @property
     def id(self) -> str:
@@ -106,7 +113,7 @@ class LayerView:
     @property
     def geometry_type(self) -> str:
         """Type of the geometry column, empty for a table without one."""
-        kind = "MultiPolygon" if self.name == "candidates" else "Polygon"
+        kind = "MultiPolygon" if self.name in ("candidates", "regions") else "Polygon"
         return _KINDS.get(self.name, ("Polygon", kind, 2))[1]
 
     @property
@@ -145,6 +152,7 @@ def layer_views(
         "candidates": {"label": "rank", "sort": '"rank"', "label_placement": 1},
         "sites": {"label": "name", "label_size": 8, "label_placement": 6, "label_scale": 250_000},
         "cells": {"sort": '"probability"', "sort_order": 1},
+        "regions": {"label": "name", "label_size": 10},
     }
     views = []
     for name in (name for _, names in GROUPS for name in names if name in tables):

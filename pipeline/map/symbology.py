@@ -155,6 +155,9 @@ def rules(layer: str, thresholds: Mapping[str, float], lang: str) -> list[Rule]:
         halo = {**outline, "line_color": _rgb("#ffffff"), "line_width": "1.3"}
         symbol = (Layer("SimpleLine", halo), Layer("SimpleLine", outline))
         return [Rule(say("candidate", lang), "", symbol)]
+    if layer == "regions":
+        border = {"line_color": _rgb("#54278f"), "line_width": "0.6", "line_style": "dash"}
+        return [Rule(say("regions", lang), "", (Layer("SimpleLine", border),))]
     if layer == "sites":
         return [
             Rule(say("missed", lang), 'NOT "matched"', _marker("diamond", MISSED), "marker"),

@@ -36,6 +36,28 @@ _WORDS = {
     "sites": ("Known sites", "Sites connus"),
     "coverage": ("Clear dates in the imagery", "Dates sans nuage dans les images"),
     "provenance": ("Provenance", "Provenance"),
+    "regions": ("Area estimates with intervals", "Surfaces estimées avec intervalles"),
+    "areas_note": (
+        "From a random sample of squares that people labelled without seeing the score: the area of"
+        " the squares that contain mining, or the mined area where its shares were labelled. It is"
+        " not a count of the map's squares.",
+        "D'après un échantillon aléatoire de carrés étiquetés sans voir le score : la surface des"
+        " carrés où il y a exploitation, ou la surface exploitée si les parts ont été étiquetées."
+        " Ce n'est pas un décompte des carrés de la carte.",
+    ),
+    "sample": ("Cells to label", "Cellules à étiqueter"),
+    "sample_title": ("Sample to label", "Échantillon à étiqueter"),
+    "mine": ("mine", "mine"),
+    "no_mine": ("no mine", "pas de mine"),
+    "not_labelled": ("not labelled yet", "pas encore étiquetée"),
+    "how_to_label": (
+        "Label every square, in the order of the numbers, by what images of the time between the"
+        " two dates show: mine, no mine or cannot tell. Where it is a mine, share may say what part"
+        " of the square is mined, 0 to 1. Do not look at the map's score while labelling.",
+        "Étiqueter chaque carré, dans l'ordre des numéros, d'après ce que montrent des images"
+        " prises entre les deux dates : mine, pas de mine ou indéterminé. Pour une mine, la part"
+        " exploitée du carré peut être indiquée, de 0 à 1. Ne pas regarder le score de la carte.",
+    ),
     "group_inspect": ("What to inspect", "À inspecter"),
     "group_model": ("What the model says", "Ce que dit le modèle"),
     "group_imagery": ("What the imagery could show", "Ce que les images pouvaient montrer"),

@@ -243,6 +243,32 @@ def test_make_never_runs_what_a_variable_holds(tmp_path, value) -> None:
         assert str(mark) not in result.stdout, "the value reaches no recipe"
 
 
+def test_what_a_sample_is_asked_with_reaches_no_recipe(tmp_path) -> None:
+    mark = tmp_path / "mark"
+    for given in (
+        f"SAMPLE=x;touch {mark}",
+        f"SIZE=`touch {mark}`",
+        f"SAMPLE=$(shell touch {mark})",
+    ):
+        result = make("sample", "area", given)
+        assert not mark.exists()
+        assert str(mark) not in result.stdout
+        assert (result.returncode == 2) == ("$" in given)
+    assert "make area SAMPLE=" in make("area").stdout
+
+
+def test_samples_and_areas_end_with_codes_of_their_own(tmp_path, capsys) -> None:
+    work = ["--workspace", str(tmp_path / "work")]
+    assert main(["sample", BOX, *work]) == 61
+    assert "DISCLOSURE=restricted" in capsys.readouterr().err
+    found = ["--source", str(source(tmp_path)), "--disclosure", "restricted", "--cluster", "none"]
+    assert main(["sample", BOX, *work, *found]) == 30, "nothing was predicted yet"
+    assert main(["area", str(tmp_path / "nowhere.gpkg"), *work]) == 60
+    (tmp_path / "x.gpkg").write_bytes(b"x")
+    assert main(["area", str(tmp_path / "x.gpkg"), *work]) == 60
+    assert not list(tmp_path.rglob("sample.gpkg"))
+
+
 def test_folders_called_like_verbs_do_not_hide_them() -> None:
     result = make("models")
     assert result.returncode == 0

@@ -24,7 +24,9 @@ from pipeline.composite import composite_blocks
 from pipeline.featurize import featurize_blocks
 from pipeline.imagery.items import Scene, SceneBand
 from pipeline.join import _NEEDED, join_cells
+from pipeline.map.sample_file import TO_FILL
 from pipeline.predict import _unobserved
+from pipeline.sample import STRATA, draw_cells
 from pipeline.scenes import find_scenes
 from pipeline.sites.candidates import find_candidates
 from pipeline.train import train_models
@@ -129,3 +131,13 @@ def test_the_models_manifest(tmp_path) -> None:
     assert [list(load_model(tmp_path / "here-ridge").manifest)] == rows("Model")
     for path in (tmp_path / "here-ridge").iterdir():
         assert f"`{path.name}`" in PAGE
+
+
+def test_the_sample_and_the_file_to_label(tmp_path) -> None:
+    cells = _unobserved(WEST.cells().reshape(-1)).assign(probability=np.float32(0.9))
+    drawn = draw_cells(cells, {"possible": 0.3, "likely": 0.6}, 40)
+    in_store, in_file = rows("Sample")
+    assert in_store == list(drawn.columns)
+    assert in_file == ["number", "cell", *TO_FILL]
+    (part,) = re.findall(r"^\| stratum \| text \| (.*)$", PAGE, re.M)
+    assert re.findall(r"`(\w+)`", part) == list(STRATA)
