@@ -20,6 +20,7 @@ def write_card(manifest: dict[str, Any], bank: dict[str, Any]) -> str:
     str
         The card.
     """
+    apart = manifest["apart"]
     data, pooled = manifest["data"], manifest["scores"]["pooled"]
     unlabelled = data.get("unlabelled") or {}
     share = unlabelled.get("share", data["positives"] / data["rows"])
@@ -60,10 +61,15 @@ prevalence of {pooled["prevalence"]:.1%}, {pooled["n"]} rows.
 |---|---|---|---|---|
 {rows}
 
+By {apart["how"]}: AUC {_show(apart["auc"])}, average precision {_show(apart["ap"])}, \
+Brier score {_show(apart["brier"])} (of the prevalence alone {_show(apart["brier_base"])}).
+
 ## The number
 
-The probability is calibrated out of fold to the training rows, of which {share:.1%} are mines; \
-where mines are rarer it is too high, and its use is to rank.
+The probability is calibrated on these scores to a prevalence of {share:.1%}; \
+where mines are rarer it is too high unless `--prevalence` says how rare they are.
+Label sets hold the true label for {manifest["label_sets"]["level"]:.0%} of each class, \
+on average over such places.
 {_unlabelled(data)}"Likely" begins at {manifest["thresholds"]["likely"]:.3f} \
 (1 % of the negatives called, out of
 fold), "possible" at {manifest["thresholds"]["possible"]:.3f} (5 %).

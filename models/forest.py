@@ -86,7 +86,19 @@ def forest_out_of_fold(
 
     Parameters
     ----------
-    features, labels, folds, weights, seed, quarters, places
+    features : numpy.ndarray of float32, shape (n, columns)
+        Finite.
+    labels : numpy.ndarray of int8, shape (n,)
+        1 mine, 0 not.
+    folds : numpy.ndarray of int16, shape (n,)
+        Spatial folds.
+    weights : numpy.ndarray of float64, shape (n,)
+        Positive.
+    seed : int
+        As for ``fit_forest``.
+    quarters : numpy.ndarray of float32, shape (n, 4 * columns), or None
+        As for ``fit_forest``.
+    places : numpy.ndarray of int, shape (n,)
         As for ``fit_forest``.
 
     Returns

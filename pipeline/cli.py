@@ -117,6 +117,7 @@ def _train(options: argparse.Namespace) -> None:
             weights=dict(options.weight),
             data=options.data,
             licence=options.licence,
+            kind=options.kind or "",
         )
         return
     with _context(options) as context:
@@ -275,6 +276,11 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--only", action="store_true", help="from what is stored")
     train.add_argument("--chips", help="folder with chips.npz and chips.csv")
     train.add_argument("--name", default="chips", help="name of the models trained on chips")
+    train.add_argument(
+        "--kind",
+        choices=("ridge", "forest", "mean"),
+        help="of chips: one model, called NAME",
+    )
     train.add_argument(
         "--leave-out", action="append", default=[], help="a square (column cell) not to be seen"
     )

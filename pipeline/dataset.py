@@ -114,8 +114,11 @@ class TrainingTable:
         """Place of each row, counted from 0."""
         if self.place is not None:
             return self.place
-        blocks = [grid.block_of_cell(cell).name for cell in self.cell]
-        return np.unique(blocks, return_inverse=True)[1]
+        names = [
+            grid.block_of_cell(cell).name if cell >= 0 else f"row {row}"
+            for row, cell in enumerate(self.cell.tolist())
+        ]
+        return np.unique(names, return_inverse=True)[1]
 
     @property
     def regions(self) -> NDArray[np.int16]:

@@ -150,6 +150,9 @@ def _classified(predictions: pd.DataFrame, thresholds: Mapping[str, float]) -> p
     cells = predictions.sort_values("cell").reset_index(drop=True)
     cells["probability"] = cells["probability"].astype(np.float32)
     cells["class"] = pd.Series(classify(cells["probability"].to_numpy(), thresholds), dtype="str")
+    if "dissimilarity" in cells:
+        # Unlike anything that the model was trained on: whatever the score, it cannot tell.
+        cells.loc[cells["dissimilarity"] > 1, "class"] = CLASSES[3]
     return cells
 
 

@@ -14,25 +14,21 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.bank import FilterBank
-from models.calibration import calibrate
 from models.card import write_card
-from models.doubt import Doubt, fit_doubt
-from models.errors import ModelError, TrainingError
-from models.forest import fit_forest, forest_out_of_fold
+from models.errors import ModelError
 from models.label_sets import fit_label_sets
 from models.registry import KINDS, check_name, read_manifest, write_model
-from models.ridge import fit_ridge
-from models.scorer import PARTS, Scorer, mean_logit
 from models.scores import score_folds, score_probabilities
 from pipeline.config import fingerprint
 from pipeline.dataset import TrainingTable
+from pipeline.fit import Fits
 from pipeline.runtime.console import say
 from pipeline.runtime.files import whole_folder
 from pipeline.unlabelled import assumptions, describe_sensitivity, judge
 
 # Raise it when the same table would give another model.
 VERSION = 6
-FOREST_HANDICAP = 0.01
+HANDICAP = {"ridge": 0.0, "mean": 0.005, "forest": 0.01}
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "skops")
 
 
@@ -85,6 +81,8 @@ def train_models(
     about: About,
     registry: Path,
     kinds: Sequence[str] = KINDS,
+    *,
+    plain_name: bool = False,
 ) -> list[dict[str, Any]]:
     """Train models on a table and register them.
 
@@ -99,7 +97,9 @@ def train_models(
     registry : pathlib.Path
         Where the models' folders go; one that was trained on the same inputs is left as it is.
     kinds : sequence of str
-        Of ``ridge`` and ``forest``.
+        Of ``ridge``, ``forest`` and ``mean``.
+    plain_name : bool
+        Whether the one kind that is asked for has the name to itself, without its kind.
 
     Returns
     -------
@@ -107,13 +107,14 @@ def train_models(
         The manifests, the preferred first.
     """
     manifests = []
+    fits = Fits(table, about.seed)
     for kind in kinds:
-        name = check_name(f"{about.name}-{kind}")
+        name = check_name(about.name if plain_name else f"{about.name}-{kind}")
         inputs = training_key(about, bank.hash, kind)
         manifest = _registered(registry / name, inputs)
         reused = manifest is not None
         if manifest is None:
-            manifest = _train_one(table, bank, about, kind, name, inputs, registry)
+            manifest = _train_one(table, fits, bank, about, kind, name, inputs, registry)
         manifests.append(manifest)
         pooled = manifest["scores"]["pooled"]
         say(
@@ -127,13 +128,14 @@ def train_models(
 
 
 def preference(manifest: dict[str, Any]) -> float:
-    """Return the pooled out-of-fold AUC, less a hundredth for a forest.
+    """Return the pooled out-of-fold AUC, less something where a forest takes part.
 
     On chips with whole squares or regions held out the forest lost to the ridge by 0.05 and more,
-    so where folds of neighbouring blocks cannot tell them apart the ridge is taken.
+    and their mean by 0.005, so where folds of neighbouring blocks cannot tell them apart the ridge
+    is taken.
     """
     auc = manifest["scores"]["pooled"]["auc"] or 0.0
-    return float(auc) - (FOREST_HANDICAP if manifest["kind"] == "forest" else 0.0)
+    return float(auc) - HANDICAP[manifest["kind"]]
 
 
 def training_key(about: About, bank_hash: str, kind: str) -> str:
@@ -169,6 +171,7 @@ def training_key(about: About, bank_hash: str, kind: str) -> str:
 
 def _train_one(
     table: TrainingTable,
+    fits: Fits,
     bank: FilterBank,
     about: About,
     kind: str,
@@ -176,8 +179,8 @@ def _train_one(
     inputs: str,
     registry: Path,
 ) -> dict[str, Any]:
-    fitted = _fitted(table, kind, about.seed)
-    scores, apart = fitted.scores, fitted.scores_apart
+    fitted = fits.of(kind)
+    scores, apart = fitted.scores, fitted.apart
     # Probabilities and limits are those of a place that is new to the model.
     calibration, cuts, unlabelled = judge(table, apart, about.prior)
     rows = assumptions(table, scores, unlabelled) if kind == "ridge" and unlabelled else []
@@ -206,14 +209,15 @@ def _train_one(
         },
         "ground": {"description": about.ground, "squares": [list(s) for s in about.squares]},
         "scores": {"how": about.how} | score_folds(table.label, probabilities, table.fold),
-        "apart": score_probabilities(table.label, apart_probabilities)
+        "apart": {"how": about.how if table.region is None else "whole regions held out"}
+        | score_probabilities(table.label, apart_probabilities)
         | {"regions": score_folds(table.label, apart_probabilities, table.regions)["folds"]},
         "calibration": asdict(calibration),
         "parts": {part: asdict(curve) for part, curve in fitted.scorer.curves.items()},
         "label_sets": asdict(sets),
         "thresholds": cuts,
         "sensitivity": rows,
-        "chosen": {"penalty": fitted.penalty},
+        "chosen": {"penalty": fits.ridge.penalty},
         "seed": about.seed,
         "software": {
             "asm-atlas": importlib.metadata.version("asm-atlas"),
@@ -223,57 +227,10 @@ def _train_one(
     card = write_card(manifest, bank.to_dict())
     with whole_folder(registry / name) as beside:
         cells = np.unique(table.cell[table.cell >= 0])
-        write_model(beside, manifest, bank, fitted.scorer, fitted.doubt, card, cells)
+        write_model(beside, manifest, bank, fitted.scorer, fits.doubt, card, cells)
         if rows:
             pd.DataFrame(rows).to_csv(beside / "sensitivity.csv", index=False)
     return read_manifest(registry / name)
-
-
-@dataclass(frozen=True)
-class _Fitted:
-    """A scorer with its out-of-fold scores: by the spatial folds, and by whole regions."""
-
-    scorer: Scorer
-    doubt: Doubt
-    scores: NDArray[np.float64]
-    scores_apart: NDArray[np.float64]
-    penalty: float
-
-
-def _fitted(table: TrainingTable, kind: str, seed: int) -> _Fitted:
-    about = table.label, table.weight
-    fit = fit_ridge(
-        table.features, about[0], table.fold, about[1],
-        quarters=table.quarters, places=table.places,
-    )  # fmt: skip
-    if fit.influence is None:
-        raise TrainingError("no place of the training rows is known")
-    doubt = fit_doubt(table.features, fit.influence, table.places, table.regions, seed)
-    parts: dict[str, Any] = {}
-    near: dict[str, NDArray[np.float64]] = {}
-    apart: dict[str, NDArray[np.float64]] = {}
-    same = np.array_equal(table.fold, table.regions)
-    if "ridge" in PARTS[kind]:
-        parts["ridge"], near["ridge"] = fit.model, fit.out_of_fold
-        apart["ridge"] = near["ridge"] if same else fit_ridge(
-            table.features, about[0], table.regions, about[1], quarters=table.quarters
-        ).out_of_fold  # fmt: skip
-    if "forest" in PARTS[kind]:
-        features = np.asarray(table.features)
-        quarters = None if table.quarters is None else np.asarray(table.quarters)
-        parts["forest"], near["forest"] = fit_forest(
-            features, about[0], table.fold, about[1], seed, quarters, table.places
-        )
-        apart["forest"] = near["forest"] if same else forest_out_of_fold(
-            features, about[0], table.regions, about[1], seed, quarters, table.places
-        )  # fmt: skip
-    if len(parts) == 1:
-        return _Fitted(Scorer(parts, {}), doubt, near[kind], apart[kind], fit.penalty)
-    curves = {part: calibrate(table.label, scores) for part, scores in apart.items()}
-    return _Fitted(
-        Scorer(parts, curves), doubt, mean_logit(near, curves), mean_logit(apart, curves),
-        fit.penalty,
-    )  # fmt: skip
 
 
 def _registered(folder: Path, inputs: str) -> dict[str, Any] | None:

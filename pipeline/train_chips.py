@@ -35,6 +35,7 @@ def train_chips(
     weights: Mapping[str, float] | None = None,
     data: str = "",
     licence: str = "",
+    kind: str = "",
 ) -> list[dict[str, Any]]:
     """Train and register models on labelled chips.
 
@@ -54,6 +55,8 @@ def train_chips(
         What rows of a subset count for; default 1.
     data, licence : str
         For the card.
+    kind : str
+        Of the one model that is wanted, which has the name to itself; empty: one of every kind.
 
     Returns
     -------
@@ -120,7 +123,10 @@ def train_chips(
         simulated=False,
         seed=config.seed,
     )
-    return train_models(training, bank, about, registries(config.workspace)[0])
+    registry = registries(config.workspace)[0]
+    if kind:
+        return train_models(training, bank, about, registry, [kind], plain_name=True)
+    return train_models(training, bank, about, registry)
 
 
 def sample_bank(chips: Chips, rows: NDArray[np.intp], config: Config) -> FilterBank:

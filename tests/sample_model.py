@@ -10,8 +10,14 @@ from numpy.typing import NDArray
 from features.bank import FilterBank, FilterGroup
 from features.sampling import make_group, sample_patches
 from features.scaling import Scaling
+from models.calibration import Calibration
+from models.doubt import Doubt, fit_doubt
+from models.forest import fit_forest
+from models.ridge import fit_ridge
+from models.scorer import PARTS, Scorer
 
 BANDS = ("B04", "B03", "B02")
+CURVE = {"slope": 4.0, "intercept": -2.0, "prevalence": 0.3}
 
 
 def textured(rng: np.random.Generator, *shape: int) -> NDArray[np.float32]:
@@ -51,6 +57,22 @@ def sample_table(
     return features.astype(np.float32), label, fold, rng.uniform(0.5, 2, rows)
 
 
+def sample_scorer(
+    columns: int, kind: str = "ridge", rows: int = 300
+) -> tuple[Scorer, Doubt, NDArray[np.float32]]:
+    """A small scorer, what tells how sure it is, and the features that it was fitted to."""
+    features, label, fold, weight = sample_table(columns, rows)
+    places = np.arange(rows) // 10
+    ridge = fit_ridge(features, label, fold, weight, places=places)
+    doubt = fit_doubt(features, ridge.influence, places, fold, 1)
+    parts: dict[str, Any] = {"ridge": ridge.model}
+    if kind != "ridge":
+        parts["forest"] = fit_forest(features, label, fold, weight, 1, places=places)[0]
+    curve = Calibration(**CURVE)
+    chosen = {part: parts[part] for part in PARTS[kind]}
+    return Scorer(chosen, dict.fromkeys(chosen, curve) if kind == "mean" else {}), doubt, features
+
+
 def sample_manifest(kind: str, **changes: Any) -> dict[str, Any]:
     """What `train` writes of a model, as far as the registry and the card look at it."""
     fold = {"n": 60, "positives": 18, "prevalence": 0.3, "auc": 0.9, "ap": 0.8}
@@ -63,6 +85,15 @@ def sample_manifest(kind: str, **changes: Any) -> dict[str, Any]:
         "data": {"description": "made up", "licence": "none", "rows": 300, "positives": 90},
         "ground": {"description": "nowhere", "squares": []},
         "scores": {"how": "spatial folds", "pooled": fold, "folds": [{"fold": 0} | fold]},
-        "calibration": {"slope": 4.0, "intercept": -2.0},
+        "apart": fold
+        | {
+            "how": "whole regions held out",
+            "brier": 0.1,
+            "brier_base": 0.21,
+            "regions": [{"fold": 0} | fold],
+        },
+        "calibration": CURVE,
+        "parts": dict.fromkeys(PARTS[kind], CURVE) if kind == "mean" else {},
+        "label_sets": {"mine_from": 0.3, "not_to": 0.6, "level": 0.9},
         "thresholds": {"possible": 0.25, "likely": 0.75},
     } | changes

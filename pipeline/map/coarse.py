@@ -65,6 +65,11 @@ def coarse_cells(
         table["sites"] = np.maximum(cells["sites"] - held, 0).astype(np.int16)
     how = {
         "probability": "max",
+        "low": "max",
+        "high": "max",
+        "dissimilarity": "max",
+        "dispute": "max",
+        "applicable": "all",
         "class": "max",
         "observed": "mean",
         "clear_observations": "min",

@@ -29,7 +29,6 @@ DRAWS = 5
 def test_the_true_area_of_mines_lies_in_the_interval(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("models.forest.TREES", 50)
     # Four blocks of the landscape; the model learns from the visits within them.
     ground = shapely.box(5.8, 2.0, 6.0, 2.2)
     config = Config(

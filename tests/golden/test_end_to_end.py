@@ -114,11 +114,9 @@ def context_in(work: Path, source: Path, **keys: Any) -> Any:
 def run(source: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The workspace and the run's folder after training and mapping once."""
     work = tmp_path_factory.mktemp("work")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("models.forest.TREES", 20)
-        context = context_in(work, source)
-        train_region(context)
-        folder = map_region(context)
+    context = context_in(work, source)
+    train_region(context)
+    folder = map_region(context)
     assert folder is not None
     return work, folder
 
@@ -175,7 +173,12 @@ def test_a_second_run_redoes_nothing_and_says_so(
     train_region(context)
     assert map_region(context) == folder
     said = capsys.readouterr().out
-    for words in ("0 made, 2 reused", "(reused): AUC", "nothing to do", "cannot tell (reused)"):
+    for words in (
+        "0 made, 2 reused",
+        "(reused): AUC",
+        "nothing to do",
+        "anything it was trained on) (reused)",
+    ):
         assert words in said
     after = {path: path.stat().st_mtime_ns for path in before}
     assert after == before
@@ -191,7 +194,6 @@ def test_each_stage_runs_alone_from_what_is_stored(run: tuple[Path, Path], sourc
 def test_results_do_not_depend_on_workers_or_on_the_order_of_blocks(
     run: tuple[Path, Path], source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("models.forest.TREES", 20)
     first = context_in(run[0], source)
     second = context_in(tmp_path, source)
     with workers("local", 2) as two:
@@ -216,11 +218,9 @@ def test_a_model_may_look_at_the_cells_around(source: Path, tmp_path: Path) -> N
         assert found is not None and found.model.context == 3
         return read_predictions(found.entry.path).set_index("cell")["probability"]
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("models.forest.TREES", 20)
-        context = context_in(tmp_path, source, context=3)
-        manifests = train_region(context)
-    assert [manifest["context"] for manifest in manifests] == [3, 3]
+    context = context_in(tmp_path, source, context=3)
+    manifests = train_region(context)
+    assert [manifest["context"] for manifest in manifests] == [3, 3, 3]
     whole = predicted(REGION)
     # A smaller region in one block: its cells' surroundings lie in blocks that it has no part of.
     part = predicted("bbox:5.985,2.025,6.0,2.07")
@@ -243,9 +243,7 @@ def test_a_season_that_was_clouded_all_through_is_left_out(
     visits = pd.read_csv(folder / "visits.csv", dtype=str)
     visits.loc[:2, "visit_date"] = "2020-01-10"
     visits.to_csv(folder / "visits.csv", index=False)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("models.forest.TREES", 20)
-        manifests = train_region(context_in(tmp_path / "work", folder))
+    manifests = train_region(context_in(tmp_path / "work", folder))
     assert "3 labelled cells of 2019-12..2020-02 left out" in " ".join(
         capsys.readouterr().out.split()
     )
@@ -270,11 +268,9 @@ def test_polygons_inspections_and_a_sample_train_together(source: Path, tmp_path
         "inspections": str(tmp_path / "inspected.csv"),
         "use_sample": str(sample),
     }
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("models.forest.TREES", 20)
-        context = context_in(tmp_path / "work", source)
-        context = replace(context, config=replace(context.config, **keys))
-        manifests = train_region(context)
+    context = context_in(tmp_path / "work", source)
+    context = replace(context, config=replace(context.config, **keys))
+    manifests = train_region(context)
     stored = next((tmp_path / "work" / "interim" / "dataset").rglob("*.parquet"))
     rows = pd.read_parquet(stored, columns=["cell", "label", "what", "source", "date", "fold"])
     assert not rows.duplicated("cell").any()

@@ -33,7 +33,7 @@ def test_no_place_is_split_and_the_order_of_rows_does_not_matter(table, count, r
 @given(st.floats(0, 20), numbers, st.lists(numbers, min_size=2, max_size=30))
 def test_calibration_never_reorders(slope: float, intercept: float, scores: list[float]) -> None:
     ordered = np.sort(scores)
-    probabilities = Calibration(slope, intercept).apply(ordered)
+    probabilities = Calibration(slope, intercept, 0.3).apply(ordered)
     assert (np.diff(probabilities) >= 0).all()
     assert ((probabilities >= 0) & (probabilities <= 1)).all()
 

@@ -272,7 +272,8 @@ def retrained(world: Any, **changes: Any) -> Any:
     folder = Path(world[0].config.workspace) / "models" / "here-ridge"
     for file in folder.iterdir():
         file.unlink()
-    write_model(folder, manifest, model.bank, model.weights, "", changes.get("cells", model.cells))
+    cells = changes.get("cells", model.cells)
+    write_model(folder, manifest, model.bank, model.scorer, model.doubt, "", cells)
     return model
 
 

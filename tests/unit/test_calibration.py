@@ -34,13 +34,20 @@ def test_the_unit_of_the_scores_does_not_matter() -> None:
 
 
 def test_nan_stays_nan() -> None:
-    probability = Calibration(2.0, 0.0).apply(np.array([np.nan, 0.0]))
+    probability = Calibration(2.0, 0.0, 0.5).apply(np.array([np.nan, 0.0]))
     assert np.isnan(probability[0])
     assert probability[1] == 0.5
 
 
+def test_a_stated_prevalence_moves_the_odds() -> None:
+    curve = Calibration(2.0, 0.0, 0.2)
+    # As many mines as in training: nothing moves. Odds of mines four times lower: 1 to 4.
+    assert curve.apply(np.array([0.0]), 0.2) == pytest.approx([0.5])
+    assert curve.apply(np.array([0.0]), 1 / 17) == pytest.approx([0.2])
+
+
 def test_huge_scores_do_not_overflow() -> None:
-    assert Calibration(2.0, 0.0).apply(np.array([-1e9, 1e9])).tolist() == [0.0, 1.0]
+    assert Calibration(2.0, 0.0, 0.5).apply(np.array([-1e9, 1e9])).tolist() == [0.0, 1.0]
 
 
 def test_scores_that_rank_the_wrong_way_give_a_flat_curve() -> None:

@@ -160,7 +160,6 @@ def test_visits_without_a_column(tmp_path, capsys) -> None:
 
 
 def test_chips_models_and_scores(tmp_path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr("models.forest.TREES", 10)
     archive = write_archive(tmp_path / "archive", 60)
     work = ["--workspace", str(tmp_path / "work")]
     chips = ["--chips", str(archive / "chips.npz"), "--out", str(tmp_path / "s.csv")]

@@ -5,14 +5,8 @@ import pytest
 from sample_model import sample_table
 from sklearn.metrics import roc_auc_score
 
-from models import forest
 from models.errors import TrainingError
-from models.forest import COMPONENTS, fit_forest, forest_score
-
-
-@pytest.fixture(autouse=True)
-def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forest, "TREES", 15)
+from models.forest import COMPONENTS, _logit, fit_forest, forest_replicates, forest_score
 
 
 def test_a_forest_learns_what_there_is_to_learn() -> None:
@@ -43,6 +37,16 @@ def test_a_score_out_of_fold_has_not_seen_its_fold() -> None:
     assert np.array_equal(scores[held], other[held][::-1])
 
 
+def test_replicates_spread_around_the_forests_own_score() -> None:
+    features, label, fold, weight = sample_table(12)
+    fitted, _ = fit_forest(features, label, fold, weight, seed=1, places=np.arange(300) // 10)
+    found = forest_replicates(fitted, features)
+    assert found.shape == (300, 40)
+    score = forest_score(fitted, features)
+    assert np.corrcoef(found.mean(axis=1), score)[0, 1] > 0.99
+    assert found.std(axis=1).mean() > 0.01
+
+
 def test_columns_without_a_label_in_them_score_like_a_guess() -> None:
     features, label, fold, weight = sample_table(12)
     noise = np.random.default_rng(1).random(features.shape).astype(np.float32)
@@ -66,7 +70,7 @@ def test_a_fold_with_all_mines_is_an_error() -> None:
 
 
 def test_certain_trees_still_give_a_finite_score() -> None:
-    scores = forest._logit(np.array([0.0, 0.5, 1.0]))
+    scores = _logit(np.array([0.0, 0.5, 1.0]))
     assert np.isfinite(scores).all()
     assert scores[1] == 0
     assert scores[0] == pytest.approx(-scores[2])

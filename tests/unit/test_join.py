@@ -180,3 +180,11 @@ def test_real_sites_of_a_province_come_out_once() -> None:
     assert set(joined.sites["pcode"]) == set(visits.loc[inside, "pcode"])
     assert int(joined.cells["sites"].sum()) == len(joined.sites)
     assert set(visits.columns) <= set(joined.sites.columns)
+
+
+def test_cells_unlike_the_training_ground_cannot_be_told(region) -> None:
+    cells = predictions_of(region).assign(probability=np.float32(0.9), dissimilarity=0.5)
+    cells.loc[:9, "dissimilarity"] = 1.01
+    joined = join_cells(cells, None, region, THRESHOLDS).cells
+    found = joined["class"].value_counts().to_dict()
+    assert found == {"likely": len(cells) - 10, "cannot_tell": 10}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from test_train import ABOUT, table
 
 from features.bank import FilterBank
 from features.errors import BankMismatchError
-from models.registry import Model, load_model
+from models.model import Model
+from models.registry import load_model
 from pipeline import grid
 from pipeline.composite import EPOCH
 from pipeline.errors import NoClearPixelError, StoreCorruptError
@@ -69,6 +71,27 @@ def test_probabilities_stand_with_their_own_cell(tmp_path, model) -> None:
     assert found[mines].min() > others.quantile(0.98)
 
 
+def test_cells_say_how_sure_the_model_is(tmp_path, model) -> None:
+    entry = feature_entry(tmp_path, WEST, BANK)
+    found = predict(tmp_path, model, [entry]).dropna(subset="probability")
+    assert (found["low"] <= found["probability"]).all()
+    assert (found["probability"] <= found["high"]).all()
+    assert found["high"].gt(found["low"]).mean() > 0.9
+    assert set(found["labels"]) <= {"mine", "not", "both", "neither"}
+    assert found["dissimilarity"].ge(0).all()
+    inside = (found["dissimilarity"] <= 1) & (found["dispute"] <= 1)
+    assert (found["applicable"] == inside).all()
+
+
+def test_a_stated_prevalence_lowers_probabilities_but_not_their_order(tmp_path, model) -> None:
+    entry = feature_entry(tmp_path, WEST, BANK)
+    usual = predict(tmp_path, model, [entry]).dropna(subset="probability")
+    rare = predict(tmp_path, model, [entry], prevalence=0.01).dropna(subset="probability")
+    assert (rare["probability"] < usual["probability"]).all()
+    assert (rare["probability"].rank() == usual["probability"].rank()).mean() > 0.9
+    assert (rare["labels"] == usual["labels"]).all()
+
+
 def test_badly_observed_cells_cannot_tell(tmp_path, model) -> None:
     observed = np.ones(400, np.float32)
     observed[:20], observed[20:40], observed[40:60] = 0, 0.24, 0.26
@@ -84,7 +107,7 @@ def test_badly_observed_cells_cannot_tell(tmp_path, model) -> None:
 
 def test_cells_that_the_model_was_trained_on_say_so(tmp_path, model) -> None:
     trained = WEST.cells()[5, 10:13]
-    known = Model(model.manifest, model.bank, model.weights, trained)
+    known = replace(model, cells=trained)
     found = predict(tmp_path, known, [feature_entry(tmp_path, WEST, BANK)])
     assert sorted(found.loc[found["in_training"], "cell"]) == sorted(trained)
 

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 import skops.io
-from sample_model import sample_bank, sample_manifest, sample_table
+from sample_model import CURVE, sample_bank, sample_manifest, sample_scorer, sample_table
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
 from features.bank import bank_bytes
 from features.errors import BankMismatchError
 from models import forest as forest_module
+from models.doubt import Doubt
 from models.errors import ModelError, ModelNotFoundError
-from models.forest import fit_forest
 from models.registry import (
     SHIPPED,
     check_name,
@@ -30,30 +30,34 @@ from models.registry import (
     registered,
     write_model,
 )
-from models.ridge import RidgeModel, fit_ridge
+from models.ridge import RidgeModel
+from models.scorer import PARTS, Scorer
 
 BANK = sample_bank()
 CELLS = np.array([3, 8, 21], np.int64)
-FEATURES, LABEL, FOLD, WEIGHT = sample_table(BANK.columns)
+FEATURES = sample_table(BANK.columns)[0]
 
 
 @pytest.fixture(scope="module")
-def trained() -> dict[str, Any]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(forest_module, "TREES", 8)
-        return {
-            "ridge": fit_ridge(FEATURES, LABEL, FOLD, WEIGHT).model,
-            "forest": fit_forest(FEATURES, LABEL, FOLD, WEIGHT, 1)[0],
-        }
+def mean() -> tuple[Scorer, Doubt]:
+    return sample_scorer(BANK.columns, "mean")[:2]
+
+
+@pytest.fixture(scope="module")
+def trained(mean: tuple[Scorer, Doubt]) -> dict[str, Any]:
+    return dict(mean[0].parts)
 
 
 @pytest.fixture
-def write(tmp_path: Path, trained: dict[str, Any]) -> Callable[..., Path]:
+def write(tmp_path: Path, mean: tuple[Scorer, Doubt]) -> Callable[..., Path]:
     def writer(kind: str, name: str = "", weights: Any = None, **changes: Any) -> Path:
         folder = tmp_path / (name or f"sample-{kind}")
         folder.mkdir(parents=True)
         manifest = sample_manifest(kind, **({"id": folder.name} | changes))
-        write_model(folder, manifest, BANK, weights or trained[kind], "# card", CELLS)
+        whole, doubt = mean
+        parts = {part: weights or whole.parts[part] for part in PARTS[kind]}
+        curves = whole.curves if kind == "mean" else {}
+        write_model(folder, manifest, BANK, Scorer(parts, curves), doubt, "# card", CELLS)
         return folder
 
     return writer
@@ -79,7 +83,7 @@ def npz(**arrays: Any) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("kind", ["ridge", "forest"])
+@pytest.mark.parametrize("kind", ["ridge", "forest", "mean"])
 def test_a_model_survives_its_folder(
     kind: str, write: Callable[..., Path], trained: dict[str, Any]
 ) -> None:
@@ -87,35 +91,43 @@ def test_a_model_survives_its_folder(
     assert model.name == f"sample-{kind}"
     assert model.bank.hash == BANK.hash
     assert model.cells.tolist() == CELLS.tolist()
-    probability = model.probability(FEATURES, BANK.hash)
-    if kind == "ridge":
-        scores = trained["ridge"].score(FEATURES)
-    else:
-        scores = forest_module.forest_score(trained["forest"], FEATURES)
-    assert probability == pytest.approx(1 / (1 + np.exp(2 - 4 * scores)), rel=1e-6)
-    assert probability.dtype == np.float32
+    found = model.predict(FEATURES, BANK.hash)
+    scores = {
+        "ridge": trained["ridge"].score(FEATURES),
+        "forest": forest_module.forest_score(trained["forest"], FEATURES),
+    }
+    # Of both, the mean of the calibrated logits.
+    scores["mean"] = 4 * (scores["ridge"] + scores["forest"]) / 2 - 2
+    assert found.probability == pytest.approx(1 / (1 + np.exp(2 - 4 * scores[kind])), rel=1e-5)
+    assert found.probability.dtype == np.float32
     # Written once more, it is the same to the bit.
-    again = load_model(write(kind, "again"))
-    assert np.array_equal(again.probability(FEATURES, BANK.hash), probability)
+    again = load_model(write(kind, "again")).predict(FEATURES, BANK.hash)
+    for name, values in vars(found).items():
+        assert np.array_equal(getattr(again, name), values), name
 
 
-@pytest.mark.parametrize("kind", ["ridge", "forest"])
+@pytest.mark.parametrize("kind", ["ridge", "forest", "mean"])
 def test_rows_with_nan_stay_nan(kind: str, write: Callable[..., Path]) -> None:
     model = load_model(write(kind))
     features = FEATURES[:4].copy()
     features[1] = np.nan
     features[2, -1] = np.nan
-    probability = model.probability(features, BANK.hash)
-    assert np.isnan(probability).tolist() == [False, True, True, False]
-    assert np.isnan(model.probability(features[1:2], BANK.hash)).all()
-    alone = model.probability(FEATURES[:1], BANK.hash)
-    assert probability[0] == pytest.approx(alone[0], rel=1e-6)
+    found = model.predict(features, BANK.hash)
+    missing = [False, True, True, False]
+    for name in ("probability", "low", "high", "dissimilarity", "dispute"):
+        assert np.isnan(getattr(found, name)).tolist() == missing, name
+    assert (found.labels == "").tolist() == missing
+    assert not found.applicable[[1, 2]].any(), "what was not observed is not inside"
+    assert np.isnan(model.predict(features[1:2], BANK.hash).probability).all()
+    assert len(model.predict(features[:0], BANK.hash).probability) == 0
+    alone = model.predict(FEATURES[:1], BANK.hash).probability
+    assert found.probability[0] == pytest.approx(alone[0], rel=1e-6)
 
 
 def test_features_of_another_bank_are_refused(write: Callable[..., Path]) -> None:
     model = load_model(write("ridge"))
     with pytest.raises(BankMismatchError, match="two banks"):
-        model.probability(FEATURES, "0" * 64)
+        model.predict(FEATURES, "0" * 64)
 
 
 def test_the_sha256_is_that_of_the_whole_manifest(write: Callable[..., Path]) -> None:
@@ -126,7 +138,7 @@ def test_the_sha256_is_that_of_the_whole_manifest(write: Callable[..., Path]) ->
     assert load_model(folder).sha256 != before
 
 
-@pytest.mark.parametrize("name", ["bank.npz", "card.md", "cells.npz", "forest.skops"])
+@pytest.mark.parametrize("name", ["bank.npz", "card.md", "cells.npz", "doubt.npz", "forest.skops"])
 def test_a_changed_or_missing_file_is_refused(name: str, write: Callable[..., Path]) -> None:
     folder = write("forest")
     content = bytearray((folder / name).read_bytes())
@@ -149,7 +161,7 @@ def test_only_the_files_of_a_model_are_opened(name: str, write: Callable[..., Pa
         load_model(folder)
 
 
-@pytest.mark.parametrize("name", ["bank.npz", "cells.npz", "weights.npz"])
+@pytest.mark.parametrize("name", ["bank.npz", "cells.npz", "doubt.npz", "weights.npz"])
 def test_a_manifest_that_leaves_a_file_out_is_refused(
     name: str, write: Callable[..., Path]
 ) -> None:
@@ -242,6 +254,8 @@ def test_a_tree_that_leads_out_of_its_memory_is_refused(
         ("cells.npz", b"\x93NUMPY"),
         ("bank.npz", bank_bytes(sample_bank(seed=9))),
         ("bank.npz", b"not a bank"),
+        ("doubt.npz", b"none"),
+        ("doubt.npz", npz(centre=np.ones(BANK.columns))),
     ],
 )
 def test_files_that_do_not_fit_are_refused(
@@ -277,8 +291,12 @@ def test_a_bomb_is_refused_before_it_is_unpacked(
         lambda m: m.update(bank=None),
         lambda m: m.pop("calibration"),
         lambda m: m.update(calibration={"slope": 1}),
-        lambda m: m.update(calibration={"slope": 1, "intercept": "x"}),
-        lambda m: m.update(calibration={"slope": 1, "intercept": 0, "more": 1}),
+        lambda m: m.update(calibration=CURVE | {"intercept": "x"}),
+        lambda m: m.update(calibration=CURVE | {"more": 1}),
+        lambda m: m.pop("parts"),
+        lambda m: m.update(parts={"ridge": {"slope": 1}}),
+        lambda m: m.pop("label_sets"),
+        lambda m: m.update(label_sets={"mine_from": 0}),
         lambda m: m.pop("id"),
         lambda m: m.update(id="../up"),
     ],
@@ -301,7 +319,7 @@ def test_a_manifest_that_is_none_is_refused(text: str, tmp_path: Path) -> None:
 
 def test_nan_is_never_written_into_a_manifest(write: Callable[..., Path]) -> None:
     with pytest.raises(ValueError, match="JSON"):
-        write("ridge", calibration={"slope": float("nan"), "intercept": 0.0})
+        write("ridge", calibration=CURVE | {"slope": float("nan")})
 
 
 def test_an_earlier_registry_wins(write: Callable[..., Path], tmp_path: Path) -> None:
@@ -344,9 +362,10 @@ def test_the_models_that_ship_load(folder: Path) -> None:
     model = load_model(folder)
     assert model.name == folder.name
     nothing = np.full((2, model.bank.columns), np.nan, np.float32)
-    assert np.isnan(model.probability(nothing, model.bank.hash)).all()
+    assert np.isnan(model.predict(nothing, model.bank.hash).probability).all()
     some = np.full((1, model.bank.columns), 0.4, np.float32)
-    assert 0 <= model.probability(some, model.bank.hash)[0] <= 1
+    assert 0 <= model.predict(some, model.bank.hash).probability[0] <= 1
+    assert model.predict(some, model.bank.hash).unlike[0], "no ground looks like that"
 
 
 def test_nothing_in_a_models_files_names_a_pickle(write: Callable[..., Path]) -> None:
@@ -359,6 +378,7 @@ def test_nothing_in_a_models_files_names_a_pickle(write: Callable[..., Path]) ->
 
 def test_a_ridge_is_two_arrays(write: Callable[..., Path], trained: dict[str, Any]) -> None:
     model = load_model(write("ridge"))
-    assert isinstance(model.weights, RidgeModel)
-    assert np.array_equal(model.weights.coefficients, trained["ridge"].coefficients)
-    assert model.weights.intercept == trained["ridge"].intercept
+    ridge = model.scorer.parts["ridge"]
+    assert isinstance(ridge, RidgeModel)
+    assert np.array_equal(ridge.coefficients, trained["ridge"].coefficients)
+    assert ridge.intercept == trained["ridge"].intercept

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from sample_chips import chip_pixels, write_archive
 
-from models.registry import Model, load_model
+from models.model import Model
+from models.registry import load_model
 from pipeline.config import Config
 from pipeline.errors import ChipsError, ModelMismatchError
 from pipeline.imagery.chips import ChipImagery, Chips, read_chips
@@ -20,9 +21,9 @@ from pipeline.train_chips import train_chips
 LABEL = np.array([0, 1] * 20, np.int8)
 
 
-@pytest.fixture(autouse=True)
-def few_trees(monkeypatch) -> None:
-    monkeypatch.setattr("models.forest.TREES", 20)
+COLUMNS = [
+    "probability", "low", "high", "labels", "dissimilarity", "dispute", "applicable", "unlike",
+]  # fmt: skip
 
 
 def config(folder: Path) -> Config:
@@ -32,16 +33,14 @@ def config(folder: Path) -> Config:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("chips")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("models.forest.TREES", 20)
-        train_chips(
-            write_archive(folder / "archive", count=100, located=80),
-            "rough",
-            config(folder),
-            leave_out=["2_2"],
-            weights={"negatives": 2.0},
-            licence="CC BY 4.0",
-        )
+    train_chips(
+        write_archive(folder / "archive", count=100, located=80),
+        "rough",
+        config(folder),
+        leave_out=["2_2"],
+        weights={"negatives": 2.0},
+        licence="CC BY 4.0",
+    )
     return folder
 
 
@@ -49,11 +48,11 @@ def load(folder: Path, kind: str) -> Model:
     return load_model(folder / "work" / "models" / f"rough-{kind}")
 
 
-@pytest.mark.parametrize("kind", ["ridge", "forest"])
+@pytest.mark.parametrize("kind", ["ridge", "forest", "mean"])
 def test_models_of_chips_tell_textures_apart(trained, kind) -> None:
     model = load(trained, kind)
     chips = Chips(chip_pixels(LABEL, seed=7), None, ChipImagery())
-    scores = score_chips(chips, model)
+    scores = score_chips(chips, model).probability
     assert scores.dtype == np.float32
     assert scores[LABEL == 1].min() > scores[LABEL == 0].max()
 
@@ -73,7 +72,7 @@ def test_the_manifest_says_what_was_left_out(trained) -> None:
 def test_training_again_reuses(trained, capsys) -> None:
     keys = {"leave_out": ["2_2"], "weights": {"negatives": 2.0}, "licence": "CC BY 4.0"}
     train_chips(trained / "archive", "rough", config(trained), **keys)
-    assert capsys.readouterr().out.count("(reused)") == 2
+    assert capsys.readouterr().out.count("(reused)") == 3
 
 
 @pytest.mark.parametrize("recipe", ["paper", "mosaiks-api"])
@@ -85,7 +84,7 @@ def test_models_of_other_recipes_score_chips_of_the_same_imagery(tmp_path, recip
     assert model.bank.recipe == model.manifest["bank"]["recipe"] == recipe
     card = tmp_path / "work" / "models" / "rough-ridge" / "card.md"
     assert f"recipe {recipe}" in card.read_text(encoding="utf-8")
-    scores = score_chips(Chips(chip_pixels(LABEL, seed=7), None, ChipImagery()), model)
+    scores = score_chips(Chips(chip_pixels(LABEL, seed=7), None, ChipImagery()), model).probability
     assert scores[LABEL == 1].mean() > scores[LABEL == 0].mean()
 
 
@@ -121,15 +120,28 @@ def test_scores_are_one_row_a_chip(tmp_path, trained) -> None:
     scores = score_chips(chips, load(trained, "ridge"))
     write_scores(scores, tmp_path / "out" / "scores.csv")
     table = pd.read_csv(tmp_path / "out" / "scores.csv")
-    assert list(table.columns) == ["chip", "probability"]
+    assert list(table.columns) == ["chip", *COLUMNS]
     assert table["chip"].tolist() == list(range(len(LABEL)))
-    assert table["probability"].to_numpy() == pytest.approx(scores, abs=1e-6)
+    for name in COLUMNS[:3]:
+        assert table[name].to_numpy() == pytest.approx(getattr(scores, name), abs=1e-6)
+    assert table["labels"].tolist() == scores.labels.tolist()
+    assert table["unlike"].tolist() == scores.unlike.astype(int).tolist()
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["scores.csv"]
 
 
 def test_the_same_chips_give_the_same_scores_in_any_batch(trained) -> None:
     model = load(trained, "ridge")
     pixels = chip_pixels(np.zeros(70, np.int8))
-    together = score_chips(Chips(pixels, None, ChipImagery()), model)
-    alone = score_chips(Chips(pixels[65:66], None, ChipImagery()), model)
+    together = score_chips(Chips(pixels, None, ChipImagery()), model).probability
+    alone = score_chips(Chips(pixels[65:66], None, ChipImagery()), model).probability
     assert together[65] == pytest.approx(alone[0], abs=1e-6)
+
+
+def test_pixels_in_another_order_or_scale_are_unlike_the_training_chips(trained) -> None:
+    model = load(trained, "ridge")
+    pixels = chip_pixels(LABEL, seed=7)
+    scaled = np.minimum(pixels.astype(int) * 10_000, 255).astype(np.uint8)
+    for wrong in (scaled, pixels // 250):
+        found = score_chips(Chips(wrong, None, ChipImagery()), model)
+        assert found.unlike.all()
+        assert not found.applicable.any()

@@ -42,13 +42,13 @@ def train(folder: Path, about: About = ABOUT, **keys: Any) -> list[dict[str, Any
 
 def test_both_kinds_are_registered_with_cards(tmp_path) -> None:
     manifests = train(tmp_path)
-    assert {manifest["kind"] for manifest in manifests} == {"ridge", "forest"}
+    assert {manifest["kind"] for manifest in manifests} == {"ridge", "forest", "mean"}
     scores = [manifest["scores"]["pooled"]["ap"] for manifest in manifests]
     assert scores == sorted(scores, reverse=True)
     for manifest in manifests:
         model = load_model(tmp_path / manifest["id"])
         assert model.manifest == manifest
-        probability = model.probability(table().features, BANK.hash)
+        probability = model.predict(table().features, BANK.hash).probability
         label = table().label == 1
         assert probability[label].mean() > probability[~label].mean() + 0.3
         assert model.cells.tolist() == list(range(235)), "rows without a place are no cells"
@@ -62,7 +62,7 @@ def test_the_second_time_is_reused_and_another_table_is_not(tmp_path, capsys) ->
     first = train(tmp_path)
     capsys.readouterr()
     assert train(tmp_path) == first
-    assert capsys.readouterr().out.count("(reused)") == 2
+    assert capsys.readouterr().out.count("(reused)") == 3
     other = train(tmp_path, replace(ABOUT, data_hash="abd"), kinds=["ridge"])
     assert "(reused)" not in capsys.readouterr().out
     assert other[0]["inputs"] not in {manifest["inputs"] for manifest in first}

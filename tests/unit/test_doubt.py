@@ -1,0 +1,98 @@
+"""Applicability, label sets, intervals: what a model says of how sure it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sample_model import sample_scorer, sample_table
+
+from models.applicability import fit_applicability
+from models.doubt import bootstrap_counts, score_interval
+from models.errors import TrainingError
+from models.label_sets import fit_label_sets, set_figures
+
+
+def test_the_dissimilarity_is_that_of_the_definition() -> None:
+    features, _, fold, _ = sample_table(12, rows=80)
+    near = fit_applicability(features, fold)
+    # All twelve axes are kept, and what remains beside them is rounding.
+    table = np.sqrt(features.astype(float))
+    standard = (table - table.mean(axis=0)) / table.std(axis=0)
+    away = np.linalg.norm(standard[:, None] - standard[None], axis=2)
+    pairs = np.random.default_rng(0)
+    pairs.permutation(80)
+    one, other = pairs.integers(0, 80, (2, 20_000))
+    mean = away[one, other].mean()
+    assert near.mean_distance == pytest.approx(mean, rel=1e-2)
+    other_folds = np.where(fold[:, None] == fold[None], np.inf, away).min(axis=1) / mean
+    lower, upper = np.quantile(other_folds, [0.25, 0.75])
+    assert near.threshold == pytest.approx(upper + 1.5 * (upper - lower), rel=2e-2)
+    assert near.dissimilarity(near.place(features)) == pytest.approx(0, abs=1e-2)
+
+
+def test_what_lies_beside_the_main_axes_counts() -> None:
+    rng = np.random.default_rng(2)
+    common = rng.random((400, 3))
+    features = (common @ rng.random((3, 60)) + 0.01 * rng.random((400, 60))).astype(np.float32)
+    near = fit_applicability(features, (np.arange(400) % 5).astype(np.int16), axes=3)
+    strange = features[:50].copy()
+    strange[:, ::2] += 0.2 * rng.random((50, 30)).astype(np.float32)
+    index = near.dissimilarity(near.place(strange))
+    assert (index > near.threshold).all()
+    usual = near.dissimilarity(near.place(features))
+    assert (usual <= near.threshold).all()
+
+
+def test_label_sets_hold_nine_in_ten_of_each_class() -> None:
+    rng = np.random.default_rng(3)
+    label = (rng.random(4_000) < 0.2).astype(np.int8)
+    scores = rng.normal(2.0 * label, 1.0)
+    sets = fit_label_sets(label[:2_000], scores[:2_000])
+    found = set_figures(label[2_000:], sets.name(scores[2_000:]))
+    assert found["mine"] == pytest.approx(0.9, abs=0.04)
+    assert found["not"] == pytest.approx(0.9, abs=0.02)
+    assert found["size"] < 1.4
+    assert sum(found["count"].values()) == 2_000
+
+
+def test_few_rows_leave_nothing_out() -> None:
+    sets = fit_label_sets(np.array([1, 0, 0], np.int8), np.array([0.5, 0.1, 0.2]))
+    assert sets.name(np.array([-5.0, 5.0])).tolist() == ["both", "both"]
+    with pytest.raises(TrainingError):
+        fit_label_sets(np.zeros(3, np.int8), np.zeros(3))
+
+
+def test_classes_far_apart_leave_room_for_neither() -> None:
+    label = np.repeat([0, 1], 100).astype(np.int8)
+    sets = fit_label_sets(label, label + np.linspace(0, 0.1, 200))
+    names = sets.name(np.array([0.0, 0.6, 1.1]))
+    assert names.tolist() == ["not", "neither", "mine"]
+
+
+def test_every_draw_draws_as_many_places() -> None:
+    counts = bootstrap_counts(30, seed=1)
+    assert counts.shape == (40, 30)
+    assert (counts.sum(axis=1) == 30).all()
+    assert np.array_equal(counts, bootstrap_counts(30, seed=1))
+
+
+def test_the_interval_holds_the_score_and_most_draws() -> None:
+    rng = np.random.default_rng(4)
+    scores = rng.normal(size=50)
+    drawn = scores[:, None] + rng.normal(0.3, 1.0, (50, 400))
+    low, high = score_interval(scores, drawn)
+    assert (low <= scores).all()
+    assert (high >= scores).all()
+    # The draws' own centre does not move the score.
+    assert (high - scores) == pytest.approx(scores - low, rel=0.4)
+
+
+def test_rows_that_one_region_alone_tells_of_are_disputed() -> None:
+    scorer, doubt, features = sample_scorer(60)
+    assert scorer.replicates(features, doubt).shape == (300, 40)
+    places = doubt.applicability.place(features)
+    disputes = doubt.dispute(features, places)
+    assert disputes.shape == (300,)
+    apart = np.sqrt((doubt.regions.apply(features) ** 2).sum(axis=1))
+    assert disputes == pytest.approx(apart / places[:, -1], rel=1e-4)
+    assert 0.5 < (disputes <= doubt.most_disputed).mean() < 0.9
