@@ -163,14 +163,15 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         known = manifest["format"] == FORMAT and manifest["kind"] in KINDS
         check_name(manifest["id"])
-        for curve in (manifest["calibration"], *manifest["parts"].values()):
-            Calibration(**{key: float(value) for key, value in curve.items()})
-        LabelSets(**{key: float(value) for key, value in manifest["label_sets"].items()})
+        if known:
+            for curve in (manifest["calibration"], *manifest["parts"].values()):
+                Calibration(**{key: float(value) for key, value in curve.items()})
+            LabelSets(**{key: float(value) for key, value in manifest["label_sets"].items()})
         manifest["files"].items(), manifest["bank"]["hash"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"{folder}: no readable manifest: {error}") from None
     if not known:
-        raise ModelError(f"{folder}: a model of another format or kind")
+        raise ModelError(f"{folder}: a model of another format or kind: train it again")
     return dict(manifest)
 
 

@@ -53,7 +53,12 @@ def choose_model(context: Context, scenes: SceneList) -> tuple[Model, str]:
     found = []
     misfits = []
     for name, folder in registered(registries(context.config.workspace)).items():
-        manifest = read_manifest(folder)
+        try:
+            manifest = read_manifest(folder)
+        except ModelError as error:
+            # One model of an older format must not stand in the way of the others.
+            misfits.append(f"{name}: {error}")
+            continue
         reason = misfit(manifest, scenes)
         if reason:
             misfits.append(f"{name}: {reason}")
@@ -154,7 +159,11 @@ def list_models(workspace: str) -> list[str]:
     """Return a line for each registered model: name, imagery, scores, ground."""
     lines = []
     for name, folder in registered(registries(workspace)).items():
-        manifest = read_manifest(folder)
+        try:
+            manifest = read_manifest(folder)
+        except ModelError as error:
+            lines.append(f"{name}: cannot be used ({error})")
+            continue
         pooled = manifest["scores"]["pooled"]
         lines.append(
             f"{name}: {manifest['kind']} for {model_words(manifest)}; AUC {pooled['auc']:.3f}, "

@@ -97,3 +97,15 @@ def test_a_changed_model_is_not_used(tmp_path) -> None:
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     with pytest.raises(UnknownModelError, match="not the file"):
         load_named(str(tmp_path / "work"), "here-ridge")
+
+
+def test_one_model_of_an_older_format_does_not_hide_the_others(tmp_path) -> None:
+    register(tmp_path, "here", [(5, 2)])
+    register(tmp_path, "old", [(5, 2)])
+    manifest = tmp_path / "work" / "models" / "old-ridge" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"format": 2', '"format": 1'))
+    context = make_context(tmp_path, region="bbox:5.9,2.0,6.0,2.1")
+    assert choose_model(context, scene_list())[0].name == "here-ridge"
+    lines = list_models(str(tmp_path / "work"))
+    assert [line.split(":")[0] for line in lines] == ["here-ridge", "old-ridge"]
+    assert "train it again" in lines[1]
