@@ -15,17 +15,19 @@ from numpy.typing import NDArray
 
 from models.applicability import Applicability, fit_applicability
 from models.errors import ModelError
-from models.gram import Features, chunks_of
-from models.ridge import RidgeInfluence
+from models.gram import Features
+from models.misreading import Misreading
+from models.ridge import RidgeInfluence, RidgeModel
 
 REPLICATES = 40
 # Nine in ten.
 INTERVAL = (0.05, 0.95)
 # A quarter of the training rows, each judged without its region, is more disputed than this: what
-# is beyond was called wrongly about twice as often (docs/decisions/0014-doubt.md).
+# is beyond was called wrongly three times as often and more (docs/decisions/0014-doubt.md).
 UNDISPUTED_SHARE = 0.75
 _NAMES = ("centre", "spread", "axes", "rows", "limits", "replicates", "replicate_intercepts",
-          "regions", "region_intercepts")  # fmt: skip
+          "regions", "region_intercepts", "misread", "misread_limits")  # fmt: skip
+_SMALLEST_LOGIT = 1e-6
 
 
 @dataclass(frozen=True)
@@ -40,35 +42,90 @@ class Doubt:
         What each bootstrap replicate adds to the ridge's score.
     regions : RidgeInfluence
         What each region of the training ground added to it.
-    most_disputed : float
-        Dispute beyond which a cell lies outside.
+    misreading : Misreading or None
+        What tells pixels that were read wrongly; None where none were at hand.
     """
 
     applicability: Applicability
     replicates: RidgeInfluence
     regions: RidgeInfluence
-    most_disputed: float
+    misreading: Misreading | None = None
 
-    def dispute(
-        self, features: NDArray[np.float32], places: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
+    def unlike(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return how unlike the training rows, rightly read, rows are.
+
+        Parameters
+        ----------
+        features : numpy.ndarray of float32, shape (n, columns)
+            Finite.
+
+        Returns
+        -------
+        numpy.ndarray of float32, shape (n,)
+            1 at the threshold: the dissimilarity index over its own, or how much the row looks
+            like pixels that were read wrongly, whichever is more.
+        """
+        near = self.applicability
+        index = near.dissimilarity(near.place(features)) / np.float32(near.threshold)
+        if self.misreading is None:
+            return index
+        larger: NDArray[np.float32] = np.maximum(index, self.misreading.index(features))
+        return larger
+
+    def spread(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return by how much the score hangs on single regions of the training ground.
 
         Parameters
         ----------
         features : numpy.ndarray of float32, shape (n, columns)
             Finite.
-        places : numpy.ndarray of float32, shape (n, k + 1)
-            As ``Applicability.place`` gives them.
 
         Returns
         -------
-        numpy.ndarray of float32, shape (n,)
-            Root of the summed squares of what each region adds to the score, in proportion to
-            how much there is to see in the cell (its remainder): the same disagreement says more
-            of a cell without features.
+        numpy.ndarray of float64, shape (n,)
+            Root of the summed squares of what each region adds to the score.
         """
-        return _dispute(self.regions.apply(features), places)
+        spread: NDArray[np.float64] = np.sqrt((self.regions.apply(features) ** 2).sum(axis=1))
+        return spread
+
+
+def dispute(spread: NDArray[np.float64], logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return whether the regions of the training ground agree on which class it is.
+
+    Parameters
+    ----------
+    spread : numpy.ndarray of float64, shape (n,)
+        As ``Doubt.spread`` gives it.
+    logits : numpy.ndarray of float64, shape (n,)
+        Of the probability.
+
+    Returns
+    -------
+    numpy.ndarray of float64, shape (n,)
+        The spread over the distance from even odds: where it is large, another draw of regions
+        would have called the row the other way.
+    """
+    disputes: NDArray[np.float64] = spread / np.maximum(np.abs(logits), _SMALLEST_LOGIT)
+    return disputes
+
+
+def most_disputed(spread: NDArray[np.float64], logits: NDArray[np.float64]) -> float:
+    """Return the dispute beyond which a row lies outside of what a model may be asked.
+
+    Parameters
+    ----------
+    spread : numpy.ndarray of float64, shape (n,)
+        Of the training rows.
+    logits : numpy.ndarray of float64, shape (n,)
+        Of their probabilities by a model that has not seen their region.
+
+    Returns
+    -------
+    float
+        Above 0; a quarter of the rows is more disputed.
+    """
+    limit = float(np.quantile(dispute(spread, logits), UNDISPUTED_SHARE))
+    return max(limit, float(np.finfo(np.float32).tiny))
 
 
 def bootstrap_counts(places: int, seed: int, replicates: int = REPLICATES) -> NDArray[np.float64]:
@@ -98,6 +155,7 @@ def fit_doubt(
     places: NDArray[np.intp],
     regions: NDArray[np.int16],
     seed: int,
+    misreading: Misreading | None = None,
 ) -> Doubt:
     """Learn what a model may be asked, from its training rows.
 
@@ -113,11 +171,13 @@ def fit_doubt(
         Region of each row; a place counts for the region of its first row.
     seed : int
         Of the bootstrap.
+    misreading : Misreading, optional
+        What tells pixels that were read wrongly.
 
     Returns
     -------
     Doubt
-        With its thresholds.
+        All of it.
     """
     count = len(influence.intercepts)
     region_of = np.zeros(count, int)
@@ -125,12 +185,7 @@ def fit_doubt(
     names = np.unique(region_of)
     by_region = influence.combined((names[:, None] == region_of).astype(float))
     drawn = influence.combined(bootstrap_counts(count, seed) - 1)
-    applicability = fit_applicability(features, regions, seed)
-    doubt = Doubt(applicability, drawn, by_region, np.inf)
-    disputes = np.concatenate(
-        [doubt.dispute(part, applicability.place(part)) for _, part in chunks_of(features)]
-    )
-    return Doubt(applicability, drawn, by_region, float(np.quantile(disputes, UNDISPUTED_SHARE)))
+    return Doubt(fit_applicability(features, regions, seed), drawn, by_region, misreading)
 
 
 def score_interval(
@@ -167,17 +222,22 @@ def doubt_arrays(doubt: Doubt) -> dict[str, NDArray[Any]]:
     dict of str to numpy.ndarray
         By name.
     """
-    near = doubt.applicability
+    near, misread = doubt.applicability, doubt.misreading
+    line = None if misread is None else misread.line
     return {
         "centre": near.centre,
         "spread": near.spread,
         "axes": near.axes,
         "rows": near.rows,
-        "limits": np.array([near.mean_distance, near.threshold, doubt.most_disputed]),
+        "limits": np.array([near.mean_distance, near.threshold]),
         "replicates": doubt.replicates.coefficients,
         "replicate_intercepts": doubt.replicates.intercepts,
         "regions": doubt.regions.coefficients,
         "region_intercepts": doubt.regions.intercepts,
+        "misread": np.empty(0, np.float32) if line is None else line.coefficients,
+        "misread_limits": np.array(
+            [] if misread is None else [misread.line.intercept, misread.limit]
+        ),
     }
 
 
@@ -208,28 +268,30 @@ def doubt_from(arrays: Mapping[str, NDArray[Any]], columns: int) -> Doubt:
         "spread": (columns,),
         "axes": (columns, axes.shape[-1]),
         "rows": (len(places), axes.shape[-1] + 1),
-        "limits": (3,),
+        "limits": (2,),
         "replicates": (len(found["replicates"]), columns),
         "replicate_intercepts": (len(found["replicates"]),),
         "regions": (len(found["regions"]), columns),
         "region_intercepts": (len(found["regions"]),),
+        "misread": (columns,) if len(found["misread"]) else (0,),
+        "misread_limits": (2,) if len(found["misread"]) else (0,),
     }
     for name, shape in shapes.items():
         if found[name].shape != shape or not np.isfinite(found[name]).all():
             raise ModelError(f"{name} has not the form that the other parts need")
     if not (found["spread"] > 0).all() or not (found["limits"] > 0).all() or not len(places):
         raise ModelError("spreads and limits must be greater than 0, and there must be rows")
-    mean_distance, threshold, most = found["limits"].tolist()
+    mean_distance, threshold = found["limits"].tolist()
     single = {name: found[name].astype(np.float32) for name in ("centre", "spread", "axes", "rows")}
+    misreading = None
+    if len(found["misread"]):
+        intercept, limit = found["misread_limits"].tolist()
+        if not limit < 1:
+            raise ModelError("the limit of what was read rightly must be below 1")
+        misreading = Misreading(RidgeModel(found["misread"].astype(np.float32), intercept), limit)
     return Doubt(
         Applicability(**single, mean_distance=mean_distance, threshold=threshold),
         RidgeInfluence(found["replicates"].astype(np.float32), found["replicate_intercepts"]),
         RidgeInfluence(found["regions"].astype(np.float32), found["region_intercepts"]),
-        most,
+        misreading,
     )
-
-
-def _dispute(added: NDArray[np.float64], places: NDArray[np.float32]) -> NDArray[np.float32]:
-    apart = np.sqrt((added**2).sum(axis=1))
-    result: NDArray[np.float32] = (apart / np.maximum(places[:, -1], 1e-6)).astype(np.float32)
-    return result

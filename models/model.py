@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from features.bank import FilterBank, check_same_bank
 from models.calibration import Calibration
-from models.doubt import Doubt, score_interval
+from models.doubt import Doubt, dispute, score_interval
 from models.errors import ModelError
 from models.gram import ROWS_AT_ONCE
 from models.label_sets import LabelSets
@@ -163,12 +163,12 @@ class Model:
         scores = self.scorer.score(strongest)
         interval = score_interval(scores, self.scorer.replicates(strongest, self.doubt))
         curve = Calibration(**self.manifest["calibration"])
-        applicability = self.doubt.applicability
-        places = applicability.place(features)
+        spread = self.doubt.spread(features)
+        disputes = dispute(spread, curve.logit(scores, prevalence))
         numbers = [
             *(curve.apply(values, prevalence) for values in (scores, *interval)),
-            (applicability.dissimilarity(places) / applicability.threshold).astype(float),
-            (self.doubt.dispute(features, places) / self.doubt.most_disputed).astype(float),
+            self.doubt.unlike(features).astype(float),
+            disputes / float(self.manifest["most_disputed"]),
         ]
         sets = LabelSets(**self.manifest["label_sets"]).name(scores)
         return np.array(numbers, np.float32), sets

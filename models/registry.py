@@ -31,7 +31,7 @@ from models.model import Model, columns_of
 from models.ridge import RidgeModel
 from models.scorer import PARTS, Scorer
 
-FORMAT = 2
+FORMAT = 3
 SHIPPED = Path(__file__).parent / "registry"
 KINDS = tuple(PARTS)
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -167,6 +167,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             for curve in (manifest["calibration"], *manifest["parts"].values()):
                 Calibration(**{key: float(value) for key, value in curve.items()})
             LabelSets(**{key: float(value) for key, value in manifest["label_sets"].items()})
+            if not 0 < float(manifest["most_disputed"]) < np.inf:
+                raise ValueError("most_disputed is a number above 0")
         manifest["files"].items(), manifest["bank"]["hash"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"{folder}: no readable manifest: {error}") from None

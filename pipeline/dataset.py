@@ -63,6 +63,22 @@ class StoredFeatures:
 
 
 @dataclass(frozen=True)
+class Misread:
+    """Some rows as they would be if their pixels had been read wrongly.
+
+    Parameters
+    ----------
+    features : numpy.ndarray of float32, shape (m, columns)
+        Of the pixels read wrongly.
+    rows : numpy.ndarray of int, shape (m,)
+        Row of the table that each of them is of.
+    """
+
+    features: NDArray[np.float32]
+    rows: NDArray[np.intp]
+
+
+@dataclass(frozen=True)
 class TrainingTable:
     """Rows to train on.
 
@@ -94,6 +110,8 @@ class TrainingTable:
         False for unlabelled rows; None where there are none.
     what : numpy.ndarray of str, shape (n,), or None
         Kind of the source: visit, polygon, inspection, look-alike or background.
+    misread : Misread or None
+        Some rows, read wrongly, so that a model knows such when it sees them.
     """
 
     features: NDArray[np.float32] | StoredFeatures
@@ -108,6 +126,7 @@ class TrainingTable:
     region: NDArray[np.int16] | None = None
     known: NDArray[np.bool_] | None = None
     what: NDArray[np.str_] | None = None
+    misread: Misread | None = None
 
     @property
     def places(self) -> NDArray[np.intp]:
@@ -191,8 +210,8 @@ def read_dataset(path: str | Path) -> TrainingTable:
     """Read a stored training table; its features stay on the disk until they are asked for."""
     numbers, texts = ("label", "fold", "cell", "weight"), ("source", "date", "what")
     table = pq.read_table(path, columns=[*numbers, *texts])
-    columns = {name: table.column(name).to_numpy() for name in numbers}
-    text = {name: np.array(table.column(name).to_pylist(), str) for name in texts}
+    columns: dict[str, Any] = {name: table.column(name).to_numpy() for name in numbers}
+    text: dict[str, Any] = {name: np.array(table.column(name).to_pylist(), str) for name in texts}
     known = columns["label"] != UNLABELLED
     columns["label"] = np.maximum(columns["label"], 0).astype(np.int8)
     quarters = None

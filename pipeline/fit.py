@@ -18,6 +18,8 @@ from models.calibration import calibrate
 from models.doubt import Doubt, fit_doubt
 from models.errors import TrainingError
 from models.forest import fit_forest, forest_out_of_fold
+from models.gram import chunks_of
+from models.misreading import fit_misreading
 from models.ridge import RidgeFit, fit_ridge
 from models.scorer import PARTS, Scorer, mean_logit
 from pipeline.dataset import TrainingTable
@@ -74,8 +76,20 @@ class Fits:
         influence = self.ridge.influence
         if influence is None:
             raise TrainingError("no place of the training rows is known")
-        table = self._table
-        return fit_doubt(table.features, influence, table.places, table.regions, self._seed)
+        table, misreading = self._table, None
+        if table.misread is not None:
+            rows = table.misread.rows
+            right = np.asarray(table.features)[rows]
+            misreading = fit_misreading(right, table.misread.features, table.regions[rows])
+        return fit_doubt(
+            table.features, influence, table.places, table.regions, self._seed, misreading
+        )
+
+    @cached_property
+    def spread(self) -> NDArray[np.float64]:
+        """By how much the score of each row hangs on single regions."""
+        parts = [self.doubt.spread(part) for _, part in chunks_of(self._table.features)]
+        return np.concatenate(parts)
 
     def of(self, kind: str) -> Fitted:
         """Return the scorer of a kind of model.

@@ -15,15 +15,18 @@ from features.sampling import make_bank
 from models.folds import region_folds, spatial_folds
 from pipeline.choose import registries
 from pipeline.config import Config, fingerprint
-from pipeline.dataset import TrainingTable
+from pipeline.dataset import Misread, TrainingTable
 from pipeline.errors import ChipsError
 from pipeline.imagery.chips import Chips, cells_of, fold_groups, located, read_chips, read_table
+from pipeline.imagery.misread import misread
 from pipeline.runtime.console import bar, say
 from pipeline.runtime.files import sha256_of
 from pipeline.train import About, squares_of, train_models
 
 PATCHES_PER_CHIP = 8
 CHIPS_AT_ONCE = 64
+# Chips that are read wrongly on purpose, at most.
+MISREAD = 1_500
 
 
 def train_chips(
@@ -84,16 +87,15 @@ def train_chips(
     table, label, subset, place = table[used], chips.label[rows], subset[used], place[used]
     folds = spatial_folds(fold_groups(table), label)
     bank = sample_bank(chips, rows, config)
-    starts = range(0, len(rows), CHIPS_AT_ONCE)
-    parts = [
-        chip_features(chips.reflectance(rows[start : start + CHIPS_AT_ONCE]), bank)[0]
-        for start in bar(starts, "featurize", len(starts))
-    ]
+    rng = np.random.default_rng(config.seed)
+    wrongly = np.sort(rng.permutation(len(rows))[:MISREAD])
+    features = _featurize(chips, rows, bank, "featurize")
+    wrong = _featurize(chips, rows[wrongly], bank, "misread", rng)
     say("featurize", f"{len(rows)} chips, {bank.columns} columns of bank {bank.hash[:12]}")
     at = located(table)
     lon, lat = (np.where(at, table[name].to_numpy(float), np.nan) for name in ("lon", "lat"))
     training = TrainingTable(
-        features=np.concatenate(parts),
+        features=features,
         label=label,
         fold=folds,
         cell=cells_of(table),
@@ -102,6 +104,7 @@ def train_chips(
         weight=np.array([counts_for.get(name, 1.0) for name in subset]),
         place=np.unique(fold_groups(table), return_inverse=True)[1],
         region=region_folds(lon, lat, label),
+        misread=Misread(wrong, wrongly),
     )
     choices = {
         "without the squares": leave_out,
@@ -127,6 +130,23 @@ def train_chips(
     if kind:
         return train_models(training, bank, about, registry, [kind], plain_name=True)
     return train_models(training, bank, about, registry)
+
+
+def _featurize(
+    chips: Chips,
+    rows: NDArray[np.intp],
+    bank: FilterBank,
+    stage: str,
+    mistakes: np.random.Generator | None = None,
+) -> NDArray[np.float32]:
+    """Features of some chips; of chips read wrongly where mistakes are asked for."""
+    starts = range(0, len(rows), CHIPS_AT_ONCE)
+    parts = []
+    for start in bar(starts, stage, len(starts)):
+        pixels = chips.reflectance(rows[start : start + CHIPS_AT_ONCE])
+        pixels = pixels if mistakes is None else misread(pixels, mistakes)
+        parts.append(chip_features(pixels, bank)[0])
+    return np.concatenate(parts)
 
 
 def sample_bank(chips: Chips, rows: NDArray[np.intp], config: Config) -> FilterBank:

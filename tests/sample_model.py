@@ -96,4 +96,5 @@ def sample_manifest(kind: str, **changes: Any) -> dict[str, Any]:
         "parts": dict.fromkeys(PARTS[kind], CURVE) if kind == "mean" else {},
         "label_sets": {"mine_from": 0.3, "not_to": 0.6, "level": 0.9},
         "thresholds": {"possible": 0.25, "likely": 0.75},
+        "most_disputed": 1.5,
     } | changes

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from sample_model import sample_scorer, sample_table
+from sample_model import CURVE, sample_scorer, sample_table
 
 from models.applicability import fit_applicability
-from models.doubt import bootstrap_counts, score_interval
-from models.errors import TrainingError
+from models.calibration import Calibration
+from models.doubt import (
+    bootstrap_counts,
+    dispute,
+    doubt_arrays,
+    doubt_from,
+    most_disputed,
+    score_interval,
+)
+from models.errors import ModelError, TrainingError
 from models.label_sets import fit_label_sets, set_figures
+from models.misreading import fit_misreading
 
 
 def test_the_dissimilarity_is_that_of_the_definition() -> None:
@@ -87,12 +98,42 @@ def test_the_interval_holds_the_score_and_most_draws() -> None:
     assert (high - scores) == pytest.approx(scores - low, rel=0.4)
 
 
-def test_rows_that_one_region_alone_tells_of_are_disputed() -> None:
+def test_rows_near_even_odds_that_single_regions_move_are_disputed() -> None:
     scorer, doubt, features = sample_scorer(60)
     assert scorer.replicates(features, doubt).shape == (300, 40)
-    places = doubt.applicability.place(features)
-    disputes = doubt.dispute(features, places)
-    assert disputes.shape == (300,)
-    apart = np.sqrt((doubt.regions.apply(features) ** 2).sum(axis=1))
-    assert disputes == pytest.approx(apart / places[:, -1], rel=1e-4)
-    assert 0.5 < (disputes <= doubt.most_disputed).mean() < 0.9
+    spread = doubt.spread(features)
+    assert spread == pytest.approx(
+        np.sqrt((doubt.regions.apply(features) ** 2).sum(axis=1)), rel=1e-6
+    )
+    logits = Calibration(**CURVE).logit(scorer.score(features))
+    limit = most_disputed(spread, logits)
+    assert (dispute(spread, logits) > limit).mean() == pytest.approx(0.25, abs=0.01)
+    # The same regions disagree less about what is clear.
+    assert (dispute(spread, 10 * logits) < dispute(spread, logits)).all()
+    assert np.isfinite(dispute(spread, np.zeros(300))).all()
+
+
+def test_rows_read_wrongly_are_told_from_those_read_rightly() -> None:
+    rng = np.random.default_rng(6)
+    right = (rng.random((300, 40)) + np.linspace(0.5, 1.5, 40)).astype(np.float32)
+    wrong = right[:, rng.permutation(40)]
+    folds = (np.arange(300) % 5).astype(np.int16)
+    misreading = fit_misreading(right[:200], wrong[:200], folds[:200])
+    assert (misreading.index(right[200:]) > 1).mean() < 0.06
+    assert (misreading.index(wrong[200:]) > 1).mean() > 0.95
+
+
+def test_a_file_keeps_the_doubt() -> None:
+    _, doubt, features = sample_scorer(60)
+    folds = (np.arange(300) % 5).astype(np.int16)
+    misreading = fit_misreading(features, features[:, ::-1].copy(), folds)
+    for whole in (doubt, replace(doubt, misreading=misreading)):
+        again = doubt_from(doubt_arrays(whole), 60)
+        assert np.array_equal(again.unlike(features), whole.unlike(features))
+        assert np.array_equal(again.spread(features), whole.spread(features))
+    broken = doubt_arrays(replace(doubt, misreading=misreading))
+    for bad in (broken["misread"][:-1], np.full(60, np.nan)):
+        with pytest.raises(ModelError):
+            doubt_from(broken | {"misread": bad}, 60)
+    with pytest.raises(ModelError):
+        doubt_from(broken | {"misread_limits": np.array([0.0, 1.0])}, 60)
