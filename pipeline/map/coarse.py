@@ -18,6 +18,16 @@ from shapely.geometry.base import BaseGeometry
 from pipeline import grid
 
 CLASSES = ("cannot_tell", "unlikely", "possible", "likely")
+# What a square has from its strongest cell.
+_OF_THE_STRONGEST = (
+    "class",
+    "probability",
+    "low",
+    "high",
+    "dissimilarity",
+    "dispute",
+    "applicable",
+)
 EARTH_KM = 6371.0088
 _GEOD = Geod(ellps="WGS84")
 
@@ -53,8 +63,9 @@ def coarse_cells(
     Returns
     -------
     pandas.DataFrame
-        One row a square, ordered by ``cell``. Probability is the highest of its cells (NaN if all
-        cannot tell), the class the strongest, counts of looks the lowest, shares the mean.
+        One row a square, ordered by ``cell``. Class, probability and what the model says of how
+        sure it is are those of its strongest cell (NaN if all cannot tell), counts of looks the
+        lowest, shares the mean.
     """
     codes = pd.Categorical(cells["class"], categories=list(CLASSES)).codes
     table = cells.assign(cell=grid.coarse_cell_of(cells["cell"]), **{"class": codes})
@@ -64,13 +75,7 @@ def coarse_cells(
         held = cells["cell"].map(counted).fillna(0)
         table["sites"] = np.maximum(cells["sites"] - held, 0).astype(np.int16)
     how = {
-        "probability": "max",
-        "low": "max",
-        "high": "max",
-        "dissimilarity": "max",
-        "dispute": "max",
-        "applicable": "all",
-        "class": "max",
+        **dict.fromkeys(_OF_THE_STRONGEST, "last"),
         "observed": "mean",
         "clear_observations": "min",
         "first_image": "min",
@@ -82,6 +87,7 @@ def coarse_cells(
     for name in ("first_image", "last_image"):
         if name in table:
             table[name] = pd.to_datetime(table[name], errors="coerce").astype("datetime64[s]")
+    table = table.sort_values(["class", "probability"], na_position="first", kind="stable")
     merged = table.groupby("cell", sort=True).agg(
         {name: rule for name, rule in how.items() if name in table}
     )

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
+import logging
 import operator
 import socket
 from collections.abc import Iterator
 
 import pytest
+from distributed.comm.core import CommClosedError
 
 from pipeline.config import season_months
 from pipeline.errors import ConfigError
@@ -99,3 +102,15 @@ def test_no_number_of_workers_means_one_a_core() -> None:
 def test_other_places_are_refused(address: str) -> None:
     with pytest.raises(ConfigError, match="cluster must be"):
         Workers(address)
+
+
+def test_only_heartbeats_of_an_ending_scheduler_are_not_logged() -> None:
+    def record(error: type[BaseException] | None) -> logging.LogRecord:
+        told = (error, None, None) if error else None
+        return logging.LogRecord("distributed.worker", 40, "", 0, "heartbeat", (), told)
+
+    importlib.import_module("pipeline.runtime.worker")
+    kept = logging.getLogger("distributed.worker").filter
+    assert not kept(record(CommClosedError))
+    assert kept(record(ValueError))
+    assert kept(record(None))
