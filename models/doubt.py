@@ -109,7 +109,9 @@ def dispute(spread: NDArray[np.float64], logits: NDArray[np.float64]) -> NDArray
     return disputes
 
 
-def most_disputed(spread: NDArray[np.float64], logits: NDArray[np.float64]) -> float:
+def most_disputed(
+    spread: NDArray[np.float64], logits: NDArray[np.float64], labels: NDArray[np.int8]
+) -> float:
     """Return the dispute beyond which a row lies outside of what a model may be asked.
 
     Parameters
@@ -118,14 +120,20 @@ def most_disputed(spread: NDArray[np.float64], logits: NDArray[np.float64]) -> f
         Of the training rows.
     logits : numpy.ndarray of float64, shape (n,)
         Of their probabilities by a model that has not seen their region.
+    labels : numpy.ndarray of int8, shape (n,)
+        1 mine, 0 not; both occur, and count the same: where mines are few, they would else be the
+        quarter.
 
     Returns
     -------
     float
         Above 0; a quarter of the rows is more disputed.
     """
-    limit = float(np.quantile(dispute(spread, logits), UNDISPUTED_SHARE))
-    return max(limit, float(np.finfo(np.float32).tiny))
+    shares = np.where(labels == 1, 1 / (labels == 1).sum(), 1 / (labels != 1).sum())
+    limit = np.quantile(
+        dispute(spread, logits), UNDISPUTED_SHARE, weights=shares, method="inverted_cdf"
+    )
+    return max(float(limit), float(np.finfo(np.float32).tiny))
 
 
 def bootstrap_counts(places: int, seed: int, replicates: int = REPLICATES) -> NDArray[np.float64]:

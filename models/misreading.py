@@ -50,24 +50,39 @@ class Misreading:
         return np.maximum(away, 0).astype(np.float32)
 
 
-def fit_misreading(
-    right: NDArray[np.float32], wrong: NDArray[np.float32], folds: NDArray[np.int16]
-) -> Misreading:
-    """Learn to tell rows read wrongly.
+@dataclass(frozen=True)
+class Pairs:
+    """Rows whose pixels were read rightly, and the same rows read wrongly.
 
     Parameters
     ----------
     right, wrong : numpy.ndarray of float32, shape (n, columns)
-        Features of the same rows, their pixels read rightly and wrongly.
+        Features; finite.
     folds : numpy.ndarray of int16, shape (n,)
-        Regions of the rows.
+        Regions of the rows, two or more.
+    """
+
+    right: NDArray[np.float32]
+    wrong: NDArray[np.float32]
+    folds: NDArray[np.int16]
+
+
+def fit_misreading(pairs: Pairs) -> Misreading:
+    """Learn to tell rows read wrongly.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        What to learn from.
 
     Returns
     -------
     Misreading
         With a limit that flags one in a hundred of the rows read rightly, out of fold.
     """
-    labels = np.repeat([1, 0], len(right)).astype(np.int8)
-    fit = fit_ridge(np.concatenate([right, wrong]), labels, np.tile(folds, 2), np.ones(len(labels)))
-    limit = float(np.quantile(fit.out_of_fold[: len(right)], FLAGGED_SHARE))
+    count = len(pairs.right)
+    labels = np.repeat([1, 0], count).astype(np.int8)
+    features = np.concatenate([pairs.right, pairs.wrong])
+    fit = fit_ridge(features, labels, np.tile(pairs.folds, 2), np.ones(len(labels)))
+    limit = float(np.quantile(fit.out_of_fold[:count], FLAGGED_SHARE))
     return Misreading(fit.model, min(limit, 0.99))

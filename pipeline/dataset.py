@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from features.bank import FilterBank
 from models.errors import TrainingError
 from models.folds import spatial_folds
 from models.gram import ROWS_AT_ONCE
+from models.misreading import Pairs
 from models.pu import class_weights
 from pipeline import grid, ledger
 from pipeline.cells import CellTable, joined, read_features, read_with_context
@@ -63,22 +64,6 @@ class StoredFeatures:
 
 
 @dataclass(frozen=True)
-class Misread:
-    """Some rows as they would be if their pixels had been read wrongly.
-
-    Parameters
-    ----------
-    features : numpy.ndarray of float32, shape (m, columns)
-        Of the pixels read wrongly.
-    rows : numpy.ndarray of int, shape (m,)
-        Row of the table that each of them is of.
-    """
-
-    features: NDArray[np.float32]
-    rows: NDArray[np.intp]
-
-
-@dataclass(frozen=True)
 class TrainingTable:
     """Rows to train on.
 
@@ -110,8 +95,8 @@ class TrainingTable:
         False for unlabelled rows; None where there are none.
     what : numpy.ndarray of str, shape (n,), or None
         Kind of the source: visit, polygon, inspection, look-alike or background.
-    misread : Misread or None
-        Some rows, read wrongly, so that a model knows such when it sees them.
+    misread : callable or None
+        Gives some rows as they are and read wrongly, so that a model knows such when it sees them.
     """
 
     features: NDArray[np.float32] | StoredFeatures
@@ -126,7 +111,7 @@ class TrainingTable:
     region: NDArray[np.int16] | None = None
     known: NDArray[np.bool_] | None = None
     what: NDArray[np.str_] | None = None
-    misread: Misread | None = None
+    misread: Callable[[], Pairs | None] | None = None
 
     @property
     def places(self) -> NDArray[np.intp]:

@@ -76,11 +76,9 @@ class Fits:
         influence = self.ridge.influence
         if influence is None:
             raise TrainingError("no place of the training rows is known")
-        table, misreading = self._table, None
-        if table.misread is not None:
-            rows = table.misread.rows
-            right = np.asarray(table.features)[rows]
-            misreading = fit_misreading(right, table.misread.features, table.regions[rows])
+        table = self._table
+        pairs = None if table.misread is None else table.misread()
+        misreading = None if pairs is None else fit_misreading(pairs)
         return fit_doubt(
             table.features, influence, table.places, table.regions, self._seed, misreading
         )

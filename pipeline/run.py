@@ -31,6 +31,7 @@ from pipeline.errors import NoClearPixelError, NoLabelsError, NoModelError, NoSc
 from pipeline.export import check_export, export_features
 from pipeline.forecast import report_forecast
 from pipeline.join import Joined, join_cells
+from pipeline.misread import misread_cells
 from pipeline.predict import Predicted, predict_cells, read_predictions
 from pipeline.runtime.console import say
 from pipeline.scenes import SceneList
@@ -152,7 +153,11 @@ def train_region(context: Context, only: bool = False) -> list[dict[str, Any]]:
 def _train(context: Context, only: bool) -> tuple[list[dict[str, Any]], list[ledger.Entry]]:
     """Return the manifests, the best first, and the composites that the models learned from."""
     entry, bank, found, labels, blended = _dataset(context, only)
-    table = read_dataset(entry.path)
+    config = context.config
+    table = replace(
+        read_dataset(entry.path),
+        misread=lambda: misread_cells(blended, bank, config.context, config.seed),
+    )
     unlabelled = table.known is not None and not table.known.all()
     lon, lat = grid.cell_centres(np.unique(table.cell))
     # The demo's landscapes are many, one for each seed: each has its own models.

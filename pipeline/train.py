@@ -217,7 +217,7 @@ def _train_one(
         "parts": {part: asdict(curve) for part, curve in fitted.scorer.curves.items()},
         "label_sets": asdict(sets),
         "thresholds": cuts,
-        "most_disputed": most_disputed(fits.spread, calibration.logit(apart)),
+        "most_disputed": most_disputed(fits.spread, calibration.logit(apart), table.label),
         "sensitivity": rows,
         "chosen": {"penalty": fits.ridge.penalty},
         "seed": about.seed,

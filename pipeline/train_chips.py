@@ -13,9 +13,10 @@ from features.bank import FilterBank
 from features.rcf import chip_features
 from features.sampling import make_bank
 from models.folds import region_folds, spatial_folds
+from models.misreading import Pairs
 from pipeline.choose import registries
 from pipeline.config import Config, fingerprint
-from pipeline.dataset import Misread, TrainingTable
+from pipeline.dataset import TrainingTable
 from pipeline.errors import ChipsError
 from pipeline.imagery.chips import Chips, cells_of, fold_groups, located, read_chips, read_table
 from pipeline.imagery.misread import misread
@@ -87,13 +88,14 @@ def train_chips(
     table, label, subset, place = table[used], chips.label[rows], subset[used], place[used]
     folds = spatial_folds(fold_groups(table), label)
     bank = sample_bank(chips, rows, config)
+    at = located(table)
+    lon, lat = (np.where(at, table[name].to_numpy(float), np.nan) for name in ("lon", "lat"))
     rng = np.random.default_rng(config.seed)
     wrongly = np.sort(rng.permutation(len(rows))[:MISREAD])
     features = _featurize(chips, rows, bank, "featurize")
     wrong = _featurize(chips, rows[wrongly], bank, "misread", rng)
+    regions = region_folds(lon, lat, label)
     say("featurize", f"{len(rows)} chips, {bank.columns} columns of bank {bank.hash[:12]}")
-    at = located(table)
-    lon, lat = (np.where(at, table[name].to_numpy(float), np.nan) for name in ("lon", "lat"))
     training = TrainingTable(
         features=features,
         label=label,
@@ -103,8 +105,8 @@ def train_chips(
         date=table.get("date_start", place).astype(str).to_numpy().astype(str),
         weight=np.array([counts_for.get(name, 1.0) for name in subset]),
         place=np.unique(fold_groups(table), return_inverse=True)[1],
-        region=region_folds(lon, lat, label),
-        misread=Misread(wrong, wrongly),
+        region=regions,
+        misread=lambda: Pairs(features[wrongly], wrong, regions[wrongly]),
     )
     choices = {
         "without the squares": leave_out,

@@ -1,0 +1,81 @@
+"""Cells of a region's composites, read rightly and wrongly: what a model learns to notice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.bank import FilterBank
+from features.pooling import surroundings
+from features.rcf import cell_features
+from models.misreading import Pairs
+from pipeline import grid, ledger
+from pipeline.composite import read_composite
+from pipeline.imagery.misread import misread
+
+# Each is computed twice, so that both together cost about as much as two blocks.
+CELLS = 400
+FOLDS = 5
+
+
+def misread_cells(
+    composites: Sequence[ledger.Entry], bank: FilterBank, context: int, seed: int
+) -> Pairs | None:
+    """Compute the features of some cells, their pixels read rightly and wrongly.
+
+    Parameters
+    ----------
+    composites : sequence of ledger.Entry
+        Blocks of the training ground.
+    bank : FilterBank
+        The filters.
+    context : int
+        1, or 3 where the mean of the 3 x 3 cells around stands beside a cell's own features.
+    seed : int
+        Of the cells and of the mistakes.
+
+    Returns
+    -------
+    models.misreading.Pairs
+        At most ``CELLS`` rows, a fold being a fifth of the blocks; None where hardly any cell was
+        observed.
+    """
+    rng = np.random.default_rng(seed)
+    right, wrong, block_of = [], [], []
+    for number, entry in enumerate(composites):
+        pixels = read_composite(entry.path)["reflectance"].sel(band=list(bank.bands)).to_numpy()
+        for _ in range(-(-CELLS // len(composites))):
+            image = _cut(pixels, bank, context, rng)
+            pair = [
+                _features(which, bank, context) for which in (image, misread(image[None], rng)[0])
+            ]
+            if np.isfinite(pair).all():
+                right.append(pair[0])
+                wrong.append(pair[1])
+                block_of.append(number)
+    if len(right) < 10 * FOLDS:
+        return None
+    several = len(set(block_of)) >= FOLDS
+    folds = np.array(block_of if several else range(len(right))) % FOLDS
+    return Pairs(np.stack(right), np.stack(wrong), folds.astype(np.int16))
+
+
+def _cut(
+    pixels: NDArray[np.float32], bank: FilterBank, context: int, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Cut a cell with those around it, as far as they count, at random out of a block."""
+    side = context * grid.CELL_PX + bank.patch_max - 1
+    row, column = rng.integers(0, grid.CELLS_PER_BLOCK - context + 1, 2) * grid.CELL_PX
+    return pixels[:, row : row + side, column : column + side]
+
+
+def _features(image: NDArray[np.float32], bank: FilterBank, context: int) -> NDArray[np.float32]:
+    features, shares = cell_features(image, bank, context, grid.CELL_PX)
+    own: NDArray[np.float32] = features[len(features) // 2]
+    if context == 1:
+        return own
+    square = (context, context, -1)
+    around = surroundings(features.reshape(square), shares.reshape(square), bank)
+    return np.concatenate([own, around.reshape(-1)])
