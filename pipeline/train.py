@@ -28,7 +28,7 @@ from pipeline.runtime.files import whole_folder
 from pipeline.unlabelled import assumptions, describe_sensitivity, judge
 
 # Raise it when the same table would give another model.
-VERSION = 7
+VERSION = 8
 HANDICAP = {"ridge": 0.0, "mean": 0.005, "forest": 0.01}
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "skops")
 

@@ -47,7 +47,7 @@ def test_what_lies_beside_the_main_axes_counts() -> None:
     features = (common @ rng.random((3, 60)) + 0.01 * rng.random((400, 60))).astype(np.float32)
     near = fit_applicability(features, (np.arange(400) % 5).astype(np.int16), axes=3)
     strange = features[:50].copy()
-    strange[:, ::2] += 0.2 * rng.random((50, 30)).astype(np.float32)
+    strange[:, ::2] += 0.6 * rng.random((50, 30)).astype(np.float32)
     index = near.dissimilarity(near.place(strange))
     assert (index > near.threshold).all()
     usual = near.dissimilarity(near.place(features))
