@@ -46,8 +46,9 @@ def misread_cells(
     right, wrong, block_of = [], [], []
     for number, entry in enumerate(composites):
         pixels = read_composite(entry.path)["reflectance"].sel(band=list(bank.bands)).to_numpy()
-        for _ in range(-(-CELLS // len(composites))):
-            image = _cut(pixels, bank, context, rng)
+        observed = _observed(pixels, context)
+        for place in rng.permutation(observed)[: -(-CELLS // len(composites))]:
+            image = _cut(pixels, bank, context, place)
             pair = [
                 _features(which, bank, context) for which in (image, misread(image[None], rng)[0])
             ]
@@ -62,12 +63,21 @@ def misread_cells(
     return Pairs(np.stack(right), np.stack(wrong), folds.astype(np.int16))
 
 
+def _observed(pixels: NDArray[np.float32], context: int) -> NDArray[np.intp]:
+    """Place of the cells of which half was observed; those at the border lack neighbours."""
+    inner = np.isfinite(pixels[:, : grid.BLOCK_PX, : grid.BLOCK_PX]).all(axis=0)
+    side, px = grid.CELLS_PER_BLOCK, grid.CELL_PX
+    seen = inner.reshape(side, px, side, px).mean(axis=(1, 3)) >= 0.5
+    ring = context // 2
+    return np.argwhere(seen[ring : side - ring, ring : side - ring]) + ring
+
+
 def _cut(
-    pixels: NDArray[np.float32], bank: FilterBank, context: int, rng: np.random.Generator
+    pixels: NDArray[np.float32], bank: FilterBank, context: int, place: NDArray[np.intp]
 ) -> NDArray[np.float32]:
-    """Cut a cell with those around it, as far as they count, at random out of a block."""
+    """Cut a cell with those around it, as far as they count, out of a block."""
     side = context * grid.CELL_PX + bank.patch_max - 1
-    row, column = rng.integers(0, grid.CELLS_PER_BLOCK - context + 1, 2) * grid.CELL_PX
+    row, column = (place - context // 2) * grid.CELL_PX
     return pixels[:, row : row + side, column : column + side]
 
 

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+import xarray as xr
+from sample_model import BANDS, sample_bank, textured
 
+import pipeline.misread
+from features.pooling import surroundings
+from features.rcf import cell_features
+from models.misreading import fit_misreading
+from pipeline import grid
 from pipeline.imagery.misread import misread
+from pipeline.ledger import Entry
+from pipeline.misread import misread_cells
 
 
 def test_every_image_is_read_wrongly_in_one_of_the_ways() -> None:
@@ -35,3 +45,47 @@ def test_one_band_has_no_other_order() -> None:
     images = np.full((50, 1, 4, 4), 0.2, np.float32)
     wrong = misread(images, np.random.default_rng(2))
     assert (wrong != images).all()
+
+
+@pytest.fixture
+def composites(monkeypatch: pytest.MonkeyPatch) -> list[Entry]:
+    """Seven blocks, of which the eastern half was not observed."""
+    side = grid.BLOCK_PX + grid.HALO_PX
+
+    def read(path: str) -> xr.Dataset:
+        pixels = textured(np.random.default_rng(int(path)), len(BANDS), side, side)
+        pixels[:, :, 600:] = np.nan
+        return xr.Dataset(
+            {"reflectance": (("band", "y", "x"), pixels)}, coords={"band": list(BANDS)}
+        )
+
+    monkeypatch.setattr(pipeline.misread, "read_composite", read)
+    monkeypatch.setattr(pipeline.misread, "CELLS", 70)
+    return [Entry("block", str(seed), "sha256") for seed in range(7)]
+
+
+@pytest.mark.parametrize("around", [1, 3])
+def test_cells_read_rightly_have_the_features_of_the_map(
+    composites: list[Entry], around: int
+) -> None:
+    bank = sample_bank(count=2)
+    pairs = misread_cells(composites, bank, around, seed=4)
+    assert pairs is not None
+    assert pairs.right.shape == pairs.wrong.shape == (70, bank.columns * (1 + around // 2))
+    assert len(set(pairs.folds.tolist())) == 5
+    pixels = pipeline.misread.read_composite("0")["reflectance"].to_numpy()
+    own, shares = cell_features(pixels, bank, grid.CELLS_PER_BLOCK, grid.CELL_PX)
+    square = (grid.CELLS_PER_BLOCK, grid.CELLS_PER_BLOCK, -1)
+    if around == 3:
+        own, shares = own.reshape(square), shares.reshape(square)
+        beside = surroundings(own, shares, bank)
+        own = np.concatenate([own[1:-1, 1:-1], beside], axis=2).reshape(-1, 2 * bank.columns)
+    for row in pairs.right[:10]:
+        assert np.nanmin(np.abs(own - row).max(axis=1)) < 1e-5
+    assert (np.abs(pairs.right - pairs.wrong).max(axis=1) > 1e-4).all()
+    assert fit_misreading(pairs).limit < 1
+
+
+def test_hardly_any_cell_teaches_nothing(composites: list[Entry]) -> None:
+    pipeline.misread.CELLS = 14
+    assert misread_cells(composites, sample_bank(count=2), 1, seed=4) is None
