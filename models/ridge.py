@@ -371,24 +371,41 @@ def _fit_kept(
     weights: NDArray[np.float64],
     penalties: Sequence[float],
 ) -> tuple[_Lines, dict[int, _Lines], _Influence]:
-    """Do the same where there are fewer rows than columns: their products by rows."""
+    """Do the same where there are fewer rows than columns: their products, made once."""
     table = np.concatenate([transform(part) for _, part in chunks_of(features)])
     table = table.astype(np.float64)
     spread = np.maximum(table.std(axis=0), _SMALLEST_SPREAD)
+    origin = table.mean(axis=0)
+    table -= origin
+    table /= spread
+    products = table @ table.T
 
-    def system(
-        rows: NDArray[np.bool_],
-    ) -> tuple[Shifted, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    def system(rows: NDArray[np.bool_]) -> tuple[Shifted, NDArray[np.float64]]:
+        """Centre the products of some rows at their weighted mean."""
         share = weights[rows] / weights[rows].sum()
-        middle = share @ table[rows]
-        rooted = np.sqrt(share)[:, None] * (table[rows] - middle) / spread
-        return Shifted(rooted @ rooted.T), rooted, middle, share
+        some = products[np.ix_(rows, rows)]
+        pull = some @ share
+        some += share @ pull - pull - pull[:, None]
+        roots = np.sqrt(share)
+        some *= roots
+        some *= roots[:, None]
+        return Shifted(some), share
 
-    def solve(rows: NDArray[np.bool_]) -> _Lines:
-        products, rooted, middle, share = system(rows)
+    def lift(
+        solutions: NDArray[np.float64], share: NDArray[np.float64], rows: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Coefficients of the columns from solutions of the rows, and where they are centred."""
+        rooted = solutions * np.sqrt(share)
+        full = np.zeros((len(solutions), len(table)))
+        full[:, rows] = rooted - rooted.sum(axis=1, keepdims=True) * share
+        middle = np.zeros(len(table))
+        middle[rows] = share
+        return full @ table / spread, origin + (middle @ table) * spread
+
+    def solve(rows: NDArray[np.bool_], shifted: Shifted, share: NDArray[np.float64]) -> _Lines:
         mean = float(share @ labels[rows])
-        solutions = products.solve(np.sqrt(share) * (labels[rows] - mean), penalties)
-        coefficients = solutions @ rooted / spread
+        solutions = shifted.solve(np.sqrt(share) * (labels[rows] - mean), penalties)
+        coefficients, middle = lift(solutions, share, rows)
         return _Lines(coefficients, mean - coefficients @ middle)
 
     def influence(
@@ -397,12 +414,17 @@ def _fit_kept(
         shifts: NDArray[np.float64],
         shares: NDArray[np.float64],
     ) -> RidgeInfluence:
-        products, rooted, middle, share = system(everything)
+        shifted, share = whole
         pulls = np.zeros((len(labels), places.max() + 1))
         pulls[np.arange(len(labels)), places] = np.sqrt(share) * residuals
-        changes = products.solve_average(pulls, shifts, shares).T @ rooted / spread
+        solutions = shifted.solve_average(pulls, shifts, shares).T
+        changes, middle = lift(solutions, share, everything)
         return _influence(changes, middle, share * residuals, places)
 
     everything = np.ones(len(labels), bool)
-    held = {fold: solve(folds != fold) for fold in np.unique(folds)}
-    return solve(everything), held, influence
+    held = {
+        fold: solve(rows, *system(rows))
+        for fold, rows in ((fold, folds != fold) for fold in np.unique(folds))
+    }
+    whole = system(everything)
+    return solve(everything, *whole), held, influence
