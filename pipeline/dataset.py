@@ -20,6 +20,7 @@ from models.errors import TrainingError
 from models.folds import spatial_folds
 from models.gram import ROWS_AT_ONCE
 from models.pu import class_weights
+from models.validation import HECTARES, WORKERS, Sizes
 from pipeline import grid, ledger
 from pipeline.cells import CellTable, joined, read_features, read_with_context
 from pipeline.context import Context
@@ -28,7 +29,7 @@ from pipeline.runtime.console import say
 from pipeline.sites.labels.background import BACKGROUND, SEARCHED
 from pipeline.sites.labels.rows import MINE, UNLABELLED, Labels
 
-VERSION = 4
+VERSION = 5
 BACKGROUND_PER_POSITIVE = 40
 FEWEST_POSITIVES = 10
 
@@ -94,6 +95,8 @@ class TrainingTable:
         False for unlabelled rows; None where there are none.
     what : numpy.ndarray of str, shape (n,), or None
         Kind of the source: visit, polygon, inspection, look-alike or background.
+    sizes : tuple of Sizes
+        How large the mines are, where rows know it.
     """
 
     features: NDArray[np.float32] | StoredFeatures
@@ -108,6 +111,7 @@ class TrainingTable:
     region: NDArray[np.int16] | None = None
     known: NDArray[np.bool_] | None = None
     what: NDArray[np.str_] | None = None
+    sizes: tuple[Sizes, ...] = ()
 
     @property
     def places(self) -> NDArray[np.intp]:
@@ -189,17 +193,21 @@ def build_dataset(
 
 def read_dataset(path: str | Path) -> TrainingTable:
     """Read a stored training table; its features stay on the disk until they are asked for."""
-    numbers, texts = ("label", "fold", "cell", "weight"), ("source", "date", "what")
+    numbers, texts = ("label", "fold", "cell", "weight", "size"), ("source", "date", "what")
     table = pq.read_table(path, columns=[*numbers, *texts])
-    columns = {name: table.column(name).to_numpy() for name in numbers}
+    columns: dict[str, Any] = {name: table.column(name).to_numpy() for name in numbers}
     text = {name: np.array(table.column(name).to_pylist(), str) for name in texts}
     known = columns["label"] != UNLABELLED
     columns["label"] = np.maximum(columns["label"], 0).astype(np.int8)
-    quarters = None
+    size, quarters = columns.pop("size").astype(float), None
+    sizes = tuple(
+        Sizes(unit, np.where(text["what"] == what, size, np.nan), breaks)
+        for what, unit, breaks in (("polygon", "hectares", HECTARES), ("visit", "workers", WORKERS))
+    )
     if "quarters" in pq.read_schema(path).names:
         quarters = StoredFeatures(Path(path), "quarters")
     return TrainingTable(
-        StoredFeatures(Path(path)), **columns, **text, quarters=quarters, known=known
+        StoredFeatures(Path(path)), **columns, **text, quarters=quarters, known=known, sizes=sizes
     )
 
 
@@ -248,6 +256,7 @@ def _write(
             "source": picked["source"].astype(str).to_numpy(object),
             "date": picked["date"].astype(str).to_numpy(object),
             "what": picked["what"].astype(str).to_numpy(object),
+            "size": picked["size"].to_numpy(np.float32),
             "features": pa.FixedSizeListArray.from_arrays(
                 pa.array(features.reshape(-1)), features.shape[1]
             ),

@@ -21,6 +21,7 @@ from models.forest import fit_forest, forest_out_of_fold
 from models.ridge import RidgeFit, fit_ridge
 from models.scorer import PARTS, Scorer, mean_logit
 from pipeline.dataset import TrainingTable
+from pipeline.validate import validate_table
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,11 @@ class Fits:
             raise TrainingError("no place of the training rows is known")
         table = self._table
         return fit_doubt(table.features, influence, table.places, table.regions, self._seed)
+
+    @cached_property
+    def validation(self) -> list[dict[str, Any]]:
+        """What each way of holding out says of the ridge."""
+        return validate_table(self._table, self.ridge.penalty, self._seed)
 
     def of(self, kind: str) -> Fitted:
         """Return the scorer of a kind of model.

@@ -25,6 +25,7 @@ from pipeline.fit import Fits
 from pipeline.runtime.console import say
 from pipeline.runtime.files import whole_folder
 from pipeline.unlabelled import assumptions, describe_sensitivity, judge
+from pipeline.validate import show_validation
 
 # Raise it when the same table would give another model.
 VERSION = 6
@@ -124,6 +125,7 @@ def train_models(
         )
         if manifest["sensitivity"]:
             say("", describe_sensitivity(manifest["sensitivity"]))
+    show_validation(manifests[0].get("validation", []))
     return sorted(manifests, key=preference, reverse=True)
 
 
@@ -217,6 +219,7 @@ def _train_one(
         "label_sets": asdict(sets),
         "thresholds": cuts,
         "sensitivity": rows,
+        "validation": fits.validation,
         "chosen": {"penalty": fits.ridge.penalty},
         "seed": about.seed,
         "software": {

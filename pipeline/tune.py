@@ -142,7 +142,9 @@ def read_material(
     ----------
     archive : pathlib.Path
         Folder with ``chips.npz`` and ``chips.csv``.
-    without, weights, easy
+    without, easy : sequence of str
+        As for ``tune_chips``.
+    weights : dict of str to float
         As for ``tune_chips``.
 
     Returns

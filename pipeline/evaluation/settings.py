@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from features.recipe import ATLAS, Recipe
 # Added before the logarithm of features: about the least that a bias of 2.5 leaves of them.
 _LEAST_FEATURE = 1e-3
 # Models take the root of what they are given, so another transform is handed on squared.
-TRANSFORMS = {
+TRANSFORMS: dict[str, Callable[[NDArray[np.float32]], NDArray[np.float32]]] = {
     "root": lambda values: values,
     "none": np.square,
     "fourth root": np.sqrt,
@@ -92,8 +92,7 @@ class Setting:
         numpy.ndarray of float32
             Same shape; their roots are the transformed features, up to a constant.
         """
-        values: NDArray[np.float32] = TRANSFORMS[self.transform](features)
-        return values.astype(np.float32, copy=False)
+        return TRANSFORMS[self.transform](features).astype(np.float32, copy=False)
 
 
 CHOSEN = Setting()
