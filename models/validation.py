@@ -18,7 +18,7 @@ from sklearn.metrics import precision_recall_curve
 
 from models.calibration import calibrate
 from models.errors import TrainingError
-from models.folds import splits
+from models.folds import Split, splits
 from models.label_sets import fit_label_sets, set_figures
 from models.refit import Refits
 from models.scores import FALSE_SHARES, score, score_probabilities
@@ -140,15 +140,7 @@ def _figures(
     scores = np.full(len(labels), np.nan)
     for part in parts:
         scores[part.test] = refits.scores(part.train, part.test)
-    probabilities = np.full(len(labels), np.nan)
-    sets = np.full(len(labels), "", "<U7")
-    called = np.zeros(len(labels), bool)
-    for part in parts:
-        others, test = judged & ~part.test, part.test
-        probabilities[test] = calibrate(labels[others], scores[others]).apply(scores[test])
-        sets[test] = fit_label_sets(labels[others], scores[others]).name(scores[test])
-        negatives = scores[others & (labels == 0)]
-        called[test] = scores[test] > np.quantile(negatives, 1 - FALSE_SHARES["possible"])
+    probabilities, sets, called = _nested(labels, scores, parts)
     label = labels[judged]
     found = score_probabilities(label, probabilities[judged])
     # The ranking is the scores' own: the folds' curves differ a little.
@@ -165,6 +157,23 @@ def _figures(
             ],
         }
     )
+
+
+def _nested(
+    labels: NDArray[np.int8], scores: NDArray[np.float64], parts: Sequence[Split]
+) -> tuple[NDArray[np.float64], NDArray[np.str_], NDArray[np.bool_]]:
+    """Probability, label set and call of each row, by what the other folds' scores say."""
+    judged = np.isfinite(scores)
+    probabilities = np.full(len(labels), np.nan)
+    sets = np.full(len(labels), "", "<U7")
+    called = np.zeros(len(labels), bool)
+    for part in parts:
+        others, test = judged & ~part.test, part.test
+        probabilities[test] = calibrate(labels[others], scores[others]).apply(scores[test])
+        sets[test] = fit_label_sets(labels[others], scores[others]).name(scores[test])
+        negatives = scores[others & (labels == 0)]
+        called[test] = scores[test] > np.quantile(negatives, 1 - FALSE_SHARES["possible"])
+    return probabilities, sets, called
 
 
 def _both(labels: NDArray[np.int8], which: str, fewest: int) -> None:

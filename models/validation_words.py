@@ -106,10 +106,12 @@ def size_words(rows: Sequence[dict[str, Any]]) -> list[str]:
     Returns
     -------
     list of str
-        Of the widest way of holding out that could be judged.
+        Of the widest way of holding out that could be judged; or why there is none.
     """
     judged = {row["name"]: row for row in rows if "left_out" not in row}
     name = next((name for name in (REGIONS, TRAINED) if name in judged), "")
+    if name and not judged[name]["sizes"]:
+        return ["recall by size: no row says how large its mine is"]
     return [
         f"{size['unit']} from {size['from']:g}: {size['found']} of {size['mines']} mines found "
         f"({size['found'] / size['mines']:.0%}) where 5 % of the others are called ({name})"
@@ -134,14 +136,13 @@ def validation_card(rows: Sequence[dict[str, Any]], kind: str) -> str:
     """
     if not rows:
         return ""
-    table = validation_rows(rows)
-    lines = ["| " + " | ".join(row) + " |" for row in table]
-    lines.insert(1, "|---" * len(HEADER) + "|")
-    whose = "" if kind == "ridge" else " These figures are those of a ridge on the same rows."
+    table = ["| " + " | ".join(row) + " |" for row in validation_rows(rows)]
+    table.insert(1, "|---" * len(HEADER) + "|")
+    gap = gap_words(rows)
+    first = f"{gap[0].upper()}{gap[1:]}. " if gap else ""
+    whose = "" if kind == "ridge" else "These figures are those of a ridge on the same rows. "
     how = [f"- {row['name']}: {row['how']}." for row in rows if "left_out" not in row]
-    missing = [f"- Not judged, {line}." for line in left_out_words(rows)]
-    sizes = [f"- {line}." for line in size_words(rows)]
-    return "\n".join(
-        ["## What was held out", "", f"{gap_words(rows).capitalize()}.{whose} {ABOUT}".strip(" ."),
-         "", *lines, "", *how, *missing, *sizes, "", ""]
-    )  # fmt: skip
+    missing = [f"- Not judged: {line}." for line in left_out_words(rows)]
+    sizes = [f"- {line[0].upper()}{line[1:]}." for line in size_words(rows)]
+    lines = ["## What was held out", "", first + whose + ABOUT, "", *table, ""]
+    return "\n".join([*lines, *how, *missing, *sizes, "", ""])

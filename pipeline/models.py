@@ -11,8 +11,7 @@ from pipeline.choose import model_words, registries
 from pipeline.runtime.console import aligned
 
 HEADER = ("model", "kind", "rows", "mines", "AUC random", "as trained", "regions",
-          "AP (prevalence)",
-          "Brier (base)", "sets: mine, not, size")  # fmt: skip
+          "AP (prevalence)", "Brier (base)", "sets: mine, not, size")  # fmt: skip
 ABOUT = (
     "AUC with random rows, the folds as trained and whole regions held out; AP, Brier score and "
     "label sets of the last of these that there is. Forest and mean: of the ridge on their rows."

@@ -32,7 +32,9 @@ class Labels:
     rows : pandas.DataFrame
         One row a cell and season: ``cell`` (int64), ``label`` (int8: 1 mine, 0 not, -1 unlabelled),
         ``source`` (who says so), ``date`` (ISO, or a year, or empty), ``shift`` (years from the
-        X
+        configured season to the row's), ``weight`` (among rows of its class), ``what`` (one of
+        ``WHATS``) and ``size`` (of a mine: hectares drawn in the cell, or workers counted at the
+        visit; NaN where nobody says).
     places : numpy.ndarray of float64, shape (n, 3)
         Longitude, latitude and radius in metres of every mine known as a point.
     left_out : dict of str to int
