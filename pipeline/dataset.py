@@ -85,6 +85,8 @@ class TrainingTable:
         What a row counts for.
     quarters : StoredFeatures or None
         Shape (n, 4 * columns); None where rows have no quarters.
+    sizes : tuple of Sizes
+        How large the mines are, where rows know it.
     place : numpy.ndarray of int, shape (n,), or None
         What is drawn and held out as one: a block, a 1-degree square; counted from 0. None: the
         blocks of the cells.
@@ -95,8 +97,6 @@ class TrainingTable:
         False for unlabelled rows; None where there are none.
     what : numpy.ndarray of str, shape (n,), or None
         Kind of the source: visit, polygon, inspection, look-alike or background.
-    sizes : tuple of Sizes
-        How large the mines are, where rows know it.
     """
 
     features: NDArray[np.float32] | StoredFeatures
@@ -107,11 +107,11 @@ class TrainingTable:
     date: NDArray[np.str_]
     weight: NDArray[np.float64]
     quarters: StoredFeatures | None = None
+    sizes: tuple[Sizes, ...] = ()
     place: NDArray[np.intp] | None = None
     region: NDArray[np.int16] | None = None
     known: NDArray[np.bool_] | None = None
     what: NDArray[np.str_] | None = None
-    sizes: tuple[Sizes, ...] = ()
 
     @property
     def places(self) -> NDArray[np.intp]:
