@@ -194,12 +194,13 @@ def build_dataset(
 def read_dataset(path: str | Path) -> TrainingTable:
     """Read a stored training table; its features stay on the disk until they are asked for."""
     numbers, texts = ("label", "fold", "cell", "weight"), ("source", "date", "what")
-    table = pq.read_table(path, columns=[*numbers, *texts, "size"])
+    table = pq.read_table(path, columns=[*numbers, *texts])
     columns: dict[str, Any] = {name: table.column(name).to_numpy() for name in numbers}
     text: dict[str, Any] = {name: np.array(table.column(name).to_pylist(), str) for name in texts}
     known = columns["label"] != UNLABELLED
     columns["label"] = np.maximum(columns["label"], 0).astype(np.int8)
-    quarters, size = None, table.column("size").to_numpy().astype(float)
+    quarters = None
+    size = pq.read_table(path, columns=["size"]).column(0).to_numpy().astype(float)
     sizes = tuple(
         Sizes(unit, np.where(text["what"] == what, size, np.nan), breaks)
         for what, unit, breaks in (("polygon", "hectares", HECTARES), ("visit", "workers", WORKERS))
