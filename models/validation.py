@@ -22,6 +22,7 @@ from models.folds import Split, splits
 from models.label_sets import fit_label_sets, set_figures
 from models.refit import Refits
 from models.scores import FALSE_SHARES, score, score_probabilities
+from models.validation_words import NESTED
 
 # With fewer mines, or fewer others, a figure would be chance.
 FEWEST = 10
@@ -29,7 +30,6 @@ FEWEST = 10
 RECALLS = tuple(round(0.1 * step, 1) for step in range(1, 11))
 # Where classes of size begin: mined hectares of a cell (which has about 30), and workers.
 HECTARES, WORKERS = (0.0, 1.0, 5.0), (0.0, 20.0, 50.0, 200.0)
-NESTED = "curve and label sets of each fold from the scores of the other folds"
 
 
 @dataclass(frozen=True)

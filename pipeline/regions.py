@@ -203,11 +203,18 @@ def countries_of(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[
     placed = np.flatnonzero(np.isfinite(lon) & np.isfinite(lat))
     points: Any = shapely.points(lon[placed], lat[placed])
     tree = shapely.STRtree(points)
-    for name, (properties, geometry) in _packaged().items():
-        if "iso_numeric" in properties:
-            shape = shapely.from_geojson(json.dumps(geometry))
-            found[placed[tree.query(shape, predicate="contains")]] = name
+    for name, shape in _countries().items():
+        found[placed[tree.query(shape, predicate="contains")]] = name
     return found
+
+
+@cache
+def _countries() -> Mapping[str, BaseGeometry]:
+    return {
+        name: shapely.from_geojson(json.dumps(geometry))
+        for name, (properties, geometry) in _packaged().items()
+        if "iso_numeric" in properties
+    }
 
 
 @cache

@@ -29,7 +29,8 @@ def draw_validation(rows: Sequence[dict[str, Any]], path: Path, mark: str = "") 
 
     judged = [row for row in rows if "left_out" not in row]
     shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(judged)))
-    fig = Figure(figsize=(10.5, 4.6), layout="constrained")
+    fig = Figure(figsize=(10.5, 4.6))
+    fig.subplots_adjust(0.06, 0.11, 0.76, 0.97, wspace=0.2)
     FigureCanvasAgg(fig)
     found, reliable = fig.subplots(1, 2)
     for row, shade in zip(judged, shades, strict=True):
@@ -49,10 +50,10 @@ def draw_validation(rows: Sequence[dict[str, Any]], path: Path, mark: str = "") 
         ax.set_ylim(0, 1.02)
         ax.grid(color="#e3e6ea", linewidth=0.6)
     if judged:
-        fig.legend(loc="outside right center", fontsize=8, frameon=False)
+        fig.legend(loc="center right", fontsize=8, frameon=False)
     if mark:
         fig.text(
             0.45, 0.5, mark, rotation=24, ha="center", va="center",
             fontsize=40, fontweight="bold", color=_INK, alpha=0.13,
         )  # fmt: skip
-    fig.savefig(path, format="png", dpi=110, facecolor="white", metadata={"Software": None})
+    fig.savefig(path, format="png", dpi=100, facecolor="white", metadata={"Software": None})
