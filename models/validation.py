@@ -133,6 +133,8 @@ def _figures(
     judged = way.folds >= 0
     _both(labels[judged], "of the rows to judge", FEWEST)
     parts = list(splits(way.folds, lon, lat, way.buffer_km))
+    if len(parts) < 2:
+        raise TrainingError("all rows to judge lie in one part")
     for part in parts:
         # Before anything is fitted: what fails late has cost the most.
         _both(labels[part.train], "of the rows to fit on", FEWEST)

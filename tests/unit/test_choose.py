@@ -13,6 +13,7 @@ from sample_model import sample_bank, sample_table
 from test_train import ABOUT, table
 
 from features.bank import FilterBank
+from models.registry import read_manifest
 from pipeline import choose
 from pipeline.choose import check_fits, choose_model, load_named, misfit
 from pipeline.errors import ModelMismatchError, NoModelError, UnknownModelError
@@ -45,6 +46,9 @@ def test_the_nearest_that_fits_is_taken(tmp_path) -> None:
     assert [line.split()[0] for line in lines[1:4]] == ["far-ridge", "near-ridge",
                                                         "nearest-but-simulated-ridge"]  # fmt: skip
     assert len({len(line) for line in lines[:4]}) == 1, "aligned"
+    judged = read_manifest(tmp_path / "work" / "models" / "far-ridge")["validation"]
+    for figure in (judged[0]["auc"], judged[1]["auc"], judged[1]["ap"], judged[1]["brier"]):
+        assert f"{figure:.3f}" in lines[1]
     assert any(line.startswith("far-ridge: ridge for L2A B04") for line in lines[4:])
     asked, why = choose_model(make_context(tmp_path, model="far-ridge"), scene_list())
     assert (asked.name, why) == ("far-ridge", "asked for by name")

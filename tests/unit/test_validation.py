@@ -106,16 +106,19 @@ def test_sets_hold_their_label_where_folds_are_alike() -> None:
 def test_too_few_rows_give_a_reason_and_no_figure() -> None:
     _, label, place = clustered()
     few = np.where(np.arange(len(label)) < 15, 0, -1).astype(np.int16)
+    single = np.zeros(len(label), np.int16)
     alone = np.where(label == 1, 0, 1).astype(np.int16)
     rows = judge(
         [
             HoldOut("few", "", few),
+            HoldOut("one part", "", single),
             HoldOut("classes apart", "", alone),
             HoldOut("too near", "", (place // 10).astype(np.int16), 5_000.0),
         ]
     )
     assert [row["left_out"] for row in rows] == [
         "of the rows to judge 0 are mines and 15 are not: too few",
+        "all rows to judge lie in one part",
         "of the rows to fit on 0 are mines and 200 are not: too few",
         "of the rows to fit on 0 are mines and 0 are not: too few",
     ]
