@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from models.gram import Features, Gram, Shifted, chunks_of
-from models.transform import strongest_part, transform
+from models.transform import BLOCK, strongest_part, transform
 
 # An error larger by this share weighs a penalty down by e.
 TOLERANCE = 0.1
@@ -26,8 +26,6 @@ TOLERANCE = 0.1
 PENALTIES = tuple(float(10.0**power) for power in np.arange(-5, 1.01, 0.5))
 SMALLEST_SPREAD = 1e-6
 _LEAST_SHARE = 1e-3
-# Numbers that are transformed at once: a MiB, so that they are still in the cache for the product.
-_BLOCK = 2**18
 
 # From residuals, places, penalties and what each counts for.
 _Influence = Callable[
@@ -64,7 +62,7 @@ class RidgeModel:
         numpy.ndarray of float64, shape (n,)
             Around 0 for not a mine, around 1 for a mine.
         """
-        step = max(1, _BLOCK // features.shape[1])
+        step = max(1, BLOCK // features.shape[1])
         product = np.empty(len(features), np.float32)
         for first in range(0, len(features), step):
             part = slice(first, first + step)
