@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from scipy.linalg import blas
 
 from models.gram import Features, Gram, chunks_of
-from models.ridge import SMALLEST_SPREAD, RidgeModel, column_spread
+from models.ridge import RidgeModel, column_spread
 from models.transform import strongest_part, transform
+
+_SMALLEST_SPREAD = 1e-6
 
 
 class Refits:
@@ -50,7 +52,7 @@ class Refits:
             table = np.empty((rows, columns))
             for part, some in chunks_of(features):
                 table[part] = transform(some)
-            self._spread = np.maximum(table.std(axis=0), SMALLEST_SPREAD)
+            self._spread = np.maximum(table.std(axis=0), _SMALLEST_SPREAD)
             table /= self._spread
             lower = blas.dsyrk(1.0, table.T, trans=1, lower=1)
             self._products = lower + np.tril(lower, -1).T

@@ -24,7 +24,7 @@ from models.transform import BLOCK, strongest_part, transform
 TOLERANCE = 0.1
 # Shares of the sum of the weights.
 PENALTIES = tuple(float(10.0**power) for power in np.arange(-5, 1.01, 0.5))
-SMALLEST_SPREAD = 1e-6
+_SMALLEST_SPREAD = 1e-6
 _LEAST_SHARE = 1e-3
 
 # From residuals, places, penalties and what each counts for.
@@ -367,7 +367,7 @@ def column_spread(total: Gram) -> NDArray[np.float64]:
         At least 1e-6.
     """
     variance = total.plain_squares / total.rows - (total.plain_first / total.rows) ** 2
-    spread: NDArray[np.float64] = np.sqrt(np.maximum(variance, SMALLEST_SPREAD**2))
+    spread: NDArray[np.float64] = np.sqrt(np.maximum(variance, _SMALLEST_SPREAD**2))
     return spread
 
 
@@ -388,7 +388,7 @@ def _fit_kept(
     """Do the same where there are fewer rows than columns: their products by rows."""
     table = np.concatenate([transform(part) for _, part in chunks_of(features)])
     table = table.astype(np.float64)
-    spread = np.maximum(table.std(axis=0), SMALLEST_SPREAD)
+    spread = np.maximum(table.std(axis=0), _SMALLEST_SPREAD)
 
     def system(
         rows: NDArray[np.bool_],
