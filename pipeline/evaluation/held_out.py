@@ -29,13 +29,14 @@ def draw_validation(rows: Sequence[dict[str, Any]], path: Path, mark: str = "") 
 
     judged = [row for row in rows if "left_out" not in row]
     shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(judged)))
-    fig = Figure(figsize=(10.5, 4.6))
-    fig.subplots_adjust(0.06, 0.11, 0.76, 0.97, wspace=0.2)
+    fig = Figure(figsize=(11, 4.6))
+    fig.subplots_adjust(0.06, 0.11, 0.73, 0.97, wspace=0.2)
     FigureCanvasAgg(fig)
     found, reliable = fig.subplots(1, 2)
     for row, shade in zip(judged, shades, strict=True):
         recall, precision = zip(*row["precision_by_recall"], strict=True)
-        found.plot(recall, precision, color=shade, marker=".", label=row["name"])
+        label = f"{row['name']} ({row['prevalence']:.0%} mines)"
+        found.plot(recall, precision, color=shade, marker=".", label=label)
         said, true, _ = zip(*row["reliability"], strict=True)
         reliable.plot(said, true, color=shade, marker=".")
     reliable.plot([0, 1], [0, 1], color=_MUTED, linewidth=0.8, linestyle="--")
