@@ -126,7 +126,8 @@ def train_models(
         )
         if manifest["sensitivity"]:
             say("", describe_sensitivity(manifest["sensitivity"]))
-    show_validation(manifests[0].get("validation", []))
+    if not reused:
+        show_validation(fits.validation)
     return sorted(manifests, key=preference, reverse=True)
 
 

@@ -142,9 +142,11 @@ def read_material(
     ----------
     archive : pathlib.Path
         Folder with ``chips.npz`` and ``chips.csv``.
-    without, easy : sequence of str
+    without : sequence of str
         As for ``tune_chips``.
     weights : dict of str to float
+        As for ``tune_chips``.
+    easy : sequence of str
         As for ``tune_chips``.
 
     Returns

@@ -13,6 +13,7 @@ from sample_chips import write_archive
 from features.rcf import chip_features
 from models.transform import transform
 from pipeline import tune
+from pipeline.cli import main
 from pipeline.config import Config
 from pipeline.errors import ChipsError
 from pipeline.evaluation import settings as declared
@@ -111,6 +112,14 @@ def test_an_unknown_subset_is_named(tmp_path, option) -> None:
     with pytest.raises(ChipsError, match="'x'") as caught:
         run(tmp_path, **option)
     assert caught.value.exit_code == 42
+
+
+def test_the_verb_ends_with_the_code_of_what_is_wrong(tmp_path, capsys) -> None:
+    out = tmp_path / "table.csv"
+    asked = ["tune", "--chips", str(tmp_path), "--out", str(out), "--workspace", str(tmp_path)]
+    assert main(asked) == 42
+    assert "not an archive of chips" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [], "nothing is written"
 
 
 def test_a_score_has_not_seen_its_region(tmp_path) -> None:
