@@ -22,7 +22,7 @@ from models.folds import Split, splits
 from models.label_sets import fit_label_sets, set_figures
 from models.refit import Refits
 from models.scores import FALSE_SHARES, score, score_probabilities
-from models.validation_words import NESTED
+from models.validation_words import CROSS_FITTED
 
 # With fewer mines, or fewer others, a figure would be chance.
 FEWEST = 10
@@ -111,7 +111,7 @@ def validate(
     """
     rows = []
     for way in ways:
-        row: dict[str, Any] = {"name": way.name, "how": f"{way.how}; {NESTED}"}
+        row: dict[str, Any] = {"name": way.name, "how": f"{way.how}; {CROSS_FITTED}"}
         try:
             row |= _figures(refits, labels, way, lon, lat, sizes)
         except TrainingError as error:
@@ -142,7 +142,7 @@ def _figures(
     scores = np.full(len(labels), np.nan)
     for part in parts:
         scores[part.test] = refits.scores(part.train, part.test)
-    probabilities, sets, called = _nested(labels, scores, parts)
+    probabilities, sets, called = _cross_fitted(labels, scores, parts)
     label = labels[judged]
     found = score_probabilities(label, probabilities[judged])
     # The ranking is the scores' own: the folds' curves differ a little.
@@ -161,7 +161,7 @@ def _figures(
     )
 
 
-def _nested(
+def _cross_fitted(
     labels: NDArray[np.int8], scores: NDArray[np.float64], parts: Sequence[Split]
 ) -> tuple[NDArray[np.float64], NDArray[np.str_], NDArray[np.bool_]]:
     """Probability, label set and call of each row, by what the other folds' scores say."""

@@ -12,14 +12,14 @@ RANDOM, TRAINED, REGIONS, COUNTRIES = (
     "whole countries",
 )
 # Neither curve nor thresholds have seen what they judge.
-NESTED = "curve and label sets of each fold from the scores of the other folds"
+CROSS_FITTED = "curve and label sets of each fold from the scores of the other folds"
 HEADER = ("held out", "rows", "mines", "AUC", "AP", "first 100", "Brier (base)", "ECE",
           "sets: mine, not, size")  # fmt: skip
 ABOUT = (
     "AUC and average precision of the scores; first 100: share of mines among the 100 highest; "
     "Brier score, and that of the prevalence said everywhere; ECE: expected calibration error; "
     "label sets of nine in ten: share of the mines, and of the others, whose set held them, and "
-    "mean number of labels in a set. Probabilities and sets are nested: " + NESTED + "."
+    "mean number of labels in a set. Probabilities and sets are cross-fitted: " + CROSS_FITTED + "."
 )
 
 
@@ -144,7 +144,7 @@ def validation_card(rows: Sequence[dict[str, Any]], kind: str) -> str:
     first = f"{gap[0].upper()}{gap[1:]}. " if gap else ""
     whose = "" if kind == "ridge" else "These figures are those of a ridge on the same rows. "
     judged = [row for row in rows if "left_out" not in row]
-    how = [f"- {row['name']}: {row['how'].removesuffix('; ' + NESTED)}." for row in judged]
+    how = [f"- {row['name']}: {row['how'].removesuffix('; ' + CROSS_FITTED)}." for row in judged]
     missing = [f"- Not judged: {line}." for line in left_out_words(rows)]
     sizes = [f"- {line[0].upper()}{line[1:]}." for line in size_words(rows)]
     lines = ["## What was held out", "", first + whose + ABOUT, "", *table, ""]

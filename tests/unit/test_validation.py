@@ -11,7 +11,7 @@ from models.refit import Refits
 from models.validation import (
     HoldOut,
     Sizes,
-    _nested,
+    _cross_fitted,
     _precision_by_recall,
     calibration_error,
     validate,
@@ -82,8 +82,8 @@ def test_curves_and_sets_of_a_fold_do_not_know_its_labels() -> None:
     scores[290:], folds[290:] = np.nan, -1
     parts = list(splits(folds))
     turned = np.where(folds == 1, 1 - label, label).astype(np.int8)
-    probability, sets, called = _nested(label, scores, parts)
-    other, other_sets, other_called = _nested(turned, scores, parts)
+    probability, sets, called = _cross_fitted(label, scores, parts)
+    other, other_sets, other_called = _cross_fitted(turned, scores, parts)
     held = folds == 1
     assert np.array_equal(probability[held], other[held])
     assert np.array_equal(sets[held], other_sets[held])
