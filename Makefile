@@ -9,7 +9,7 @@ VARIABLES := REGION MODEL SOURCE COLLECTION BANDS SEASON HOSTS CLUSTER DISCLOSUR
 $(foreach name,$(VARIABLES),$(if $(findstring $$,$(value $(name))),$(error $(name) must not hold a dollar sign)))
 $(foreach name,$(VARIABLES),$(if $(value $(name)),$(eval export ASM_ATLAS_$(name) := $$(value $(name)))))
 # Options of single verbs, handed on the same way.
-OPTIONS := SIZE SAMPLE
+OPTIONS := SIZE SAMPLE CHIPS TUNE
 $(foreach name,$(OPTIONS),$(if $(findstring $$,$(value $(name))),$(error $(name) must not hold a dollar sign)))
 $(foreach name,$(OPTIONS),$(if $(value $(name)),$(eval export $(name) := $$(value $(name)))))
 
@@ -25,7 +25,7 @@ STAGES := regions scenes composite featurize dataset train predict join publish 
 BESIDE := evaluate models demo
 DEVELOPERS := test lint interface services africa faults demo-check bench bench-imagery clean
 
-.PHONY: help install install-dev install-l1c $(STAGES) $(BESIDE) sample area $(DEVELOPERS)
+.PHONY: help install install-dev install-l1c $(STAGES) $(BESIDE) sample area tune $(DEVELOPERS)
 
 help:
 	@echo "make predict REGION=demo     maps the simulated landscape, nothing else needed"
@@ -44,6 +44,7 @@ help:
 	@echo "  report      write the page that explains it"
 	@echo "  sample      draw SIZE cells to label in QGIS (DISCLOSURE=restricted)"
 	@echo "  area        areas with intervals from the labelled SAMPLE"
+	@echo "  tune        judge settings of bank and model on the archive CHIPS (models/tuning.csv)"
 	@echo "Beside them:  evaluate  models  demo    and in $(ATLAS): catalogue  features export  score"
 	@echo "Developers:   $(DEVELOPERS)"
 	@echo
@@ -92,6 +93,11 @@ sample: install
 
 area: install
 	@$(ATLAS) area "$${SAMPLE:?the labelled GeoPackage is missing: make area SAMPLE=sample.gpkg}"
+
+# TUNE: more options, such as "--without SUBSET --weight SUBSET=3 --easy SUBSET".
+tune: install
+	@read -ra more <<< "$${TUNE:-}"; $(ATLAS) tune --chips "$${CHIPS:?a folder with chips.npz and \
+	chips.csv is missing: make tune CHIPS=folder}" --out models/tuning.csv "$${more[@]}"
 
 test: install-dev lint
 	@$(BIN)/python -m pytest -q -n 2

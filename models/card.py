@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from models.validation_words import validation_card
+
 
 def write_card(manifest: dict[str, Any], bank: dict[str, Any]) -> str:
     """Return the card as Markdown.
@@ -64,7 +66,7 @@ prevalence of {pooled["prevalence"]:.1%}, {pooled["n"]} rows.
 By {apart["how"]}: AUC {_show(apart["auc"])}, average precision {_show(apart["ap"])}, \
 Brier score {_show(apart["brier"])} (of the prevalence alone {_show(apart["brier_base"])}).
 
-## The number
+{validation_card(manifest.get("validation", []), manifest["kind"])}## The number
 
 The probability is calibrated on these scores to a prevalence of {share:.1%}; \
 where mines are rarer it is too high unless `--prevalence` says how rare they are.

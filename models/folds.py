@@ -32,7 +32,7 @@ class Split:
     train : numpy.ndarray of bool, shape (n,)
         Rows to fit on.
     test : numpy.ndarray of bool, shape (n,)
-        Rows to judge by; none of the others need be in ``train``.
+        Rows to judge by; rows beside them may be in neither of the two.
     """
 
     train: NDArray[np.bool_]
@@ -196,7 +196,7 @@ def splits(
     Parameters
     ----------
     folds : numpy.ndarray of int16, shape (n,)
-        Fold of each row; rows of -1 are neither fitted on nor judged by.
+        Fold of each row; rows of -1 are fitted on each time and never judged by.
     lon, lat : numpy.ndarray of float64, shape (n,), optional
         Degrees; needed for a buffer. Rows without a place (NaN) are never near.
     buffer_km : float
@@ -209,7 +209,7 @@ def splits(
     """
     for fold in np.unique(folds[folds >= 0]):
         test = folds == fold
-        train = (folds >= 0) & ~test
+        train = ~test
         if buffer_km and lon is not None and lat is not None:
             train &= ~_near(lon, lat, test, buffer_km)
         yield Split(train, test)

@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from models.doubt import REPLICATES, bootstrap_counts
 from models.errors import TrainingError
-from models.transform import strongest_part, transform
+from models.transform import BLOCK, strongest_part, transform
 
 # As many groups as the bootstrap has replicates: the trees of a group have seen the same places.
 TREES_PER_GROUP = 4
@@ -204,7 +204,7 @@ def forest_score(forest: Pipeline, features: NDArray[np.float32]) -> NDArray[np.
     numpy.ndarray of float64, shape (n,)
         Logit of the trees' mean probability.
     """
-    return _logit(forest.predict_proba(transform(features))[:, 1])
+    return _logit(_shares(forest, features).mean(axis=1))
 
 
 def forest_replicates(forest: Pipeline, features: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -223,14 +223,33 @@ def forest_replicates(forest: Pipeline, features: NDArray[np.float32]) -> NDArra
         Logit of the mean probability of the trees that have seen the same places, drawn in to the
         forest's own by the share of the spread that a few trees have by themselves.
     """
-    components = forest[:-1].transform(transform(features)).astype(np.float32)
-    single = np.column_stack([tree.predict_proba(components)[:, 1] for tree in forest[-1]])
+    single = _shares(forest, features)
     groups = single.reshape(len(single), -1, TREES_PER_GROUP)
     means = groups.mean(axis=2)
     within = groups.var(axis=2, ddof=1).mean(axis=1) / TREES_PER_GROUP
     share = np.sqrt(np.clip(1 - within / np.maximum(means.var(axis=1, ddof=1), 1e-12), 0, 1))
     centre = means.mean(axis=1, keepdims=True)
     return _logit(centre + share[:, None] * (means - centre))
+
+
+def _shares(forest: Pipeline, features: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Share of mines in the leaf of each row, of every tree, shape (n, trees).
+
+    What scikit-learn's steps do one after the other, each with a copy of all rows, is done here in
+    blocks that stay in the cache, and trees are asked without their checks.
+    """
+    scale, main = forest["scale"], forest["components"]
+    centre = (scale.mean_ + main.mean_ * scale.scale_).astype(np.float32)
+    # Components without any variance are kept finite, as scikit-learn does.
+    deviation = np.sqrt(main.explained_variance_)
+    spread = scale.scale_[:, None] * np.maximum(deviation, np.finfo(deviation.dtype).eps)
+    turn = (main.components_.T / spread).astype(np.float32)
+    components = np.empty((len(features), turn.shape[1]), np.float32)
+    step = max(1, BLOCK // features.shape[1])
+    for first in range(0, len(features), step):
+        part = slice(first, first + step)
+        components[part] = (transform(features[part]) - centre) @ turn
+    return np.column_stack([tree.tree_.predict(components)[:, 1] for tree in forest[-1]])
 
 
 def _logit(share: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from models.gram import Features, Gram, Shifted, chunks_of
-from models.transform import strongest_part, transform
+from models.transform import BLOCK, strongest_part, transform
 
 # An error larger by this share weighs a penalty down by e.
 TOLERANCE = 0.1
@@ -62,7 +62,11 @@ class RidgeModel:
         numpy.ndarray of float64, shape (n,)
             Around 0 for not a mine, around 1 for a mine.
         """
-        product = transform(features) @ self.coefficients
+        step = max(1, BLOCK // features.shape[1])
+        product = np.empty(len(features), np.float32)
+        for first in range(0, len(features), step):
+            part = slice(first, first + step)
+            product[part] = transform(features[part]) @ self.coefficients
         return product.astype(np.float64) + self.intercept
 
 
@@ -253,7 +257,7 @@ def penalty_without_folds(
     Gram matrix, so that the rows are read once.
     """
     total = _grams(features, labels, np.zeros(len(labels), np.int16), weights)[0]
-    spread = _spread(total)
+    spread = column_spread(total)
     _, covariance, cross, mean = total.centred()
     system = Shifted(covariance / spread[:, None] / spread)
     right = cross / spread
@@ -275,7 +279,7 @@ def _fit_streamed(
     total = Gram(features.shape[1])
     for gram in grams.values():
         total.merge(gram)
-    spread = _spread(total)
+    spread = column_spread(total)
     held = {fold: _solve(total.without(gram), spread, penalties) for fold, gram in grams.items()}
     centre, covariance, cross, mean = total.centred()
     system = Shifted(covariance / spread[:, None] / spread)
@@ -346,11 +350,21 @@ def _grams(
     return grams
 
 
-def _spread(total: Gram) -> NDArray[np.float64]:
+def column_spread(total: Gram) -> NDArray[np.float64]:
     """Return the columns' standard deviations, every row counting the same.
 
     Weighted, mines would count for half of the rows, and the columns that tell them apart would be
     scaled down: on simulated landscapes that cost 0.003 to 0.006 of AUC.
+
+    Parameters
+    ----------
+    total : Gram
+        Of all rows.
+
+    Returns
+    -------
+    numpy.ndarray of float64, shape (columns,)
+        At least 1e-6.
     """
     variance = total.plain_squares / total.rows - (total.plain_first / total.rows) ** 2
     spread: NDArray[np.float64] = np.sqrt(np.maximum(variance, _SMALLEST_SPREAD**2))

@@ -5,6 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+# Numbers that are best transformed at once: a MiB, so that they are still in the cache for what
+# comes next.
+BLOCK = 2**18
+
 
 def transform(features: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the square root of features.

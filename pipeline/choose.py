@@ -153,21 +153,3 @@ def _distance_km(manifest: dict[str, Any], centre: shapely.Point) -> float:
         return float("inf")
     away = great_circle_km(centre.x, centre.y, squares[:, 0] + 0.5, squares[:, 1] + 0.5)
     return float(np.min(away))
-
-
-def list_models(workspace: str) -> list[str]:
-    """Return a line for each registered model: name, imagery, scores, ground."""
-    lines = []
-    for name, folder in registered(registries(workspace)).items():
-        try:
-            manifest = read_manifest(folder)
-        except ModelError as error:
-            lines.append(f"{name}: cannot be used ({error})")
-            continue
-        pooled = manifest["scores"]["pooled"]
-        lines.append(
-            f"{name}: {manifest['kind']} for {model_words(manifest)}; AUC {pooled['auc']:.3f}, "
-            f"AP {pooled['ap']:.3f} at prevalence {pooled['prevalence']:.3f} "
-            f"({manifest['scores']['how']}); {manifest['ground']['description']}"
-        )
-    return lines or ["no model is registered"]

@@ -124,6 +124,19 @@ def _train(options: argparse.Namespace) -> None:
         train_region(context, only=options.only)
 
 
+def _tune(options: argparse.Namespace) -> None:
+    from pipeline.tune import tune_chips
+
+    tune_chips(
+        Path(options.chips),
+        Path(options.out),
+        _config(options),
+        without=options.without,
+        weights=dict(options.weight),
+        easy=options.easy,
+    )
+
+
 def _weight(text: str) -> tuple[str, float]:
     name, _, value = text.partition("=")
     return name, float(value)
@@ -211,7 +224,7 @@ def _join(options: argparse.Namespace) -> None:
 
 
 def _models(options: argparse.Namespace) -> None:
-    from pipeline.choose import list_models
+    from pipeline.models import list_models
     from pipeline.runtime.console import console
 
     console.print("\n".join(list_models(_config(options).workspace)), markup=False)
@@ -284,14 +297,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--leave-out", action="append", default=[], help="a square (column cell) not to be seen"
     )
-    train.add_argument("--without", action="append", default=[], help="a subset not to train on")
-    train.add_argument(
-        "--weight",
-        action="append",
-        default=[],
-        type=_weight,
-        help="SUBSET=3: its rows count 3-fold",
-    )
+    _subset_options(train)
     train.add_argument("--data", default="", help="what the chips are, for the card")
     train.add_argument("--licence", default="", help="licence and credit of the chips")
     predict = verb(
@@ -324,7 +330,15 @@ def _parser() -> argparse.ArgumentParser:
     area.add_argument("sample", help="the labelled GeoPackage")
     area.add_argument("--regions", help="polygons (column name) to estimate one by one")
     area.add_argument("--out", help="file for the figures, JSON; a CSV goes beside it")
-    verb("models", "list the registered models", _models, place=False)
+    verb("models", "compare the registered models", _models, place=False)
+    text = "search for the best setting of bank and model on chips, whole regions held out"
+    tune = verb("tune", text, _tune, place=False)
+    tune.add_argument("--chips", required=True, help="folder with chips.npz and chips.csv")
+    tune.add_argument("--out", required=True, help="the table, CSV")
+    tune.add_argument(
+        "--easy", action="append", default=[], help="a subset whose negatives do not judge"
+    )
+    _subset_options(tune)
     score = verb("score", "score chips with a model", _score, place=False)
     score.add_argument("--chips", required=True, help="chips.npz")
     score.add_argument("--out", required=True, help="a row for each chip, CSV")
@@ -341,6 +355,17 @@ def _parser() -> argparse.ArgumentParser:
     _imagery_options(catalogue)
     verb("demo", "write the simulated landscape", _demo, place=False)
     return parser
+
+
+def _subset_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--without", action="append", default=[], help="a subset not to train on")
+    parser.add_argument(
+        "--weight",
+        action="append",
+        default=[],
+        type=_weight,
+        help="SUBSET=3: its rows count 3-fold",
+    )
 
 
 def _imagery_options(parser: argparse.ArgumentParser) -> None:

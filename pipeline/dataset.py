@@ -21,6 +21,7 @@ from models.folds import spatial_folds
 from models.gram import ROWS_AT_ONCE
 from models.misreading import Pairs
 from models.pu import class_weights
+from models.validation import HECTARES, WORKERS, Sizes
 from pipeline import grid, ledger
 from pipeline.cells import CellTable, joined, read_features, read_with_context
 from pipeline.context import Context
@@ -29,7 +30,7 @@ from pipeline.runtime.console import say
 from pipeline.sites.labels.background import BACKGROUND, SEARCHED
 from pipeline.sites.labels.rows import MINE, UNLABELLED, Labels
 
-VERSION = 4
+VERSION = 5
 BACKGROUND_PER_POSITIVE = 40
 FEWEST_POSITIVES = 10
 
@@ -85,6 +86,8 @@ class TrainingTable:
         What a row counts for.
     quarters : StoredFeatures or None
         Shape (n, 4 * columns); None where rows have no quarters.
+    sizes : tuple of Sizes
+        How large the mines are, where rows know it.
     place : numpy.ndarray of int, shape (n,), or None
         What is drawn and held out as one: a block, a 1-degree square; counted from 0. None: the
         blocks of the cells.
@@ -107,6 +110,7 @@ class TrainingTable:
     date: NDArray[np.str_]
     weight: NDArray[np.float64]
     quarters: StoredFeatures | None = None
+    sizes: tuple[Sizes, ...] = ()
     place: NDArray[np.intp] | None = None
     region: NDArray[np.int16] | None = None
     known: NDArray[np.bool_] | None = None
@@ -200,10 +204,15 @@ def read_dataset(path: str | Path) -> TrainingTable:
     known = columns["label"] != UNLABELLED
     columns["label"] = np.maximum(columns["label"], 0).astype(np.int8)
     quarters = None
+    size = pq.read_table(path, columns=["size"]).column(0).to_numpy().astype(float)
+    sizes = tuple(
+        Sizes(unit, np.where(text["what"] == what, size, np.nan), breaks)
+        for what, unit, breaks in (("polygon", "hectares", HECTARES), ("visit", "workers", WORKERS))
+    )
     if "quarters" in pq.read_schema(path).names:
         quarters = StoredFeatures(Path(path), "quarters")
     return TrainingTable(
-        StoredFeatures(Path(path)), **columns, **text, quarters=quarters, known=known
+        StoredFeatures(Path(path)), **columns, **text, quarters=quarters, known=known, sizes=sizes
     )
 
 
@@ -252,6 +261,7 @@ def _write(
             "source": picked["source"].astype(str).to_numpy(object),
             "date": picked["date"].astype(str).to_numpy(object),
             "what": picked["what"].astype(str).to_numpy(object),
+            "size": picked["size"].to_numpy(np.float32),
             "features": pa.FixedSizeListArray.from_arrays(
                 pa.array(features.reshape(-1)), features.shape[1]
             ),

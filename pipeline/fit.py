@@ -23,6 +23,7 @@ from models.misreading import fit_misreading
 from models.ridge import RidgeFit, fit_ridge
 from models.scorer import PARTS, Scorer, mean_logit
 from pipeline.dataset import TrainingTable
+from pipeline.validate import validate_table
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,11 @@ class Fits:
         """By how much the score of each row hangs on single regions."""
         parts = [self.doubt.spread(part) for _, part in chunks_of(self._table.features)]
         return np.concatenate(parts)
+
+    @cached_property
+    def validation(self) -> list[dict[str, Any]]:
+        """What each way of holding out says of the ridge."""
+        return validate_table(self._table, self.ridge.penalty, self._seed)
 
     def of(self, kind: str) -> Fitted:
         """Return the scorer of a kind of model.

@@ -186,6 +186,37 @@ def outlines(around: BaseGeometry) -> list[tuple[str, str, BaseGeometry]]:
     return found
 
 
+def countries_of(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[np.str_]:
+    """Return the packaged country that holds each place.
+
+    Parameters
+    ----------
+    lon, lat : numpy.ndarray of float64, shape (n,)
+        EPSG:4326, degrees; NaN where a place is not known.
+
+    Returns
+    -------
+    numpy.ndarray of str, shape (n,)
+        Names as ``region_names`` has them; empty for a place that is not known, or in none.
+    """
+    found = np.full(len(lon), "", "<U64")
+    placed = np.flatnonzero(np.isfinite(lon) & np.isfinite(lat))
+    points: Any = shapely.points(lon[placed], lat[placed])
+    tree = shapely.STRtree(points)
+    for name, shape in _countries().items():
+        found[placed[tree.query(shape, predicate="contains")]] = name
+    return found
+
+
+@cache
+def _countries() -> Mapping[str, BaseGeometry]:
+    return {
+        name: shapely.from_geojson(json.dumps(geometry))
+        for name, (properties, geometry) in _packaged().items()
+        if "iso_numeric" in properties
+    }
+
+
 @cache
 def _packaged() -> Mapping[str, tuple[dict[str, Any], dict[str, Any]]]:
     folder = data_folder() / "regions"

@@ -22,10 +22,12 @@ from models.registry import KINDS, check_name, read_manifest, write_model
 from models.scores import score_folds, score_probabilities
 from pipeline.config import fingerprint
 from pipeline.dataset import TrainingTable
+from pipeline.evaluation.held_out import draw_validation
 from pipeline.fit import Fits
 from pipeline.runtime.console import say
 from pipeline.runtime.files import whole_folder
 from pipeline.unlabelled import assumptions, describe_sensitivity, judge
+from pipeline.validate import show_validation
 
 # Raise it when the same table would give another model.
 VERSION = 8
@@ -125,6 +127,8 @@ def train_models(
         )
         if manifest["sensitivity"]:
             say("", describe_sensitivity(manifest["sensitivity"]))
+    if not reused:
+        show_validation(fits.validation)
     return sorted(manifests, key=preference, reverse=True)
 
 
@@ -219,6 +223,7 @@ def _train_one(
         "thresholds": cuts,
         "most_disputed": most_disputed(fits.spread, calibration.logit(apart), table.label),
         "sensitivity": rows,
+        "validation": fits.validation,
         "chosen": {"penalty": fits.ridge.penalty},
         "seed": about.seed,
         "software": {
@@ -230,6 +235,8 @@ def _train_one(
     with whole_folder(registry / name) as beside:
         cells = np.unique(table.cell[table.cell >= 0])
         write_model(beside, manifest, bank, fitted.scorer, fits.doubt, card, cells)
+        mark = "SIMULATED" if about.simulated else ""
+        draw_validation(fits.validation, beside / "validation.png", mark)
         if rows:
             pd.DataFrame(rows).to_csv(beside / "sensitivity.csv", index=False)
     return read_manifest(registry / name)

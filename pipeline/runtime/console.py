@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from rich.console import Console
@@ -67,3 +67,26 @@ def bar(items: Iterable[T], stage: str, total: int) -> Iterator[T]:
         for item in items:
             progress.advance(task)
             yield item
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows of texts as lines whose columns stand below one another.
+
+    Parameters
+    ----------
+    rows : sequence of sequence of str
+        As many texts each.
+
+    Returns
+    -------
+    list of str
+        One line a row: the first column to the left, the others to the right.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            text.rjust(width) if place else text.ljust(width)
+            for place, (text, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]

@@ -25,6 +25,7 @@ except ModuleNotFoundError:
 import blocks
 import images
 import penalties
+import predicting
 from cases import CASES, Case
 from machine import about
 from memory import peak_of_process
@@ -32,7 +33,7 @@ from peers import BareProduct, TorchGeo, TunedTorch
 
 torch.set_num_threads(1)
 OUT = ROOT / "data" / "processed" / "bench" / "features.json"
-PARTS = (*CASES, "E", "threads", "tile", "ridge")
+PARTS = (*CASES, "E", "threads", "tile", "ridge", "predict")
 
 
 def main() -> None:
@@ -72,6 +73,8 @@ def _measure(part: str, rounds: int, whole_tile: bool) -> list[dict[str, object]
         return [blocks.thread_row(rounds, _say)]
     if part == "tile":
         return [blocks.tile_row(whole_tile, _say)]
+    if part == "predict":
+        return predicting.rows(rounds, _say)
     # Minutes a round: the peer is slow.
     return [penalties.row(3, _say)]
 

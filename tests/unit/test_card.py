@@ -55,3 +55,12 @@ def test_a_card_is_never_written_without_its_facts(missing: str) -> None:
     del manifest[missing]
     with pytest.raises(KeyError):
         write_card(manifest, BANK)
+
+
+def test_what_was_held_out_is_told_where_the_manifest_knows_it() -> None:
+    plain = write_card(sample_manifest("ridge"), BANK)
+    assert "What was held out" not in plain
+    rows = [{"name": "whole countries", "how": "", "left_out": "no row lies in one"}]
+    told = write_card(sample_manifest("ridge", validation=rows), BANK)
+    assert "## What was held out" in told
+    assert "- Not judged: whole countries: no row lies in one." in told

@@ -13,9 +13,11 @@ from sample_model import sample_bank, sample_table
 from test_train import ABOUT, table
 
 from features.bank import FilterBank
+from models.registry import read_manifest
 from pipeline import choose
-from pipeline.choose import check_fits, choose_model, list_models, load_named, misfit
+from pipeline.choose import check_fits, choose_model, load_named, misfit
 from pipeline.errors import ModelMismatchError, NoModelError, UnknownModelError
+from pipeline.models import list_models
 from pipeline.train import train_models
 
 BANK = sample_bank(patches=(3,), count=3)
@@ -40,7 +42,14 @@ def test_the_nearest_that_fits_is_taken(tmp_path) -> None:
     model, why = choose_model(make_context(tmp_path), scene_list())
     assert model.name == "near-ridge"
     assert "nearest of 2 that fit" in why
-    assert list_models(str(tmp_path / "work"))[0].startswith("far-ridge: ridge for L2A B04")
+    lines = list_models(str(tmp_path / "work"))
+    assert [line.split()[0] for line in lines[1:4]] == ["far-ridge", "near-ridge",
+                                                        "nearest-but-simulated-ridge"]  # fmt: skip
+    assert len({len(line) for line in lines[:4]}) == 1, "aligned"
+    judged = read_manifest(tmp_path / "work" / "models" / "far-ridge")["validation"]
+    for figure in (judged[0]["auc"], judged[1]["auc"], judged[1]["ap"], judged[1]["brier"]):
+        assert f"{figure:.3f}" in lines[1]
+    assert any(line.startswith("far-ridge: ridge for L2A B04") for line in lines[4:])
     asked, why = choose_model(make_context(tmp_path, model="far-ridge"), scene_list())
     assert (asked.name, why) == ("far-ridge", "asked for by name")
 
@@ -106,6 +115,6 @@ def test_one_model_of_an_older_format_does_not_hide_the_others(tmp_path) -> None
     manifest.write_text(manifest.read_text().replace('"format": 2', '"format": 1'))
     context = make_context(tmp_path, region="bbox:5.9,2.0,6.0,2.1")
     assert choose_model(context, scene_list())[0].name == "here-ridge"
-    lines = list_models(str(tmp_path / "work"))
+    lines = list_models(str(tmp_path / "work"))[-2:]
     assert [line.split(":")[0] for line in lines] == ["here-ridge", "old-ridge"]
     assert "train it again" in lines[1]

@@ -248,12 +248,15 @@ def test_what_a_sample_is_asked_with_reaches_no_recipe(tmp_path) -> None:
         f"SAMPLE=x;touch {mark}",
         f"SIZE=`touch {mark}`",
         f"SAMPLE=$(shell touch {mark})",
+        f"TUNE=--easy x;touch {mark}",
+        f"CHIPS=x;touch {mark}",
     ):
-        result = make("sample", "area", given)
+        result = make("sample", "area", "tune", given)
         assert not mark.exists()
         assert str(mark) not in result.stdout
         assert (result.returncode == 2) == ("$" in given)
     assert "make area SAMPLE=" in make("area").stdout
+    assert "make tune CHIPS=" in make("tune").stdout
 
 
 def test_samples_and_areas_end_with_codes_of_their_own(tmp_path, capsys) -> None:

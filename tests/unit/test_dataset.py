@@ -37,6 +37,7 @@ def make_labels(count: int = 12, shifts: tuple[int, ...] = (0,)) -> Labels:
         [f"site{i}" for i in range(count)],
         "2022-01-01",
         [shifts[i % len(shifts)] for i in range(count)],
+        size=np.where(np.arange(count) % 2, 30.0, np.nan),
     )
     return Labels(positives, np.column_stack([lon, lat, np.full(count, 250.0)]), {})
 
@@ -68,6 +69,10 @@ def test_rows_labels_and_folds(tmp_path) -> None:
     assert table.known is not None and table.what is not None
     assert (table.known == mine).all(), "background is unlabelled"
     assert set(table.what[mine]) == {"visit"}
+    sizes = {size.unit: size.values for size in table.sizes}
+    assert np.isnan(sizes["hectares"]).all()
+    assert np.isnan(sizes["workers"][~mine]).all()
+    assert set(sizes["workers"][mine & np.isfinite(sizes["workers"])]) == {30.0}
     assert np.isfinite(table.features).all()
     assert table.weight.mean() == pytest.approx(1)
     assert table.weight[mine].sum() == pytest.approx(0.1 * len(mine))

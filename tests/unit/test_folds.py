@@ -55,4 +55,6 @@ def test_a_buffer_keeps_neighbours_out_of_training() -> None:
     assert first.train.tolist() == [False, False, True, True, True]
     assert not second.train.any()
     assert [split.train.sum() for split in splits(folds)] == [4, 1]
-    assert not next(splits(np.array([0, 1, -1], np.int16))).train[2]
+    loose = list(splits(np.array([0, 1, -1], np.int16)))
+    assert [split.train[2] for split in loose] == [True, True], "without a fold: always fitted on"
+    assert not any(split.test[2] for split in loose)

@@ -47,6 +47,17 @@ def test_replicates_spread_around_the_forests_own_score() -> None:
     assert found.std(axis=1).mean() > 0.01
 
 
+@pytest.mark.parametrize("columns", [12, 2_000])
+def test_scores_are_those_of_scikit_learns_steps(columns: int) -> None:
+    features, label, fold, weight = sample_table(columns)
+    features[:, 5] = 1  # a column without spread
+    fitted, _ = fit_forest(features, label, fold, weight, seed=1)
+    other = _logit(fitted.predict_proba(np.sqrt(features))[:, 1])
+    # A row within rounding of a split may go the other way in single trees.
+    assert np.median(np.abs(forest_score(fitted, features) - other)) < 1e-6
+    assert np.abs(forest_score(fitted, features) - other).max() < 0.1
+
+
 def test_columns_without_a_label_in_them_score_like_a_guess() -> None:
     features, label, fold, weight = sample_table(12)
     noise = np.random.default_rng(1).random(features.shape).astype(np.float32)

@@ -50,6 +50,8 @@ def test_positives_are_gps_placed_on_site_visits_and_the_rest_is_counted(tmp_pat
         "place only approximate": 1,
         "abandoned": 1,
     }
+    sizes = found.positives.set_index("source")["size"]
+    assert sizes["site1"] == 12
     first = found.positives.set_index("source").loc["site0"]
     assert first["cell"] == grid.cell_of(5.9525, 2.0525)
     assert first["date"] == "2022-01-10"

@@ -17,7 +17,7 @@ from pipeline.regions import Region, resolve_region
 from pipeline.sites.labels.background import BACKGROUND_DISTANCE_M, with_background
 from pipeline.sites.labels.polygons import label_polygons
 from pipeline.sites.labels.rows import MINE, NOT, UNLABELLED, Labels
-from pipeline.sites.nearest import nearest_shape
+from pipeline.sites.nearest import cell_area_km2, nearest_shape
 
 REGION = resolve_region("bbox:5.9,2.0,6.1,2.1", 100)
 SEASON = "2021-12..2022-02"
@@ -52,6 +52,11 @@ def test_cells_with_enough_of_a_mine_are_positives_and_slivers_are_left_out(tmp_
     assert labels.touched.tolist() == [beside]
     assert labels.left_out == {"touched by less than 0.1 ha": 1}
     assert set(labels.rows["source"]) == {"mines.gpkg 1", "mines.gpkg 2"}
+    # 0.16 of a cell each, the first without what lies in the next cell.
+    whole = 0.16 * float(cell_area_km2(np.array([mine]))[0]) * 100
+    sizes = labels.rows.set_index("cell")["size"]
+    assert sizes[CELLS[9, 9]] == pytest.approx(whole, rel=1e-3)
+    assert sizes[mine] == pytest.approx(whole * 0.395 / 0.4, rel=1e-3)
     wide = write(tmp_path / "wide.gpkg", [square(mine, 0.7, 0.4)])
     assert set(what_of(label_polygons(wide, REGION, SEASON))) == {mine, beside}
 
@@ -65,6 +70,7 @@ def test_drawn_lookalikes_are_hard_negatives_and_dates_choose_the_season(tmp_pat
     assert rows.loc[CELLS[5, 5], ["date", "shift"]].tolist() == ["2019", -3]
     assert rows.loc[CELLS[9, 9], ["label", "what"]].tolist() == [NOT, "look-alike"]
     assert rows.loc[CELLS[9, 9], "weight"] > rows.loc[CELLS[5, 5], "weight"]
+    assert rows["size"].isna().tolist() == [False, True], "a look-alike is no mine of any size"
 
 
 def test_without_a_searched_area_there_are_no_negatives(tmp_path) -> None:

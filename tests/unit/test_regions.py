@@ -341,3 +341,15 @@ def test_views_and_triggers_of_a_geopackage_do_not_run(tmp_path: Path) -> None:
         resolve_region(str(path), 1000)
     assert path.read_bytes() == before
     assert sorted(item.name for item in tmp_path.iterdir()) == ["area.gpkg"]
+
+
+def test_the_country_of_a_place() -> None:
+    lon = np.array([15.3, 32.58, -63.3, 5.5, np.nan])
+    lat = np.array([-4.4, 0.32, -17.9, 2.1, 0.0])
+    assert regions.countries_of(lon, lat).tolist() == [
+        "democratic-republic-of-the-congo",
+        "uganda",
+        "bolivia",
+        "",
+        "",
+    ]

@@ -52,7 +52,10 @@ def test_both_kinds_are_registered_with_cards(tmp_path) -> None:
         label = table().label == 1
         assert probability[label].mean() > probability[~label].mean() + 0.3
         assert model.cells.tolist() == list(range(235)), "rows without a place are no cells"
+        assert manifest["validation"] == manifests[0]["validation"]
+        assert (tmp_path / manifest["id"] / "validation.png").stat().st_size > 10_000
         card = (tmp_path / manifest["id"] / "card.md").read_text()
+        assert "| random rows | 240 |" in card
         for word in ("made up", "CC0", "nowhere", "L2A", "B04 B03 B02", "five folds"):
             assert word in card
         assert 0 < manifest["thresholds"]["possible"] <= manifest["thresholds"]["likely"] <= 1
@@ -60,9 +63,13 @@ def test_both_kinds_are_registered_with_cards(tmp_path) -> None:
 
 def test_the_second_time_is_reused_and_another_table_is_not(tmp_path, capsys) -> None:
     first = train(tmp_path)
-    capsys.readouterr()
+    said = capsys.readouterr().out
+    assert said.count("random folds AUC") == 1, "one table for all kinds"
+    assert "folds as trained" in said
     assert train(tmp_path) == first
-    assert capsys.readouterr().out.count("(reused)") == 3
+    said = capsys.readouterr().out
+    assert said.count("(reused)") == 3
+    assert "random folds AUC" not in said
     other = train(tmp_path, replace(ABOUT, data_hash="abd"), kinds=["ridge"])
     assert "(reused)" not in capsys.readouterr().out
     assert other[0]["inputs"] not in {manifest["inputs"] for manifest in first}

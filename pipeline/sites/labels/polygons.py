@@ -186,4 +186,5 @@ def _rows(
         first["date"].tolist(),
         [shift_of(text, season) for text in first["date"]],
         CHECKED if what == "look-alike" else 1.0,
+        pairs.groupby("cell")["ha"].sum().loc[first.index] if label == MINE else np.nan,
     )

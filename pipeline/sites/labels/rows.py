@@ -15,7 +15,7 @@ from pipeline import grid
 from pipeline.config import season_windows
 
 MINE, NOT, UNLABELLED = 1, 0, -1
-COLUMNS = ("cell", "label", "source", "date", "shift", "weight", "what")
+COLUMNS = ("cell", "label", "source", "date", "shift", "weight", "what", "size")
 WHATS = ("visit", "polygon", "inspection", "look-alike", "background")
 # What a row counts for among those of its own class. Somebody looked at an inspected place and said
 # no; background is free of known mines only because none is known. Four is our judgement.
@@ -32,8 +32,9 @@ class Labels:
     rows : pandas.DataFrame
         One row a cell and season: ``cell`` (int64), ``label`` (int8: 1 mine, 0 not, -1 unlabelled),
         ``source`` (who says so), ``date`` (ISO, or a year, or empty), ``shift`` (years from the
-        configured season to the row's), ``weight`` (among rows of its class) and ``what`` (one of
-        ``WHATS``).
+        configured season to the row's), ``weight`` (among rows of its class), ``what`` (one of
+        ``WHATS``) and ``size`` (of a mine: hectares drawn in the cell, or workers counted at the
+        visit; NaN where nobody says).
     places : numpy.ndarray of float64, shape (n, 3)
         Longitude, latitude and radius in metres of every mine known as a point.
     left_out : dict of str to int
@@ -82,6 +83,7 @@ def make_rows(
     date: str | Sequence[str] = "",
     shift: ArrayLike = 0,
     weight: ArrayLike = PLAIN,
+    size: ArrayLike = np.nan,
 ) -> pd.DataFrame:
     """Return rows in the one form; what is given once holds for all of them.
 
@@ -97,6 +99,8 @@ def make_rows(
         Years.
     weight : array_like of float
         Positive.
+    size : array_like of float
+        As ``Labels.rows`` has it.
 
     Returns
     -------
@@ -111,8 +115,9 @@ def make_rows(
         "shift": shift,
         "weight": weight,
         "what": what,
+        "size": size,
     }
-    kinds = {"label": np.int8, "shift": np.int64, "weight": np.float64}
+    kinds = {"label": np.int8, "shift": np.int64, "weight": np.float64, "size": np.float64}
     return pd.DataFrame(values, columns=COLUMNS).astype(kinds)
 
 

@@ -46,9 +46,10 @@ def label_visits(visits: pd.DataFrame, region: Region, season: str) -> Labels:
     on_site = sites["on_site"].to_numpy(bool)
     precise = (sites["precision"] == "gps").to_numpy()
     # Zero diggers is a site that was found abandoned; not recorded is not zero.
-    active = np.ones(len(sites), bool)
+    workers = np.full(len(sites), np.nan)
     if "workers_numb" in sites:
-        active = ~(sites["workers_numb"].astype("Float64") == 0).fillna(False).to_numpy(bool)
+        workers = sites["workers_numb"].astype("Float64").to_numpy(float, na_value=np.nan)
+    active = workers != 0
     good = inside & on_site & precise & active
     left_out = {
         "outside the region": int((~inside).sum()),
@@ -71,6 +72,7 @@ def label_visits(visits: pd.DataFrame, region: Region, season: str) -> Labels:
         chosen["pcode"].astype(str).tolist(),
         [day.isoformat() for day in days],
         [nearest_season(day, season) for day in days],
+        size=workers[good],
     ).drop_duplicates(["cell", "shift"])
     places = np.column_stack([lon, lat, sites["radius_m"].to_numpy(float)])
     # Far-away places cannot disturb the background; near ones outside the region can. A place known
