@@ -17,7 +17,7 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline import grid
 
-CLASSES = ("cannot_tell", "unlikely", "possible", "likely")
+CLASSES = ("cannot_tell", "unlikely", "industrial", "possible", "likely")
 EARTH_KM = 6371.0088
 _GEOD = Geod(ellps="WGS84")
 

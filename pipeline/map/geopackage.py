@@ -20,11 +20,10 @@ import pandas as pd
 import pyogrio
 
 from pipeline.errors import StoreCorruptError
-from pipeline.map.qgis import LayerView, style
+from pipeline.map.qgis import LayerView, geometry_kind, style
 
 VERSION = "1.3"
 GEOMETRY, FEATURE_ID = "geom", "fid"
-_KINDS = {"sites": "Point", "candidates": "MultiPolygon", "regions": "MultiPolygon"}
 
 _STYLES = """
 CREATE TABLE layer_styles (
@@ -93,7 +92,7 @@ def write_layers(
         for name, frame in [*layers.items(), *tables.items()]:
             geometry = {}
             if isinstance(frame, gpd.GeoDataFrame):
-                kind = _KINDS.get(name, "Polygon")
+                kind = geometry_kind(name, frame)
                 geometry = {
                     "geometry_type": kind,
                     "promote_to_multi": kind == "MultiPolygon",
