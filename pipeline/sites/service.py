@@ -211,6 +211,8 @@ def _download(address: str, limits: Limits) -> bytes:
                 return _body(response, limits, deadline)
     except (requests.Timeout, urllib3.exceptions.ReadTimeoutError):
         raise ServiceError(f"no byte for {limits.timeout:g} seconds") from None
+    except urllib3.exceptions.ProtocolError:
+        raise ServiceError("the connection was lost in the middle of the answer") from None
     except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
         raise ServiceError(f"the connection failed ({type(error).__name__})") from None
     raise ServiceError("too many redirects")
@@ -221,7 +223,6 @@ def _body(response: requests.Response, limits: Limits, deadline: float) -> bytes
         raise ServiceError(f"it answers {response.status_code}")
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise ServiceError("its answer is compressed, though that was not asked for")
-    length = response.headers.get("Content-Length", "")
     pieces, got = [], 0
     while piece := response.raw.read1(_PIECE, decode_content=False):
         pieces.append(piece)
@@ -230,8 +231,6 @@ def _body(response: requests.Response, limits: Limits, deadline: float) -> bytes
             raise ServiceError(f"its answer is larger than {limits.max_bytes // 2**20} MiB")
         if time.monotonic() > deadline:
             raise ServiceError(f"no whole answer within {limits.seconds:g} seconds")
-    if length.isdigit() and got != int(length):
-        raise ServiceError(f"its answer ends after {got:,} of {int(length):,} bytes")
     return b"".join(pieces)
 
 

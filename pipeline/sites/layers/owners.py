@@ -133,15 +133,16 @@ def count_in_reach(shapes: Shapes, queries: Shapes, reach_km: float) -> NDArray[
 
 
 def _take(
-    owner: NDArray[np.int64], count: NDArray[np.int64], at: NDArray[np.int64],
+    owner: NDArray[np.int64],
+    count: NDArray[np.int64],
+    at: NDArray[np.int64],
     hit: NDArray[np.int64],
-) -> None:  # fmt: skip
+) -> None:
     """Enter pairs (area, point): the smallest area's number wins."""
-    np.add.at(count, hit, 1)
-    first = np.full(len(owner), np.iinfo(np.int64).max)
-    np.minimum.at(first, hit, at.astype(np.int64))
-    found = np.unique(hit)
-    owner[found] = first[found]
+    count += np.bincount(hit, minlength=len(count))
+    order = np.argsort(at, kind="stable")[::-1]
+    # Of several values for one place the last is kept: the smallest.
+    owner[hit[order]] = at[order]
 
 
 def _boxes_near(
