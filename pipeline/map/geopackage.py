@@ -153,7 +153,7 @@ def dress(
             [("gpkg_data_columns", _SCHEMA), ("gpkg_data_column_constraints", _SCHEMA)],
         )
         for view in views:
-            unique = column_names([view.aliases[column] for column in view.columns]).values()
+            unique = _unique([view.aliases[column] for column in view.columns])
             base.executemany(
                 "INSERT INTO gpkg_data_columns VALUES (?, ?, ?, ?, ?, NULL, NULL)",
                 [
@@ -206,6 +206,16 @@ def read_back(path: Path) -> dict[str, pd.DataFrame]:
     with zipfile.ZipFile(io.BytesIO(bytes.fromhex(content[0]))) as archive:
         archive.read("map.qgs")
     return {name: pyogrio.read_dataframe(path, layer=name) for name in own}
+
+
+def _unique(aliases: list[str]) -> list[str]:
+    """Return names that differ, whatever two layers were declared to be called."""
+    told: dict[str, int] = {}
+    names = []
+    for alias in aliases:
+        told[alias] = told.get(alias, 0) + 1
+        names.append(alias if told[alias] == 1 else f"{alias} ({told[alias]})")
+    return list(column_names(names).values())
 
 
 def _columns(frame: pd.DataFrame) -> list[str]:

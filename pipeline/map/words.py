@@ -70,12 +70,12 @@ _WORDS = {
         "Recall: share of the sites, where the map can tell, with a likely or possible square in"
         " reach; with its 95 % interval. Sites that the model was trained on are found more easily."
         " A likely square without a site is not wrong: the table of visits is not exhaustive."
-        " The public edition leaves out groups of fewer than ten sites.",
+        " The public edition leaves out groups of fewer than ten sites, and those by size.",
         "Rappel : part des sites, là où la carte permet de conclure, avec un carré probable ou"
         " possible à portée ; avec son intervalle à 95 %. Les sites qui ont servi à"
         " l'apprentissage sont plus faciles à trouver. Un carré probable sans site n'est pas une"
         " erreur : le tableau des visites n'est pas exhaustif. L'édition publique omet les groupes"
-        " de moins de dix sites.",
+        " de moins de dix sites, et ceux par taille.",
     ),
     "by_all": ("all sites", "tous les sites"),
     "by_workers": ("diggers at the visit", "creuseurs lors de la visite"),

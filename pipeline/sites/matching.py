@@ -18,6 +18,8 @@ COLUMNS = (
 )  # fmt: skip
 # The public product leaves out groups of fewer sites, since they speak of single ones.
 FEWEST_PUBLIC = 10
+# Groups by what the public may not know of a single site: a sum over few sites tells it.
+_RESTRICTED = ("workers", "precision")
 _WORKERS = ((0, 0, "0"), (1, 49, "1-49"), (50, 499, "50-499"), (500, math.inf, "500+"))
 _AGES = ((0, 2, "0-2 years"), (2, 5, "2-5 years"), (5, 10, "5-10 years"))
 _KM = ((0, 1, "0-1 km"), (1, 5, "1-5 km"), (5, math.inf, "over 5 km"))
@@ -41,7 +43,8 @@ def match_table(
     newest : str
         ISO date of the newest image, from which the age of a visit is counted.
     public : bool, optional
-        Whether groups of fewer than ``FEWEST_PUBLIC`` sites are left out.
+        Whether groups of fewer than ``FEWEST_PUBLIC`` sites are left out, and all by size and by
+        precision.
 
     Returns
     -------
@@ -55,6 +58,8 @@ def match_table(
     if sites is not None and len(sites):
         groups = {"all": pd.Series("all", index=sites.index), **_groups(sites, newest)}
         for dimension, labels in groups.items():
+            if public and dimension in _RESTRICTED:
+                continue
             for group, index in sites.groupby(labels, sort=True).groups.items():
                 if not public or len(index) >= FEWEST_PUBLIC:
                     rows.append(_recall(dimension, str(group), sites.loc[index]))

@@ -277,7 +277,9 @@ def test_triggers_do_not_run_and_a_crossed_polygon_is_mended(tmp_path: Path) -> 
         )
     before = path.read_bytes()
     found = read_layer(declare(), path).features
-    assert found.geometry.is_valid.all() and shapely.area(found.geometry).sum() == pytest.approx(0.5)
+    assert found.geometry.is_valid.all() and shapely.area(found.geometry).sum() == pytest.approx(
+        0.5
+    )
     assert path.read_bytes() == before
 
 
@@ -421,4 +423,3 @@ def test_real_layers_and_real_sites() -> None:
     assert abs(int(joined["detections_km"].notna().sum()) - 871) <= 5
     held = joined["mining_titles_title"].notna()
     assert (held == (joined["mining_titles_count"] > 0)).all() and 500 < held.sum() < 3409
-

@@ -18,6 +18,7 @@ from pipeline.regions import data_folder
 from pipeline.sites.answers import meanings, normalised, plain, unrecognised
 from pipeline.sites.labels.gather import are_visits
 from pipeline.sites.mapping import load_mapping
+from pipeline.sites.scorecard import with_status
 from pipeline.sites.visits import all_sites, read_visits
 
 CAR = {
@@ -222,3 +223,17 @@ def test_the_dashboards_english_table_says_the_same() -> None:
         # The dashboard writes "None" where nothing was recorded.
         same = (ours == theirs) | ((ours == "") & theirs.isin(["unrecognised", "none"]))
         assert same.mean() > 0.99, column
+
+
+@pytest.mark.skipif(
+    "ASM_ATLAS_TEST_DATA" not in os.environ, reason="ASM_ATLAS_TEST_DATA is not set"
+)
+def test_a_sites_status_is_that_of_the_dashboard() -> None:
+    folder = Path(os.environ["ASM_ATLAS_TEST_DATA"]) / "ipis"
+    visits = read_visits(folder / "visits.csv")
+    sites = with_status(all_sites(visits), visits).set_index("pcode")
+    english = pd.read_csv(folder / "latest_visit_english.csv", dtype=str, keep_default_na=False)
+    theirs = normalised(english.astype("str")).set_index("pcode")["qualification_code"]
+    told = theirs[theirs.isin(["green", "yellow", "red", "blue"])]
+    assert len(told) == 480
+    assert (sites.loc[told.index, "status_qualification_code"] == told).all()
