@@ -96,7 +96,7 @@ class Config:
         What the columns of a table of visits in another form are: a file (.toml), ``car``,
         ``tanzania`` or ``zimbabwe``; empty: IPIS's table of the DRC, or polygons.
     layers : str
-        Folder of context layers, and of declarations of one's own; empty: ``context`` in the
+        Folder of context layers, and of declarations of one's own; empty: ``layers`` in the
         workspace.
     label_column : str
         Column of the polygons' labels (1 mine, 0 looks like one), where they have it; ``none``:

@@ -131,7 +131,7 @@ def test_what_is_dropped_in_is_read_and_what_does_not_fit_is_named(tmp_path: Pat
     )
     config = Config(workspace=str(tmp_path))
     assert load_layers(config) == ()
-    folder = tmp_path / "context"
+    folder = tmp_path / "layers"
     folder.mkdir()
     frame.to_file(folder / "project_areas.geojson")
     (found,) = load_layers(config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -104,6 +105,9 @@ def test_a_table_is_asked_for_as_a_wfs_gives_it(geoserver: GeoServer, tmp_path: 
         }
     ]
     entry = json.loads(next(tmp_path.glob("*.json")).read_text())
+    page = (Path(__file__).parents[2] / "docs" / "stores.md").read_text(encoding="utf-8")
+    part = page.split("## Saved answers of services")[1]
+    assert list(entry) == re.findall(r"^\| (\w+) \|", part, re.M)[1:]
     assert entry["service"].endswith("/geoserver/public/ows, layer public:cod_mines")
 
 
