@@ -174,6 +174,8 @@ def _tiles(product: Product, lang: str) -> list[tuple[str, str, str]]:
         (counts.get(name, 0), say(name, lang), name)
         for name in ("likely", "possible", "unlikely", "cannot_tell")
     ]
+    if counts.get("industrial"):
+        tiles.append((counts["industrial"], say("industrial", lang), "plain"))
     tiles.append((counts["candidates"], say("n_candidates", lang), "plain"))
     if "sites" in counts:
         tiles.append((counts["sites"], say("n_sites", lang), "plain"))

@@ -208,7 +208,10 @@ def _rules(
     lang: str,
 ) -> list[symbology.Rule]:
     if name not in context or layer is None:
-        return symbology.rules(name, run.model.get("thresholds", {}), lang)
+        rules = symbology.rules(name, run.model.get("thresholds", {}), lang)
+        # The legend speaks of industrial mines only where the map knows any.
+        known = name != "cells" or layer is None or (layer["class"] == "industrial").any()
+        return rules if known else [r for r in rules if "industrial" not in r.filter]
     points = geometry_kind(name, layer) == "Point"
     number = list(context).index(name)
     return symbology.context_rules(context[name].title(lang), points, number)

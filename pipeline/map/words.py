@@ -82,10 +82,13 @@ _WORDS = {
     "by_mineral": ("mineral", "minerai"),
     "by_province": ("province", "province"),
     "by_precision": ("precision of the place", "précision de la position"),
-    "by_visit_age": ("age of the visit", "âge de la visite"),
+    "by_visit_age": (
+        "years from the visit to the newest image",
+        "années de la visite à la dernière image",
+    ),
     "by_likely_squares": (
-        "likely squares, by distance to the nearest site",
-        "carrés probables, selon la distance au site le plus proche",
+        "likely squares, by km to the nearest site",
+        "carrés probables, selon les km au site le plus proche",
     ),
     "layer": ("Layer", "Couche"),
     "credit": ("Credit", "Crédit"),

@@ -21,11 +21,12 @@ FEWEST_PUBLIC = 10
 # Groups by what the public may not know of a single site: a sum over few sites tells it.
 _RESTRICTED = ("workers", "precision")
 _WORKERS = ((0, 0, "0"), (1, 49, "1-49"), (50, 499, "50-499"), (500, math.inf, "500+"))
-_AGES = ((0, 2, "0-2 years"), (2, 5, "2-5 years"), (5, 10, "5-10 years"))
-_KM = ((0, 1, "0-1 km"), (1, 5, "1-5 km"), (5, math.inf, "over 5 km"))
+_AGES = ((0, 2, "0-2"), (2, 5, "2-5"), (5, 10, "5-10"))
+_KM = ((0, 1, "0-1"), (1, 5, "1-5"), (5, math.inf, "5+"))
 _NOT_TOLD = ("cannot_tell", "not_mapped")
 _Z = 1.959964
-UNKNOWN = "not recorded"
+# Signs rather than words: the map has two languages.
+UNKNOWN = "–"
 
 
 def match_table(
@@ -56,7 +57,7 @@ def match_table(
     """
     rows: list[dict[str, Any]] = []
     if sites is not None and len(sites):
-        groups = {"all": pd.Series("all", index=sites.index), **_groups(sites, newest)}
+        groups = {"all": pd.Series("", index=sites.index), **_groups(sites, newest)}
         for dimension, labels in groups.items():
             if public and dimension in _RESTRICTED:
                 continue
@@ -127,7 +128,7 @@ def _groups(sites: pd.DataFrame, newest: str) -> dict[str, pd.Series[Any]]:
     if "visit_date" in sites and newest:
         # A visit dated on the first of January is known by its year only; the band is as wide.
         ages = visit_age(sites["visit_date"], newest)
-        found["visit_age"] = _bands(ages, _AGES, "over 10 years").mask(ages < 0, "after the images")
+        found["visit_age"] = _bands(ages, _AGES, "10+").mask(ages < 0, "< 0")
         found["visit_age"] = found["visit_age"].mask(ages.isna(), UNKNOWN)
     return found
 
