@@ -29,7 +29,8 @@ SUFFIXES = (".geojson", ".json", ".gpkg", ".shp", ".csv")
 MAX_BYTES = 64 * 1024 * 1024
 MAX_FEATURES = 500_000
 MAX_VERTICES = 5_000_000
-# Characters that no honest path needs and that a shell, make or GDAL would act upon.
+# Degrees by which a vertex on the antimeridian or a pole may lie beyond it: Natural Earth's do.
+_LAST_BITS = 1e-6
 _LONGITUDES = ("longitude", "lon", "lng", "long", "x")
 _LATITUDES = ("latitude", "lat", "y")
 _SIDECARS = (".shx", ".dbf", ".prj", ".cpg")
@@ -404,7 +405,8 @@ def _checked(frame: gpd.GeoDataFrame, where: str, max_longitude: float) -> gpd.G
     shapes = shapely.force_2d(frame.geometry.to_numpy())
     xy = shapely.get_coordinates(shapes)
     # Written so that a coordinate which is not a number fails as well.
-    off = ~((np.abs(xy[:, 0]) <= max_longitude) & (np.abs(xy[:, 1]) <= 90))
+    over = np.abs(xy) - (max_longitude, 90.0)
+    off = ~(over <= _LAST_BITS).all(axis=1)
     if off.any():
         x, y = xy[off][0]
         raise InputFileError(
@@ -412,6 +414,9 @@ def _checked(frame: gpd.GeoDataFrame, where: str, max_longitude: float) -> gpd.G
             where=where,
             next_step="store it in EPSG:4326, longitude first, or name its reference system",
         )
+    if (over > 0).any():
+        limits = (max_longitude, 90.0)
+        shapes = shapely.transform(shapes, lambda at: np.clip(at, np.negative(limits), limits))
     frame = frame.set_geometry(shapely.make_valid(shapes), crs="EPSG:4326")
     return frame[~frame.geometry.is_empty].reset_index(drop=True)
 

@@ -391,7 +391,7 @@ REAL = {
 @pytest.mark.skipif(
     "ASM_ATLAS_TEST_DATA" not in os.environ, reason="ASM_ATLAS_TEST_DATA is not set"
 )
-def test_real_layers_and_real_sites() -> None:
+def test_real_layers_and_real_sites(tmp_path: Path) -> None:
     from pipeline.join import site_points
     from pipeline.sites.visits import all_sites, read_visits
 
@@ -416,7 +416,27 @@ def test_real_layers_and_real_sites() -> None:
         assert len(found.features) == count and found.features.is_valid.all()
         layers.append(found)
     sites = site_points(all_sites(read_visits(data / "ipis" / "visits.csv")))
+    shapefiles = {
+        "parks": ("cod_conservation.zip", "Conservation/RDC_aire_protegee_2013.shp", "NOM_AP", 50),
+        "countries": (
+            "ne_110m_admin_0_countries.zip",
+            "ne_110m_admin_0_countries.shp",
+            "name",
+            177,
+        ),
+    }
+    for name, (archive, file, column, count) in shapefiles.items():
+        zipfile.ZipFile(data / "boundaries" / archive).extractall(tmp_path)
+        about = declare(name=name, columns=[text(column.lower()) | {"from": column}],
+                        along=[column.lower()], public="none")  # fmt: skip
+        layers.append(read_layer(about, tmp_path / file))
+        assert len(layers[-1].features) == count
     joined = attach(sites, layers)
+    # Coarse outlines of countries put a few of the sites at the eastern border on its other side.
+    assert (joined["countries_name"] == "Dem. Rep. Congo").mean() > 0.98
+    # What another tool says of the same polygons.
+    parks = gpd.sjoin(sites[["pcode", "geometry"]], layers[-2].features)
+    assert joined["parks_nom_ap"].notna().sum() == parks["pcode"].nunique() == 164
     assert len(joined) == 3409 and joined["pcode"].is_unique
     assert joined["pcode"].tolist() == sites["pcode"].tolist()
     # The dictionary's count, by great circle to the points.
