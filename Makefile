@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 # A variable of make may run a shell command when it is expanded: look at the raw text, and hand the
 # value on through the environment only, never through a recipe's text.
-VARIABLES := REGION MODEL SOURCE COLLECTION BANDS SEASON HOSTS CLUSTER DISCLOSURE MAP_LANG WORKSPACE LABELS SEARCHED INSPECTIONS USE_SAMPLE PRIOR SEED WORKERS
+VARIABLES := REGION MODEL SOURCE COLLECTION BANDS SEASON HOSTS CLUSTER DISCLOSURE MAP_LANG WORKSPACE LABELS LABELS_MAPPING LAYERS SEARCHED INSPECTIONS USE_SAMPLE PRIOR SEED WORKERS
 $(foreach name,$(VARIABLES),$(if $(findstring $$,$(value $(name))),$(error $(name) must not hold a dollar sign)))
 $(foreach name,$(VARIABLES),$(if $(value $(name)),$(eval export ASM_ATLAS_$(name) := $$(value $(name)))))
 # Options of single verbs, handed on the same way.
@@ -22,7 +22,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ATLAS := $(BIN)/asm-atlas
 STAGES := regions scenes composite featurize dataset train predict join publish report
-BESIDE := evaluate models demo
+BESIDE := evaluate models demo context
 DEVELOPERS := test lint interface services africa faults demo-check bench bench-imagery clean
 
 .PHONY: help install install-dev install-l1c $(STAGES) $(BESIDE) sample area tune $(DEVELOPERS)
@@ -45,7 +45,7 @@ help:
 	@echo "  sample      draw SIZE cells to label in QGIS (DISCLOSURE=restricted)"
 	@echo "  area        areas with intervals from the labelled SAMPLE"
 	@echo "  tune        judge settings of bank and model on the archive CHIPS (models/tuning.csv)"
-	@echo "Beside them:  evaluate  models  demo    and in $(ATLAS): catalogue  features export  score"
+	@echo "Beside them:  evaluate  models  demo  context    and in $(ATLAS): catalogue  features export  score"
 	@echo "Developers:   $(DEVELOPERS)"
 	@echo
 	@echo "Variables:    $(VARIABLES)"

@@ -217,10 +217,16 @@ def _join(options: argparse.Namespace) -> None:
         return
     from pipeline.sites.join_files import join_files
 
-    config = _config(options)
-    join_files(
-        options.detections, config.labels, options.tolerance_km, options.out, config.disclosure
-    )
+    join_files(options.detections, _config(options), options.tolerance_km, options.out)
+
+
+def _layers(options: argparse.Namespace) -> None:
+    from pipeline.sites.layers.templates import list_layers, write_templates
+
+    if options.templates:
+        write_templates(Path(options.templates), _config(options))
+    else:
+        list_layers(_config(options))
 
 
 def _models(options: argparse.Namespace) -> None:
@@ -330,6 +336,9 @@ def _parser() -> argparse.ArgumentParser:
     area.add_argument("sample", help="the labelled GeoPackage")
     area.add_argument("--regions", help="polygons (column name) to estimate one by one")
     area.add_argument("--out", help="file for the figures, JSON; a CSV goes beside it")
+    text = "list the context layers and check their files, or write empty forms for them"
+    layers = verb("context", text, _layers, place=False)
+    layers.add_argument("--templates", metavar="FOLDER", help="folder for the empty forms")
     verb("models", "compare the registered models", _models, place=False)
     text = "search for the best setting of bank and model on chips, whole regions held out"
     tune = verb("tune", text, _tune, place=False)

@@ -89,8 +89,15 @@ class Config:
     connections : int
         Files of one scene that are read side by side.
     labels : str
-        A table of visits in the IPIS form (.csv), to train on and to join with, or polygons of
-        mines (.gpkg, .geojson, .shp) to train on; empty: what the region names.
+        A table of visits in the IPIS form (.csv, a GeoPackage's table ``visits``, the address of a
+        WFS), to train on and to join with, or polygons of mines (.gpkg, .geojson, .shp) to train
+        on; empty: what the region names.
+    labels_mapping : str
+        What the columns of a table of visits in another form are: a file (.toml), ``car``,
+        ``tanzania`` or ``zimbabwe``; empty: IPIS's table of the DRC, or polygons.
+    layers : str
+        Folder of context layers, and of declarations of one's own; empty: ``layers`` in the
+        workspace.
     label_column : str
         Column of the polygons' labels (1 mine, 0 looks like one), where they have it; ``none``:
         every polygon is a mine.
@@ -157,6 +164,8 @@ class Config:
     verify_mib: int = 16
     connections: int = 8
     labels: str = ""
+    labels_mapping: str = ""
+    layers: str = ""
     label_column: str = "label"
     searched: str = ""
     inspections: str = ""

@@ -197,6 +197,24 @@ class LabelsError(AsmAtlasError):
     exit_code = 45
 
 
+class ServiceError(AsmAtlasError):
+    """A web service of visits or layers does not answer as it should, and no copy is at hand."""
+
+    exit_code = 46
+
+
+class DeclarationError(AsmAtlasError):
+    """A mapping of columns, a declared layer or a table of rules is not in its documented form."""
+
+    exit_code = 47
+
+
+class LayerError(AsmAtlasError):
+    """The file of a context layer does not fit what was declared."""
+
+    exit_code = 48
+
+
 class NoModelError(AsmAtlasError):
     """No registered model fits this imagery."""
 

@@ -6,7 +6,7 @@ everywhere, so a site outside the map is not missed. Every site that goes in com
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import geopandas as gpd
@@ -18,10 +18,16 @@ from numpy.typing import NDArray
 from pipeline import grid
 from pipeline.regions import Region
 from pipeline.sites.candidates import Reach, find_candidates
+from pipeline.sites.layers.attach import in_industrial
+from pipeline.sites.layers.read import ContextLayer
+from pipeline.sites.matching import visit_age
 from pipeline.sites.nearest import Cells, Points
+from pipeline.sites.scorecard import score_sites, with_status
 from pipeline.sites.visits import all_sites
 
 CLASSES = ("likely", "possible", "unlikely", "cannot_tell")
+# A likely or possible cell in an industrial mine: mining perhaps, but not artisanal.
+INDUSTRIAL = "industrial"
 _NEEDED = (
     "cell",
     "probability",
@@ -41,21 +47,33 @@ class Joined:
     Parameters
     ----------
     cells : pandas.DataFrame
-        One row a cell of the region: the predictions' columns, ``class`` (one of ``CLASSES``),
-        ``sites`` (int16, known sites in it) and ``nearest_site_km`` (float32, NaN without sites).
+        One row a cell of the region: the predictions' columns, ``class`` (one of ``CLASSES``, or
+        ``industrial``: would be likely or possible, and lies in an industrial mine), ``sites``
+        (int16, known sites in it) and ``nearest_site_km`` (float32, NaN without sites).
     sites : geopandas.GeoDataFrame or None
         Points, EPSG:4326, one row a known site of the region: every column of its latest on-site
         visit, ``mineral``, ``visit_year``, ``precision``, ``on_site``, ``matched`` (bool),
         ``distance_km`` to the nearest likely or possible cell (0 inside; NaN without any),
-        ``probability`` (the highest within the location's radius; NaN where the map cannot tell)
-        and ``cell_class`` (of the cell that holds it, or "not_mapped"). None: no table was given.
+        ``probability`` (the highest within the location's radius; NaN where the map cannot tell),
+        ``cell_class`` (of the cell that holds it, or "not_mapped"), ``in_training``,
+        ``visit_age_years`` (from the visit to the newest image) and the scorecard's levels (see
+        :mod:`pipeline.sites.scorecard`). None: no table was given.
     candidates : geopandas.GeoDataFrame
         See :func:`pipeline.sites.candidates.find_candidates`.
+    visits : pandas.DataFrame or None
+        Every visit to, and record of, the listed sites.
+    answers : pandas.DataFrame or None
+        The answers that made the levels.
+    context : sequence of ContextLayer
+        What else is known about the ground.
     """
 
     cells: pd.DataFrame
     sites: gpd.GeoDataFrame | None
     candidates: gpd.GeoDataFrame
+    visits: pd.DataFrame | None = None
+    answers: pd.DataFrame | None = None
+    context: Sequence[ContextLayer] = ()
 
 
 def join_cells(
@@ -64,6 +82,8 @@ def join_cells(
     region: Region,
     thresholds: Mapping[str, float],
     tolerance_km: float = 1.0,
+    context: Sequence[ContextLayer] = (),
+    lang: str = "en",
 ) -> Joined:
     """Join a region's predictions with the table of visits.
 
@@ -84,6 +104,11 @@ def join_cells(
         ``possible`` and ``likely``, probabilities from the model's manifest.
     tolerance_km : float, optional
         Kilometres.
+    context : sequence of ContextLayer, optional
+        Those that are industrial tell industrial pits apart; the columns of all are added when a
+        map is made (``pipeline.sites.layers.attach``).
+    lang : str, optional
+        Language of the scorecard's reasons.
 
     Returns
     -------
@@ -97,10 +122,12 @@ def join_cells(
     """
     cells = _classified(predictions, thresholds)
     ids = cells["cell"].to_numpy(np.int64)
+    called = cells["class"].isin(CLASSES[:2]).to_numpy()
+    cells.loc[called & in_industrial(ids, context), "class"] = INDUSTRIAL
     if visits is None:
         cells["sites"] = np.zeros(len(cells), np.int16)
         cells["nearest_site_km"] = np.full(len(cells), np.nan, np.float32)
-        return Joined(cells, None, find_candidates(cells, None))
+        return Joined(cells, None, find_candidates(cells, None), context=context)
     sites = site_points(all_sites(visits))
     lon, lat = sites["longitude"].to_numpy(float), sites["latitude"].to_numpy(float)
     radius = sites["radius_m"].to_numpy(float) / 1000
@@ -112,7 +139,11 @@ def join_cells(
     reach = Reach(lon, lat, radius + tolerance_km, (sites["precision"] == "gps").to_numpy())
     here = np.isin(owners, ids) | shapely.contains_xy(region.geometry, lon, lat)
     listed = _matched_sites(sites[here], cells, radius[here], tolerance_km)
-    return Joined(cells, listed, find_candidates(cells, reach))
+    listed = with_status(listed, visits)
+    levels, answers = score_sites(listed, lang)
+    listed = gpd.GeoDataFrame(pd.concat([listed, levels], axis=1), crs=grid.CRS)
+    records = visits[visits["pcode"].isin(listed["pcode"])].reset_index(drop=True)
+    return Joined(cells, listed, find_candidates(cells, reach), records, answers, context)
 
 
 def classify(probability: NDArray[np.float32], thresholds: Mapping[str, float]) -> NDArray[np.str_]:
@@ -136,9 +167,10 @@ def classify(probability: NDArray[np.float32], thresholds: Mapping[str, float]) 
 
 
 def site_points(sites: pd.DataFrame) -> gpd.GeoDataFrame:
-    """Give the sites of a table of visits their points and a column ``mineral``."""
+    """Give the sites of a table of visits their points, ``mineral`` and ``mineral_code``."""
     points = gpd.points_from_xy(sites["longitude"], sites["latitude"])
-    return gpd.GeoDataFrame(sites.assign(mineral=sites["mineral1"]), geometry=points, crs=grid.CRS)
+    named = sites.assign(mineral=sites["mineral1"], mineral_code=sites["mineral1_code"])
+    return gpd.GeoDataFrame(named, geometry=points, crs=grid.CRS)
 
 
 def _classified(predictions: pd.DataFrame, thresholds: Mapping[str, float]) -> pd.DataFrame:
@@ -162,14 +194,20 @@ def _matched_sites(
     sites = sites.reset_index(drop=True)
     lon, lat = sites["longitude"].to_numpy(float), sites["latitude"].to_numpy(float)
     ids = cells["cell"].to_numpy(np.int64)
-    called = cells["class"].isin(["likely", "possible"]).to_numpy()
+    called = cells["class"].isin([*CLASSES[:2], INDUSTRIAL]).to_numpy()
     distance = Cells(ids[called]).nearest(lon, lat)[1]
     known = cells["probability"].notna().to_numpy()
     at, cell = Cells(ids[known]).within(lon, lat, radius_km)
     around = pd.Series(cells["probability"].to_numpy(float)[known][cell]).groupby(at).max()
-    owner = pd.Series(cells["class"].to_numpy(), index=ids).reindex(grid.cell_of(lon, lat))
+    own = grid.cell_of(lon, lat)
+    owner = pd.Series(cells["class"].to_numpy(), index=ids).reindex(own)
+    trained = pd.Series(cells["in_training"].to_numpy(bool), index=ids).reindex(own)
     sites["matched"] = distance <= radius_km + tolerance
     sites["distance_km"] = distance
     sites["probability"] = around.reindex(range(len(sites))).to_numpy(float)
     sites["cell_class"] = owner.fillna("not_mapped").to_numpy()
+    sites["in_training"] = trained.astype("boolean").fillna(False).to_numpy(bool)
+    newest = cells["last_image"].dropna().astype(str).max()
+    ages = np.nan if newest != newest else visit_age(sites["visit_date"], newest)
+    sites["visit_age_years"] = ages
     return sites

@@ -62,7 +62,7 @@ def publish(joined: Joined, run: RunInfo, folder: Path) -> dict[str, int]:
     StoreCorruptError
         If what was written cannot be read back, or the joined tables are incomplete.
     """
-    policy = rules.load_policy()
+    policy = rules.policy_of(joined)
     product = rules.disclose(joined, run, policy)
     counts = count(product)
     staging = folder.parent / f".{folder.name}.partial"
@@ -126,6 +126,10 @@ def provenance(product: Product, run: RunInfo, policy: Policy) -> dict[str, Any]
         "scenes": [allowed("scenes", scene) for scene in run.scenes],
         "words": dict(zip(("en", "fr"), warnings("en", run.simulated), strict=True)),
         "credit": SIMULATED[0] if run.simulated else CREDIT[0],
+        "context": {
+            layer.declaration.table: f"{layer.declaration.credit}; {layer.declaration.licence}"
+            for layer in product.context
+        },
     }
 
 
@@ -153,7 +157,7 @@ def _write(
         "RUN": run.run_id,
         "MODEL": str(run.model.get("id", "")),
     }
-    tables = {"provenance": _rows(facts).assign(simulated=run.simulated)}
+    tables = {"provenance": _rows(facts).assign(simulated=run.simulated), **product.tables}
     columns = {}
     for name, frame in [*product.layers.items(), *tables.items()]:
         plain = pd.DataFrame(frame.drop(columns="geometry", errors="ignore"))

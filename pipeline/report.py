@@ -53,7 +53,7 @@ def write_report(joined: Joined, run: RunInfo, folder: Path) -> Path:
     StoreCorruptError
         If the joined tables, or the model's thresholds, are incomplete.
     """
-    policy = rules.load_policy()
+    policy = rules.policy_of(joined)
     product = rules.disclose(joined, run, policy)
     lang = run.config.map_lang
     model = rules.allowed(policy, product.disclosure, "model", run.model)
@@ -78,6 +78,11 @@ def write_report(joined: Joined, run: RunInfo, folder: Path) -> Path:
         candidates=_candidates(product, policy, lang),
         n_candidates=len(product.layers["candidates"]),
         minerals=_minerals(product, lang),
+        matching=_matching(product, policy, lang),
+        context=[
+            (layer.declaration.title(lang), layer.declaration.credit, layer.declaration.licence)
+            for layer in product.context
+        ],
         areas=_areas(product, policy, lang),
         trained=_share_trained(product),
         model=_model(model, policy, lang),
@@ -169,6 +174,8 @@ def _tiles(product: Product, lang: str) -> list[tuple[str, str, str]]:
         (counts.get(name, 0), say(name, lang), name)
         for name in ("likely", "possible", "unlikely", "cannot_tell")
     ]
+    if counts.get("industrial"):
+        tiles.append((counts["industrial"], say("industrial", lang), "plain"))
     tiles.append((counts["candidates"], say("n_candidates", lang), "plain"))
     if "sites" in counts:
         tiles.append((counts["sites"], say("n_sites", lang), "plain"))
@@ -219,6 +226,20 @@ def _minerals(product: Product, lang: str) -> list[tuple[str, str, str, str]]:
         (name, _cell(n, lang), _cell(hits, lang), f"{number(100 * hits / n, lang, 0)} %")
         for name, n, hits in rows
     ]
+
+
+def _matching(product: Product, policy: Policy, lang: str) -> tuple[list[str], list[list[str]]]:
+    """Return heading and rows of the table of recall and of likely squares without a site."""
+    table = product.tables.get("matching")
+    if table is None:
+        return [], []
+    columns = [name for name in table.columns if name != "simulated"]
+    heading = [policy["matching"][name].alias(lang) for name in columns]
+    rows = []
+    for row in table[columns].astype(object).itertuples(index=False):
+        values = [None if pd.isna(value) else value for value in row]
+        rows.append([say(f"by_{values[0]}", lang), *(_cell(value, lang) for value in values[1:])])
+    return heading, rows
 
 
 def _areas(product: Product, policy: Policy, lang: str) -> tuple[list[str], list[list[str]], str]:

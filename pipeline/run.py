@@ -24,6 +24,7 @@ from models.registry import KINDS, read_manifest
 from pipeline import composite as composites
 from pipeline import featurize, grid, ledger, scenes
 from pipeline.choose import check_fits, choose_model, load_named, registries
+from pipeline.config import fingerprint
 from pipeline.context import Context
 from pipeline.dataset import build_dataset, read_dataset
 from pipeline.deliver import deliver
@@ -35,14 +36,21 @@ from pipeline.misread import misread_cells
 from pipeline.predict import Predicted, predict_cells, read_predictions
 from pipeline.runtime.console import say
 from pipeline.scenes import SceneList
+from pipeline.sites.answers import unrecognised
 from pipeline.sites.labels.background import with_background
 from pipeline.sites.labels.gather import are_visits, gather_labels
 from pipeline.sites.labels.rows import Labels, one_a_cell, shifted
-from pipeline.sites.visits import read_visits
+from pipeline.sites.layers.attach import around
+from pipeline.sites.layers.read import load_layers
+from pipeline.sites.mapping import load_mapping
+from pipeline.sites.scorecard import rules_fingerprint
+from pipeline.sites.service import is_address
+from pipeline.sites.visits import read_visits, visits_file
 from pipeline.train import About, preference, squares_of, train_models
 
 MAP_STAGES = ("scenes", "composite", "featurize", "predict", "join", "publish", "report")
 _VERSION = 1
+_JOIN_VERSION = 2
 
 
 def map_region(context: Context, last: str = "report", only: bool = False) -> Path | None:
@@ -186,12 +194,13 @@ def _licence(context: Context, found: SceneList) -> str:
     # The demo's visits are simulated as its imagery is; real ones stay IPIS's on any imagery.
     config = context.config
     own = [config.inspections, config.use_sample]
-    own += [config.labels] if config.labels and not are_visits(Path(config.labels)) else []
+    visits = is_address(config.labels) or are_visits(Path(config.labels), config.labels_mapping)
+    own += [config.labels] if config.labels and not visits else []
     own = [Path(path).name for path in own if path]
     if found.simulated and not config.labels and not own:
         return "simulated"
     credit = "; ".join(
-        ["IPIS open data, ODC-BY 1.0 (credit IPIS)"] * are_visits(Path(config.labels))
+        ["IPIS open data, ODC-BY 1.0 (credit IPIS)"] * visits
         + [f"{name}: not stated" for name in own]
     )
     return f"{credit}; imagery simulated" if found.simulated else credit
@@ -256,8 +265,11 @@ def labels_file(context: Context, visits: bool = False) -> Path | None:
     pathlib.Path or None
         The file.
     """
-    given = Path(context.config.labels) if context.config.labels else None
-    if given is not None and (are_visits(given) or not visits):
+    config = context.config
+    if is_address(config.labels):
+        return visits_file(config)
+    given = Path(config.labels) if config.labels else None
+    if given is not None and (not visits or are_visits(given, config.labels_mapping)):
         return given
     if context.region.source == "demo":
         return scenes.demo_folder(context) / "visits.csv"
@@ -398,25 +410,36 @@ def _join(
     context: Context, predictions: ledger.Entry, model: Model
 ) -> tuple[Joined, dict[str, Any]]:
     visits_path = labels_file(context, visits=True)
+    layers = around(load_layers(context.config), context.region.geometry.bounds)
+    mapping = context.config.labels_mapping
     inputs = {
         "stage": "join",
-        "version": _VERSION,
+        "version": _JOIN_VERSION,
         "predictions": predictions.sha256,
         "thresholds": model.manifest["thresholds"],
         "visits": _sha256(visits_path) if visits_path else "",
+        "mapping": fingerprint(asdict(load_mapping(mapping))) if mapping else "",
+        "rules": rules_fingerprint(),
+        "layers": {layer.declaration.name: layer.identity for layer in layers},
+        "lang": context.config.map_lang,
     }
     root, name = context.store("joined"), context.region.name
-    parts = ("cells", "sites", "candidates")
+    parts = ("cells", "sites", "candidates", "visits", "answers")
     entries = {part: ledger.find(root, f"{name}/{part}", inputs, ".parquet") for part in parts}
     reused = all(entries.values())
     if not reused:
-        visits = read_visits(visits_path) if visits_path else None
+        visits = read_visits(visits_path, mapping) if visits_path else None
         joined = join_cells(
             read_predictions(predictions.path),
             visits,
             context.region,
             model.manifest["thresholds"],
+            context=layers,
+            lang=context.config.map_lang,
         )
+        if visits is not None and (strange := unrecognised(visits)):
+            counted = ", ".join(f"{count} of {column}" for column, count in strange.items())
+            say("visits", f"answers in words that are not in the table of answers: {counted}")
         for part in parts:
             table = getattr(joined, part)
             table = pd.DataFrame() if table is None else table
@@ -431,6 +454,9 @@ def _join(
         pd.read_parquet(paths["cells"]),
         gpd.read_parquet(paths["sites"]) if visits_path else None,
         gpd.read_parquet(paths["candidates"]),
+        pd.read_parquet(paths["visits"]) if visits_path else None,
+        pd.read_parquet(paths["answers"]) if visits_path else None,
+        layers,
     )
     matched = int(joined.sites["matched"].sum()) if joined.sites is not None else 0
     known = "no table of sites" if joined.sites is None else f"{len(joined.sites)} known sites"

@@ -27,6 +27,9 @@ class Joined:
     cells: pd.DataFrame
     sites: gpd.GeoDataFrame | None
     candidates: gpd.GeoDataFrame
+    visits: pd.DataFrame | None = None
+    answers: pd.DataFrame | None = None
+    context: tuple[Any, ...] = ()
 
 
 def make_joined(

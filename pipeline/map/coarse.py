@@ -17,7 +17,7 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline import grid
 
-CLASSES = ("cannot_tell", "unlikely", "possible", "likely")
+CLASSES = ("cannot_tell", "unlikely", "industrial", "possible", "likely")
 # What a square has from its strongest cell.
 _OF_THE_STRONGEST = (
     "class",

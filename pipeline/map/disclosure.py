@@ -9,7 +9,7 @@ from __future__ import annotations
 import calendar
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +21,14 @@ from pipeline.errors import DisclosureError, StoreCorruptError
 from pipeline.map import coarse
 from pipeline.map.estimates import regions_layer
 from pipeline.regions import data_folder
+from pipeline.sites.layers.attach import attach, for_public, made_columns
+from pipeline.sites.matching import match_table
+from pipeline.sites.scorecard import summarise
 
 if TYPE_CHECKING:
     from pipeline.join import Joined
     from pipeline.map.provenance import RunInfo
+    from pipeline.sites.layers.read import ContextLayer
 
 PUBLIC, RESTRICTED = "public", "restricted"
 SQUARE_DEGREES = {PUBLIC: 0.01, RESTRICTED: 0.005}
@@ -69,16 +73,24 @@ class Product:
     disclosure : str
         ``public`` or ``restricted``.
     layers : dict of str to geopandas.GeoDataFrame
-        ``cells``, ``candidates``, ``sites`` and ``regions`` (where there are any) and ``coverage``,
-        EPSG:4326; only the columns that the product may hold. Probabilities are float32 with NaN
+        ``cells``, ``candidates``, ``sites`` and ``regions`` (where there are any), ``coverage`` and
+        the context layers (``context_<name>``), EPSG:4326; only the columns that the product may
+        hold. Probabilities are float32 with NaN
         for "cannot tell".
     held_back : int
         Sites whose visit is too young for the public product.
+    tables : dict of str to pandas.DataFrame
+        ``matching``, and in the restricted product ``visits``, ``scorecard`` and
+        ``scorecard_summary``, where there are sites.
+    context : list of ContextLayer
+        The layers as the product knows them.
     """
 
     disclosure: str
     layers: dict[str, gpd.GeoDataFrame]
     held_back: int
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    context: list[ContextLayer] = field(default_factory=list)
 
     @property
     def square(self) -> float:
@@ -195,7 +207,7 @@ def disclose(joined: Joined, run: RunInfo, policy: Policy | None = None) -> Prod
     StoreCorruptError
         If the table of cells is empty or lacks a column.
     """
-    policy = policy or load_policy()
+    policy = policy or policy_of(joined)
     missing = sorted(_NEEDED - set(joined.cells.columns))
     if missing or joined.cells.empty:
         what = f"the joined cells lack {', '.join(missing)}" if missing else "there is no cell"
@@ -216,13 +228,29 @@ def disclose(joined: Joined, run: RunInfo, policy: Policy | None = None) -> Prod
             withheld = ["reasons", "nearest_site_km", "known_sites"]
             candidates = candidates.drop(columns=withheld, errors="ignore")
     square = SQUARE_DEGREES[disclosure]
+    newest = str(run.images[1] or "")[:10]
+    context = list(joined.context)
+    if disclosure == PUBLIC:
+        context = for_public(context, last_day)
+
+    def known(layer: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+        return attach(layer, context, newest, disclosure == PUBLIC)
+
+    squares = coarse.squares(cells.assign(model=_model_id(run), run=run.run_id), square)
     layers = {
-        "cells": coarse.squares(cells.assign(model=_model_id(run), run=run.run_id), square),
-        "candidates": coarse.located(candidates, 2 if disclosure == PUBLIC else 4),
-        "sites": sites,
+        "cells": known(squares),
+        "candidates": known(coarse.located(candidates, 2 if disclosure == PUBLIC else 4)),
+        "sites": known(sites) if sites is not None else None,
         "coverage": coarse.coverage(cells, square),
         "regions": regions_layer(run.area, run.region, square) if run.area else None,
+        **{layer.declaration.table: layer.features for layer in context},
     }
+    tables: dict[str, pd.DataFrame | None] = {}
+    tables["matching"] = match_table(sites, cells, newest, disclosure == PUBLIC)
+    if disclosure == RESTRICTED and sites is not None and joined.visits is not None:
+        tables["visits"] = joined.visits
+        tables["scorecard"] = joined.answers
+        tables["scorecard_summary"] = summarise(sites)
     return Product(
         disclosure=disclosure,
         layers={
@@ -231,7 +259,61 @@ def disclose(joined: Joined, run: RunInfo, policy: Policy | None = None) -> Prod
             if layer is not None
         },
         held_back=held_back,
+        tables={
+            name: table.assign(simulated=run.simulated)
+            for name, table in tables.items()
+            if table is not None and len(table)
+        },
+        context=context,
     )
+
+
+def policy_of(joined: Joined) -> Policy:
+    """Return the rules for a run: those of the table, and what its context layers declare.
+
+    Parameters
+    ----------
+    joined : Joined
+        With its context layers.
+
+    Returns
+    -------
+    mapping
+        As from :func:`load_policy`.
+
+    Raises
+    ------
+    DisclosureError
+        If a layer would give cells, candidates or sites a column that they have already.
+    """
+    rows = {layer: dict(columns) for layer, columns in load_policy().items()}
+    for layer in joined.context:
+        about = layer.declaration
+        own = {c.name: Column(c.disclosure, c.english, c.french, c.note) for c in about.columns}
+        shown = PUBLIC if about.public != "none" else RESTRICTED
+        made = {
+            "count": Column(shown, "count", "nombre", "features in the area or in reach"),
+            "km": Column(shown, "distance (km)", "distance (km)", "great-circle distance"),
+        }
+        told = {"simulated": Column(PUBLIC, "Simulated", "Simulé", "true: an invented landscape")}
+        rows[about.table] = own | ({"count": made["count"]} if about.public == "counts" else {})
+        rows[about.table] |= told
+        for column in [*about.along, *made_columns(about)]:
+            name, rule = f"{about.name}_{column}", (own | made)[column]
+            for target in ("cells", "candidates", "sites"):
+                if name in rows[target]:
+                    raise DisclosureError(
+                        f"a context layer would give {target} a second column {name}",
+                        where=about.where,
+                        next_step="give the layer another name",
+                    )
+                rows[target][name] = Column(
+                    rule.disclosure,
+                    f"{about.english}: {rule.english}",
+                    f"{about.french} : {rule.french}",
+                    f"{rule.note}; {about.credit}".strip("; "),
+                )
+    return rows
 
 
 def _model_id(run: RunInfo) -> str:

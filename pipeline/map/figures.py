@@ -71,8 +71,12 @@ def draw_map(product: Product, thresholds: dict[str, float], lang: str, mark: st
     kinds = symbology.score_classes(thresholds, lang)
     legend = [("square", colour, label) for _, _, label, colour in kinds]
     legend = [*legend[::-1], ("hatch", symbology.CANNOT_TELL, say("cannot_tell", lang))]
+    industrial = (cells["class"] == "industrial").to_numpy()
+    classes[industrial] = 2 + len(symbology.SCORE_COLOURS)
+    if industrial.any():
+        legend.append(("square", symbology.INDUSTRIAL, say("industrial", lang)))
     fig, ax = _panel(cells, lang, product.square)
-    _squares(ax, product, classes, symbology.SCORE_COLOURS)
+    _squares(ax, product, classes, (*symbology.SCORE_COLOURS, symbology.INDUSTRIAL))
     candidates, sites = product.layers["candidates"], product.layers.get("sites")
     if len(candidates):
         _outline(ax, candidates)

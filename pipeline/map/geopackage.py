@@ -20,11 +20,10 @@ import pandas as pd
 import pyogrio
 
 from pipeline.errors import StoreCorruptError
-from pipeline.map.qgis import LayerView, style
+from pipeline.map.qgis import LayerView, geometry_kind, style
 
 VERSION = "1.3"
 GEOMETRY, FEATURE_ID = "geom", "fid"
-_KINDS = {"sites": "Point", "candidates": "MultiPolygon", "regions": "MultiPolygon"}
 
 _STYLES = """
 CREATE TABLE layer_styles (
@@ -93,7 +92,7 @@ def write_layers(
         for name, frame in [*layers.items(), *tables.items()]:
             geometry = {}
             if isinstance(frame, gpd.GeoDataFrame):
-                kind = _KINDS.get(name, "Polygon")
+                kind = geometry_kind(name, frame)
                 geometry = {
                     "geometry_type": kind,
                     "promote_to_multi": kind == "MultiPolygon",
@@ -154,7 +153,7 @@ def dress(
             [("gpkg_data_columns", _SCHEMA), ("gpkg_data_column_constraints", _SCHEMA)],
         )
         for view in views:
-            unique = column_names([view.aliases[column] for column in view.columns]).values()
+            unique = _unique([view.aliases[column] for column in view.columns])
             base.executemany(
                 "INSERT INTO gpkg_data_columns VALUES (?, ?, ?, ?, ?, NULL, NULL)",
                 [
@@ -207,6 +206,16 @@ def read_back(path: Path) -> dict[str, pd.DataFrame]:
     with zipfile.ZipFile(io.BytesIO(bytes.fromhex(content[0]))) as archive:
         archive.read("map.qgs")
     return {name: pyogrio.read_dataframe(path, layer=name) for name in own}
+
+
+def _unique(aliases: list[str]) -> list[str]:
+    """Return names that differ, whatever two layers were declared to be called."""
+    told: dict[str, int] = {}
+    names = []
+    for alias in aliases:
+        told[alias] = told.get(alias, 0) + 1
+        names.append(alias if told[alias] == 1 else f"{alias} ({told[alias]})")
+    return list(column_names(names).values())
 
 
 def _columns(frame: pd.DataFrame) -> list[str]:

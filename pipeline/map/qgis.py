@@ -10,7 +10,7 @@ import io
 import re
 import uuid
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -25,18 +25,25 @@ from pipeline.map import symbology
 from pipeline.map.words import say, warning, warnings
 
 if TYPE_CHECKING:
+    import geopandas as gpd
+
     from pipeline.map.disclosure import Policy, Product
     from pipeline.map.provenance import RunInfo
+    from pipeline.sites.layers.declare import Declaration
 
 # Top of the legend first. Coverage is there to be switched on; the score would hide it.
+_TABLES = ("provenance", "matching", "visits", "scorecard", "scorecard_summary")
 GROUPS = (
     ("group_inspect", ("sites", "candidates")),
     ("group_model", ("regions", "cells")),
+    ("group_context", ()),
     ("group_imagery", ("coverage",)),
-    ("group_about", ("provenance",)),
+    ("group_sites", _TABLES[1:]),
+    ("group_about", _TABLES[:1]),
 )
 _HIDDEN = {"coverage"}
-_KINDS = {"sites": ("Point", "Point", 0), "provenance": ("No geometry", "", 4)}
+_KINDS = {"sites": "Point", "candidates": "MultiPolygon", "regions": "MultiPolygon"}
+_CODES = {"Point": 0, "": 4}
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -77,6 +84,8 @@ class LayerView:
         others as text.
     locked : sequence of str
         Columns that the form does not let anybody change.
+    kind : str
+        Type of the geometry column; empty: what the name says.
     """
 
     name: str
@@ -94,6 +103,7 @@ class LayerView:
     sort_order: int = 0
     widgets: Mapping[str, str | dict[str, str]] = field(default_factory=dict)
     locked: Sequence[str] = ()
+    kind: str = ""
 
     @property
     def id(self) -> str:
@@ -108,22 +118,28 @@ class LayerView:
     @property
     def geometry(self) -> str:
         """QGIS's word for the geometry."""
-        return _KINDS.get(self.name, ("Polygon", "MultiPolygon", 2))[0]
+        return self.geometry_type.removeprefix("Multi") or "No geometry"
 
     @property
     def geometry_type(self) -> str:
         """Type of the geometry column, empty for a table without one."""
-        kind = "MultiPolygon" if self.name in ("candidates", "regions") else "Polygon"
-        return _KINDS.get(self.name, ("Polygon", kind, 2))[1]
+        return "" if self.name in _TABLES else self.kind or _KINDS.get(self.name, "Polygon")
 
     @property
     def geometry_code(self) -> int:
         """QGIS's number for the geometry."""
-        return _KINDS.get(self.name, ("Polygon", "Polygon", 2))[2]
+        return _CODES.get(self.geometry_type, 2)
 
     def key(self, number: int) -> str:
         """Return a rule's identifier, the same in every run."""
         return f"{{{uuid.uuid5(uuid.NAMESPACE_URL, f'asm-atlas/{self.name}/{number}')}}}"
+
+
+def geometry_kind(name: str, frame: gpd.GeoDataFrame) -> str:
+    """Return the type of a layer's geometry column; that of a context layer is what it holds."""
+    if name.startswith("context_"):
+        return "Point" if (frame.geom_type == "Point").all() else "MultiPolygon"
+    return _KINDS.get(name, "Polygon")
 
 
 def layer_views(
@@ -154,8 +170,9 @@ def layer_views(
         "cells": {"sort": '"probability"', "sort_order": 1},
         "regions": {"label": "name", "label_size": 10},
     }
+    context = {layer.declaration.table: layer.declaration for layer in product.context}
     views = []
-    for name in (name for _, names in GROUPS for name in names if name in tables):
+    for name in (name for _, names in _groups(context) for name in names if name in tables):
         columns = [str(column) for column in tables[name].columns]
         rows = policy.get(name, {})
         layer = product.layers.get(name)
@@ -165,16 +182,39 @@ def layer_views(
         views.append(
             LayerView(
                 name=name,
-                title=say(name, lang),
+                title=context[name].title(lang) if name in context else say(name, lang),
                 columns=columns,
                 aliases={c: rows[c].alias(lang) if c in rows else c for c in columns},
-                rules=symbology.rules(name, run.model.get("thresholds", {}), lang),
+                rules=_rules(name, layer, context, run, lang),
+                kind=geometry_kind(name, layer) if name in context and layer is not None else "",
                 extent=(float(west), float(south), float(east), float(north)),
-                visible=name not in _HIDDEN,
+                visible=name not in _HIDDEN and name not in context,
                 **({} if extra.get("label", columns[0]) not in columns else extra),
             )
         )
     return views
+
+
+def _groups(context: Collection[str]) -> list[tuple[str, tuple[str, ...]]]:
+    """Return the groups of the legend, the context layers in theirs."""
+    return [(k, tuple(context) if k == "group_context" else names) for k, names in GROUPS]
+
+
+def _rules(
+    name: str,
+    layer: gpd.GeoDataFrame | None,
+    context: Mapping[str, Declaration],
+    run: RunInfo,
+    lang: str,
+) -> list[symbology.Rule]:
+    if name not in context or layer is None:
+        rules = symbology.rules(name, run.model.get("thresholds", {}), lang)
+        # The legend speaks of industrial mines only where the map knows any.
+        known = name != "cells" or layer is None or (layer["class"] == "industrial").any()
+        return rules if known else [r for r in rules if "industrial" not in r.filter]
+    points = geometry_kind(name, layer) == "Point"
+    number = list(context).index(name)
+    return symbology.context_rules(context[name].title(lang), points, number)
 
 
 def style(view: LayerView) -> str:
@@ -224,7 +264,7 @@ def project(product: Product, views: list[LayerView], run: RunInfo, geopackage: 
                 "title": say(key, lang),
                 "layers": [by_name[name] for name in names if name in by_name],
             }
-            for key, names in GROUPS
+            for key, names in _groups([v.name for v in views if v.name.startswith("context_")])
             if any(name in by_name for name in names)
         ],
     )

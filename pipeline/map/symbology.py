@@ -20,6 +20,9 @@ CLEAR_COLOURS = ("#ffffd9", "#c7e9b4", "#41b6c4", "#1d6fb1", "#0c2c84")
 CLEAR_BREAKS = (1, 3, 5, 8)
 CANNOT_TELL = "#8a8a8a"
 CANDIDATE = "#111111"
+INDUSTRIAL = "#54278f"
+# ColorBrewer's Dark2.
+CONTEXT_COLOURS = ("#1b9e77", "#7570b3", "#e7298a", "#66a61e", "#a6761d", "#666666")
 FOUND, MISSED = "#0868ac", "#ffffff"
 
 
@@ -140,7 +143,11 @@ def rules(layer: str, thresholds: Mapping[str, float], lang: str) -> list[Rule]:
         One for each entry of the legend.
     """
     if layer == "cells":
-        return [*_score_rules(thresholds, lang), _hatched("probability", "IS NULL", lang)]
+        return [
+            *_score_rules(thresholds, lang),
+            _hatched("probability", "IS NULL", lang),
+            _industrial(lang),
+        ]
     if layer == "coverage":
         edges = [0, *CLEAR_BREAKS, 10**6]
         looks = [
@@ -164,6 +171,42 @@ def rules(layer: str, thresholds: Mapping[str, float], lang: str) -> list[Rule]:
             Rule(say("found", lang), '"matched"', _marker("circle", FOUND), "marker"),
         ]
     return []
+
+
+def context_rules(title: str, points: bool, number: int) -> list[Rule]:
+    """Return how a context layer is drawn: outlines or dots of one colour.
+
+    Parameters
+    ----------
+    title : str
+        What the legend says.
+    points : bool
+        Whether it holds points.
+    number : int
+        Of the layer, which decides its colour.
+
+    Returns
+    -------
+    list of Rule
+        One.
+    """
+    colour = CONTEXT_COLOURS[number % len(CONTEXT_COLOURS)]
+    if points:
+        dot = {"name": "triangle", "color": _rgb(colour), "outline_color": _rgb("#ffffff"),
+               "outline_width": "0.2", "size": "2.6"}  # fmt: skip
+        return [Rule(title, "", (Layer("SimpleMarker", dot),), "marker")]
+    border = {"line_color": _rgb(colour), "line_width": "0.4"}
+    return [Rule(title, "", (Layer("SimpleLine", border),))]
+
+
+def _industrial(lang: str) -> Rule:
+    """Cover the score of cells in an industrial mine: they are not called artisanal."""
+    veil = {
+        "color": _rgb("#bdbdbd", 230),
+        "outline_color": _rgb(INDUSTRIAL),
+        "outline_width": "0.3",
+    }
+    return Rule(say("industrial", lang), "\"class\" = 'industrial'", (Layer("SimpleFill", veil),))
 
 
 def _score_rules(thresholds: Mapping[str, float], lang: str) -> list[Rule]:

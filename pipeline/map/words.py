@@ -60,6 +60,42 @@ _WORDS = {
     ),
     "group_inspect": ("What to inspect", "À inspecter"),
     "group_model": ("What the model says", "Ce que dit le modèle"),
+    "group_context": ("What else is known", "Ce que l'on sait par ailleurs"),
+    "group_sites": ("About the known sites", "Sur les sites connus"),
+    "visits": ("Visits", "Visites"),
+    "scorecard": ("Scorecard: the answers", "Grille d'évaluation : les réponses"),
+    "scorecard_summary": ("Scorecard: summary", "Grille d'évaluation : résumé"),
+    "matching": ("Sites and map, both ways", "Sites et carte, dans les deux sens"),
+    "matching_note": (
+        "Recall: share of the sites, where the map can tell, with a likely or possible square in"
+        " reach; with its 95 % interval. Sites that the model was trained on are found more easily."
+        " A likely square without a site is not wrong: the table of visits is not exhaustive."
+        " The public edition leaves out groups of fewer than ten sites, and those by size.",
+        "Rappel : part des sites, là où la carte permet de conclure, avec un carré probable ou"
+        " possible à portée ; avec son intervalle à 95 %. Les sites qui ont servi à"
+        " l'apprentissage sont plus faciles à trouver. Un carré probable sans site n'est pas une"
+        " erreur : le tableau des visites n'est pas exhaustif. L'édition publique omet les groupes"
+        " de moins de dix sites, et ceux par taille.",
+    ),
+    "by_all": ("all sites", "tous les sites"),
+    "by_workers": ("diggers at the visit", "creuseurs lors de la visite"),
+    "by_mineral": ("mineral", "minerai"),
+    "by_province": ("province", "province"),
+    "by_precision": ("precision of the place", "précision de la position"),
+    "by_visit_age": (
+        "years from the visit to the newest image",
+        "années de la visite à la dernière image",
+    ),
+    "by_likely_squares": (
+        "likely squares, by km to the nearest site",
+        "carrés probables, selon les km au site le plus proche",
+    ),
+    "layer": ("Layer", "Couche"),
+    "credit": ("Credit", "Crédit"),
+    "industrial": (
+        "in an industrial mine: not called artisanal",
+        "dans une mine industrielle : non qualifié d'artisanal",
+    ),
     "group_imagery": ("What the imagery could show", "Ce que les images pouvaient montrer"),
     "group_about": ("Where it comes from", "D'où cela vient"),
     "likely": ("likely", "probable"),

@@ -2,43 +2,45 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from pipeline.config import Config
 from pipeline.errors import ConfigError
 from pipeline.runtime.console import say
 from pipeline.sites.detections import join_detections, write_detection_join
+from pipeline.sites.service import is_address
 from pipeline.sites.vectors import read_vector
-from pipeline.sites.visits import read_visits
+from pipeline.sites.visits import read_visits, visits_file
 
 
-def join_files(
-    detections: str, visits: str, tolerance_km: float, out: str | None, disclosure: str
-) -> None:
+def join_files(detections: str, config: Config, tolerance_km: float, out: str | None) -> None:
     """Match detections and sites both ways and write the matched and unmatched of both sides.
 
     Parameters
     ----------
     detections : str
         File of points or polygons.
-    visits : str
-        Table in the IPIS form.
+    config : Config
+        Names the table of visits, and says ``public`` or ``restricted``.
     tolerance_km : float
         How near counts as matched.
     out : str
         Folder for the results.
-    disclosure : str
-        ``public`` or ``restricted``.
 
     Raises
     ------
     ConfigError
         If the table of visits or the folder is not named.
     """
-    if not visits or not out:
+    if not config.labels or not out:
         raise ConfigError(
             "a join of files needs the table of visits and a folder",
             next_step="asm-atlas join --detections FILE --labels visits.csv --out FOLDER",
         )
-    result = join_detections(read_vector(detections), read_visits(visits), tolerance_km)
-    write_detection_join(result, out, disclosure)
+    table = visits_file(config) if is_address(config.labels) else Path(config.labels)
+    visits = read_visits(table, config.labels_mapping)
+    result = join_detections(read_vector(detections), visits, tolerance_km)
+    write_detection_join(result, out, config.disclosure)
     counts = ", ".join(
         f"{count} {name.replace('_', ' ')}" for name, count in result.counts().items()
     )

@@ -29,14 +29,15 @@ SUFFIXES = (".geojson", ".json", ".gpkg", ".shp", ".csv")
 MAX_BYTES = 64 * 1024 * 1024
 MAX_FEATURES = 500_000
 MAX_VERTICES = 5_000_000
-# Characters that no honest path needs and that a shell, make or GDAL would act upon.
+# Degrees by which a vertex on the antimeridian or a pole may lie beyond it: Natural Earth's do.
+_LAST_BITS = 1e-6
 _LONGITUDES = ("longitude", "lon", "lng", "long", "x")
 _LATITUDES = ("latitude", "lat", "y")
 _SIDECARS = (".shx", ".dbf", ".prj", ".cpg")
 
 
 def read_vector(
-    path: str | Path, layer: str = "", max_longitude: float = 180.0
+    path: str | Path, layer: str = "", max_longitude: float = 180.0, *, every: bool = False
 ) -> gpd.GeoDataFrame:
     """Read points, lines or polygons with their attributes.
 
@@ -49,6 +50,8 @@ def read_vector(
         Layer of a GeoPackage; default: its first one.
     max_longitude : float, optional
         Largest longitude accepted; 360 where the caller judges what lies beyond 180 itself.
+    every : bool, optional
+        Whether a feature without a geometry is an error, rather than left out.
 
     Returns
     -------
@@ -89,7 +92,14 @@ def read_vector(
     ) as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise InputFileError(f"the file cannot be read: {reason}", where=where) from None
-    return _checked(frame, where, max_longitude)
+    checked = _checked(frame, where, max_longitude)
+    if every and (lost := frame.attrs.get("without_geometry", 0) + len(frame) - len(checked)):
+        raise InputFileError(
+            f"{lost:,} features have no geometry",
+            where=where,
+            next_step="give them one, or remove them",
+        )
+    return checked
 
 
 def layer_names(path: str | Path) -> list[str]:
@@ -143,8 +153,41 @@ def read_table(path: str | Path, name: str) -> pd.DataFrame:
             ).fetchone()
             if found is None:
                 raise InputFileError(f"the file has no table {name!r}", where=str(path))
+            _refuse_generated(db, name)
             cursor = db.execute(f"SELECT * FROM {_quoted(name)} LIMIT {MAX_FEATURES}")
             return pd.DataFrame(cursor.fetchall(), columns=[item[0] for item in cursor.description])
+    except (ValueError, sqlite3.Error) as error:
+        raise InputFileError(f"the file cannot be read: {error}", where=str(path)) from None
+
+
+def table_names(path: str | Path) -> list[str]:
+    """Return the tables without geometry of a GeoPackage.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        The GeoPackage.
+
+    Returns
+    -------
+    list of str
+        Names of real tables that the file lists as attributes.
+
+    Raises
+    ------
+    InputFileError
+        If the file is not there, too large, or no GeoPackage.
+    """
+    path = Path(path)
+    check_file(path, (".gpkg",))
+    try:
+        with _geopackage(path) as db:
+            rows = db.execute(
+                "SELECT c.table_name FROM gpkg_contents c JOIN sqlite_master m "
+                "ON m.name = c.table_name WHERE m.type = 'table' AND c.data_type = 'attributes' "
+                "AND m.sql NOT LIKE 'CREATE VIRTUAL%' ORDER BY c.rowid"
+            ).fetchall()
+            return [str(row[0]) for row in rows]
     except sqlite3.Error as error:
         raise InputFileError(f"the file cannot be read: {error}", where=str(path)) from None
 
@@ -207,7 +250,9 @@ def _read_geojson(path: Path) -> gpd.GeoDataFrame:
     present = [item for item in features if item.get("geometry")]
     shapes = shapely.from_geojson([json.dumps(item["geometry"]) for item in present])
     rows = [_flat(item.get("properties")) for item in present]
-    return gpd.GeoDataFrame(rows, geometry=shapes, crs=_geojson_crs(content))
+    frame = gpd.GeoDataFrame(rows, geometry=shapes, crs=_geojson_crs(content))
+    frame.attrs["without_geometry"] = len(features) - len(present)
+    return frame
 
 
 def _flat(properties: Any) -> dict[str, Any]:
@@ -238,6 +283,7 @@ def _geopackage(path: Path) -> Iterator[sqlite3.Connection]:
     address = path.resolve().as_uri() + "?mode=ro&immutable=1"
     with closing(sqlite3.connect(address, uri=True)) as db:
         db.execute("PRAGMA trusted_schema=OFF")
+        db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_BYTES)
         # Ends a query that a crafted file keeps busy for ever.
         budget = iter(range(20_000))
         db.set_progress_handler(lambda: next(budget, None) is None, 100_000)
@@ -265,6 +311,7 @@ def _read_geopackage(path: Path, layer: str) -> gpd.GeoDataFrame:
             raise ValueError("it has no layer of geometries")
         table = layer or next(iter(layers))
         column, srs = layers[table]
+        _refuse_generated(db, table)
         cursor = db.execute(f"SELECT * FROM {_quoted(table)} LIMIT {MAX_FEATURES + 1}")
         names = [item[0] for item in cursor.description]
         rows = pd.DataFrame(cursor.fetchall(), columns=names)
@@ -275,11 +322,20 @@ def _read_geopackage(path: Path, layer: str) -> gpd.GeoDataFrame:
         ).fetchone()
     if reference is None or srs <= 0:
         raise ValueError("its coordinates have no reference system")
+    without = int(rows[column].isna().sum())
     rows = rows[rows[column].notna()].reset_index(drop=True)
     shapes = shapely.from_wkb([_wkb(blob) for blob in rows[column]])
     attributes = rows.drop(columns=[column])
     attributes = attributes.drop(columns=["geometry"], errors="ignore")
-    return gpd.GeoDataFrame(attributes, geometry=shapes, crs=_srs(*reference))
+    frame = gpd.GeoDataFrame(attributes, geometry=shapes, crs=_srs(*reference))
+    frame.attrs["without_geometry"] = without
+    return frame
+
+
+def _refuse_generated(db: sqlite3.Connection, table: str) -> None:
+    # A generated column is a formula that runs on reading: a row may claim a gigabyte.
+    if any(row[6] in (2, 3) for row in db.execute(f"PRAGMA table_xinfo({_quoted(table)})")):
+        raise ValueError(f"the table {table!r} has generated columns, which are not read")
 
 
 def _srs(code: str, definition: str) -> pyproj.CRS:
@@ -312,7 +368,9 @@ def _read_shapefile(path: Path) -> gpd.GeoDataFrame:
     frame = pyogrio.read_dataframe(path, max_features=MAX_FEATURES + 1)
     if not isinstance(frame, gpd.GeoDataFrame) or frame.crs is None:
         raise ValueError("it has no geometries, or no .prj file that says where they are")
-    return frame[frame.geometry.notna()].reset_index(drop=True)
+    known = frame[frame.geometry.notna()].reset_index(drop=True)
+    known.attrs["without_geometry"] = len(frame) - len(known)
+    return known
 
 
 def _read_points(path: Path) -> gpd.GeoDataFrame:
@@ -347,7 +405,8 @@ def _checked(frame: gpd.GeoDataFrame, where: str, max_longitude: float) -> gpd.G
     shapes = shapely.force_2d(frame.geometry.to_numpy())
     xy = shapely.get_coordinates(shapes)
     # Written so that a coordinate which is not a number fails as well.
-    off = ~((np.abs(xy[:, 0]) <= max_longitude) & (np.abs(xy[:, 1]) <= 90))
+    over = np.abs(xy) - (max_longitude, 90.0)
+    off = ~(over <= _LAST_BITS).all(axis=1)
     if off.any():
         x, y = xy[off][0]
         raise InputFileError(
@@ -355,6 +414,9 @@ def _checked(frame: gpd.GeoDataFrame, where: str, max_longitude: float) -> gpd.G
             where=where,
             next_step="store it in EPSG:4326, longitude first, or name its reference system",
         )
+    if (over > 0).any():
+        limits = (max_longitude, 90.0)
+        shapes = shapely.transform(shapes, lambda at: np.clip(at, np.negative(limits), limits))
     frame = frame.set_geometry(shapely.make_valid(shapes), crs="EPSG:4326")
     return frame[~frame.geometry.is_empty].reset_index(drop=True)
 

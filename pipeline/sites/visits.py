@@ -7,18 +7,21 @@ column is kept; only those that the pipeline computes with get a type.
 
 from __future__ import annotations
 
-import csv
 import difflib
-import io
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pipeline.errors import InputFileError, VisitsError
-from pipeline.sites.vectors import check_file
+from pipeline.config import Config
+from pipeline.errors import VisitsError
+from pipeline.sites.answers import normalised, yes_no_words
+from pipeline.sites.mapping import load_mapping, mapped
+from pipeline.sites.service import Limits, fetch_saved
+from pipeline.sites.visit_tables import listed, read_text, where_row
 
 REQUIRED = (
     "pcode",
@@ -31,9 +34,8 @@ REQUIRED = (
     "location_origin",
     "mineral1",
 )
-MAX_ROWS = 200_000
-MAX_COLUMNS = 400
-MAX_TEXT = 10_000
+# How many people there were, or how often something happened; the last two only in other forms.
+COUNTS = ("workers_numb", "accident_dead", "accident_injured")
 # Radii within which the place may truly lie. They are our judgement, not IPIS's: a handheld fix is
 # good to some 20 m, but it is taken where the visitors stood, at the edge of the workings or in the
 # camp. An approximate one is a village, a sketch or an old map; one entry says "4 km du site".
@@ -59,33 +61,40 @@ _DATE = re.compile(r"(\d{4}-\d\d-\d\d)([T Z].*)?")
 _FIX = re.compile(r"gps\s*(\(\s*ipis\s+\d{4}\s*\))?")
 
 
-def read_visits(path: str | Path) -> pd.DataFrame:
+def read_visits(path: str | Path, mapping: str | Path = "") -> pd.DataFrame:
     """Read and check a table of visits.
 
     Parameters
     ----------
     path : str or pathlib.Path
-        A UTF-8 CSV file in the IPIS form, comma-separated, with a header.
+        A CSV file (UTF-8, commas, a header), GeoPackage or GeoJSON file in the IPIS form.
+    mapping : str or pathlib.Path, optional
+        What the columns of another form are here (``pipeline.sites.mapping``): a file, or the name
+        of a packaged one; empty: the columns are those of IPIS's table of the DRC.
 
     Returns
     -------
     pandas.DataFrame
         One row a visit, in the file's order, index 0..n-1, every column of the file:
         ``visit_date`` as datetime64, ``longitude`` and ``latitude`` as float64 degrees
-        (EPSG:4326), answers of 1, 0 or null as nullable Int8, ``workers_numb`` as nullable
-        Float64, everything else as text. Null is ``pandas.NA`` (``NaN`` in text columns).
+        (EPSG:4326), answers of 1, 0 or null as nullable Int8, counts as nullable Float64,
+        everything else as text. Null is ``pandas.NA`` (``NaN`` in text columns). After them the
+        normalised answers, see :func:`pipeline.sites.answers.normalised`.
 
     Raises
     ------
     VisitsError
         If a column is missing or a value cannot be used; it names the column and the line.
     InputFileError
-        If the file is not there, is too large or is no CSV file.
+        If the file is not there, is too large or is of another kind.
+    DeclarationError
+        If the mapping is not in its form.
     """
     path = Path(path)
-    check_file(path, (".csv",))
     where = str(path)
-    table = _read_text(path, where)
+    table = read_text(path)
+    if mapping:
+        table = mapped(table, load_mapping(mapping), where)
     _check_columns(table, where)
     for column in ("longitude", "latitude"):
         limit = 180 if column == "longitude" else 90
@@ -103,20 +112,38 @@ def read_visits(path: str | Path) -> pd.DataFrame:
     table["visit_date"] = _dates(table, where)
     for column in table.columns:
         if column in _YES_NO or _YES_NO_GROUP.fullmatch(column):
+            table[column] = _yes_no(table, column, where)
+    for column in COUNTS:
+        if column in table:
             numbers = _numbers(table, column, where)
-            _refuse(
-                table,
-                column,
-                numbers.notna() & ~numbers.isin([0, 1]),
-                where,
-                "must be 1, 0 or empty",
-            )
-            table[column] = numbers.astype("Int8")
-    if "workers_numb" in table:
-        numbers = _numbers(table, "workers_numb", where)
-        _refuse(table, "workers_numb", (numbers < 0) | (numbers > 1e6), where, "must be a count")
-        table["workers_numb"] = numbers.astype("Float64")
-    return table
+            _refuse(table, column, (numbers < 0) | (numbers > 1e6), where, "must be a count")
+            table[column] = numbers.astype("Float64")
+    return normalised(table)
+
+
+def visits_file(config: Config) -> Path:
+    """Return the table of visits that an address gives, or the copy saved of it.
+
+    Parameters
+    ----------
+    config : Config
+        ``labels`` is an address.
+
+    Returns
+    -------
+    pathlib.Path
+        A file that ``read_visits`` reads.
+
+    Raises
+    ------
+    ServiceError
+        If the service gives no table of visits and there is no copy.
+    """
+    limits = Limits(config.read_timeout, config.read_seconds)
+    # A form that has no coordinates of its own is asked for with its points.
+    suffix = ".geojson" if config.labels_mapping else ".csv"
+    check = partial(read_visits, mapping=config.labels_mapping)
+    return fetch_saved(config.labels, config.raw / "services", suffix, check, limits)
 
 
 def latest_on_site(visits: pd.DataFrame) -> pd.DataFrame:
@@ -204,54 +231,6 @@ def _latest(visits: pd.DataFrame) -> pd.DataFrame:
     return ordered.drop_duplicates("pcode", keep="last").reset_index(drop=True)
 
 
-def _read_text(path: Path, where: str) -> pd.DataFrame:
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise VisitsError(
-            f"the file is not UTF-8 (byte {error.start})",
-            where=where,
-            next_step="save it as CSV with the encoding UTF-8",
-        ) from None
-    except OSError as error:
-        raise InputFileError(f"the file cannot be read: {error.strerror}", where=where) from None
-    try:
-        header = next(csv.reader(io.StringIO(content)), [])
-        if len(header) > MAX_COLUMNS:
-            raise VisitsError(f"more than {MAX_COLUMNS} columns", where=where)
-        twice = sorted({name for name in header if header.count(name) > 1})
-        if twice:
-            raise VisitsError(f"columns stand there twice: {_listed(twice)}", where=where)
-        table = pd.read_csv(
-            io.StringIO(content),
-            dtype=str,
-            keep_default_na=False,
-            na_values=[""],
-            index_col=False,
-            nrows=MAX_ROWS + 1,
-        )
-    except (
-        pd.errors.ParserError,
-        pd.errors.ParserWarning,
-        pd.errors.EmptyDataError,
-        csv.Error,
-        ValueError,
-    ) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise VisitsError(f"the file is no table of visits: {reason}", where=where) from None
-    if len(table) > MAX_ROWS:
-        raise VisitsError(f"more than {MAX_ROWS:,} visits", where=where)
-    for column in table.columns:
-        _refuse(
-            table,
-            column,
-            table[column].str.len() > MAX_TEXT,
-            where,
-            f"may not be longer than {MAX_TEXT:,} characters",
-        )
-    return table
-
-
 def _check_columns(table: pd.DataFrame, where: str) -> None:
     missing = [name for name in REQUIRED if name not in table]
     if missing:
@@ -262,7 +241,7 @@ def _check_columns(table: pd.DataFrame, where: str) -> None:
         }
         hints = [f"{found[0]!r} instead of {name!r}" for name, found in near.items() if found]
         raise VisitsError(
-            f"the table of visits lacks the column{'s' * (len(missing) > 1)} {_listed(missing)}",
+            f"the table of visits lacks the column{'s' * (len(missing) > 1)} {listed(missing)}",
             where=where,
             next_step=("it has " + ", ".join(hints) + "; " if hints else "")
             + "rename or add the columns; the IPIS form needs "
@@ -272,14 +251,18 @@ def _check_columns(table: pd.DataFrame, where: str) -> None:
         raise VisitsError("the table of visits has no row", where=where)
 
 
-def _listed(names: list[str]) -> str:
-    return ", ".join(ascii(name)[:80] for name in names[:10])
-
-
 def _numbers(table: pd.DataFrame, column: str, where: str) -> pd.Series[float]:
     numbers = pd.to_numeric(table[column], errors="coerce")
     _refuse(table, column, table[column].notna() & numbers.isna(), where, "must be a number")
     return numbers
+
+
+def _yes_no(table: pd.DataFrame, column: str, where: str) -> pd.Series[Any]:
+    words = table[column].str.strip().str.casefold().str.removesuffix(".0")
+    numbers = pd.to_numeric(words.map(yes_no_words()).where(words.notna()), errors="coerce")
+    known = words.isna() | words.isin(list(yes_no_words()))
+    _refuse(table, column, ~known, where, "must be 1, 0 or empty, or yes or no in words")
+    return numbers.astype("Int8")
 
 
 def _dates(table: pd.DataFrame, where: str) -> pd.Series[pd.Timestamp]:
@@ -293,10 +276,9 @@ def _dates(table: pd.DataFrame, where: str) -> pd.Series[pd.Timestamp]:
 def _refuse(table: pd.DataFrame, column: str, bad: Any, where: str, rule: str) -> None:
     rows = np.flatnonzero(np.asarray(pd.array(bad, dtype="boolean").fillna(False), bool))
     if rows.size:
-        # The header is line 1; a cell with a line break inside moves those after it.
         value = ascii(table[column].iloc[rows[0]])[:80]
         raise VisitsError(
             f"{column} {rule}: {rows.size:,} visits, the first with {value}",
-            where=f"{where}, visit {rows[0] + 1:,} (about line {rows[0] + 2:,}), column {column}",
+            where=f"{where}, {where_row(int(rows[0]))}, column {column}",
             next_step="correct or remove these rows",
         )

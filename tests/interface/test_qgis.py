@@ -67,14 +67,14 @@ def test_the_project_opens_without_a_warning(made, tmp_path):
     told = open_in_qgis(folder / "map.qgz", tmp_path / "map.png")
     assert told["opened"] and told["said"] == [] and told["errors"] == []
     assert all(layer["valid"] for layer in told["layers"].values())
-    assert len(told["layers"]) == 5
+    assert len(told["layers"]) == 6
     assert ("SIMULATED" if lang == "en" else "SIMULÉ") in told["title"]
     sites = told["layers"]["Known sites" if lang == "en" else "Sites connus"]
     assert sites["rules"] == (ENGLISH if lang == "en" else FRENCH)
     assert sites["aliases"]["name"] == ("Name" if lang == "en" else "Nom")
     cells = told["layers"]["Model score" if lang == "en" else "Score du modèle"]
     assert cells["rules"][-1] == ("cannot tell" if lang == "en" else "indéterminé")
-    assert [len(layers) for _, layers in told["groups"]] == [2, 1, 1, 1]
+    assert [len(layers) for _, layers in told["groups"]] == [2, 1, 1, 1, 1]
 
 
 @needs_qgis
@@ -112,7 +112,7 @@ def test_the_project_inside_the_geopackage_opens_too(made, tmp_path):
     alone = shutil.copy(folder / "map.gpkg", tmp_path / "map.gpkg")
     told = open_in_qgis(f"geopackage:{alone}?projectName=map", tmp_path / "inside.png")
     assert told["opened"] and told["said"] == []
-    assert len(told["layers"]) == 5
+    assert len(told["layers"]) == 6
     assert all(layer["valid"] for layer in told["layers"].values())
 
 

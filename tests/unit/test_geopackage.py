@@ -39,7 +39,8 @@ def test_every_table_is_registered(package):
     contents = dict(ask(package, "SELECT table_name, data_type FROM gpkg_contents"))
     assert contents == {
         "cells": "features", "candidates": "features", "sites": "features",
-        "coverage": "features", "provenance": "attributes", "layer_styles": "attributes",
+        "coverage": "features", "provenance": "attributes", "matching": "attributes",
+        "layer_styles": "attributes",
     }  # fmt: skip
     kinds = dict(ask(package, "SELECT table_name, geometry_type_name FROM gpkg_geometry_columns"))
     assert kinds == {
@@ -74,10 +75,11 @@ def test_each_layer_has_a_default_style_that_names_what_exists(package):
     rows = ask(
         package, "SELECT f_table_name, f_geometry_column, useAsDefault, styleQML FROM layer_styles"
     )
-    assert {row[0] for row in rows} == {"cells", "candidates", "sites", "coverage", "provenance"}
+    tables = {"provenance", "matching"}
+    assert {row[0] for row in rows} == {"cells", "candidates", "sites", "coverage"} | tables
     for table, geometry, default, qml in rows:
         assert default == 1
-        assert geometry == ("" if table == "provenance" else "geom")
+        assert geometry == ("" if table in tables else "geom")
         columns = {row[1] for row in ask(package, f'PRAGMA table_info("{table}")')}
         tree = ElementTree.fromstring(qml.split("\n", 1)[1])
         assert {alias.get("field") for alias in tree.iter("alias")} <= columns

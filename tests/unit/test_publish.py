@@ -107,7 +107,7 @@ def test_the_project_beside_and_the_one_inside_are_the_same(made):
     assert "SIMULATED" in tree.findtext("title")
     layers = list(tree.iter("maplayer"))
     assert {one.findtext("datasource").split("=")[1] for one in layers} == {
-        "sites", "candidates", "cells", "coverage", "provenance",
+        "sites", "candidates", "cells", "coverage", "provenance", "matching",
     }  # fmt: skip
     assert all(one.findtext("datasource").startswith("./map.gpkg|") for one in layers)
     assert all(len(one.findtext("id")) > 10 for one in layers)

@@ -55,6 +55,16 @@ def test_tables_without_places(tmp_path: Path, content: str) -> None:
     assert str(tmp_path) in caught.value.where
 
 
+@pytest.mark.parametrize("degrees", ["180.00000000000003", "-180.0000001", "180.1"])
+def test_the_last_bits_beyond_the_antimeridian(tmp_path: Path, degrees: str) -> None:
+    (tmp_path / "a.csv").write_text(f"lon,lat\n{degrees},1\n")
+    if degrees == "180.1":
+        with pytest.raises(InputFileError, match="off the globe"):
+            read_vector(tmp_path / "a.csv")
+        return
+    assert abs(read_vector(tmp_path / "a.csv").geometry.iloc[0].x) == 180
+
+
 def test_layers_of_a_geopackage(tmp_path: Path, frame: gpd.GeoDataFrame) -> None:
     path = tmp_path / "a.gpkg"
     frame.to_file(path, layer="mines")

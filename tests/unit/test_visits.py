@@ -24,7 +24,8 @@ real = pytest.mark.skipif(
 
 def test_columns_get_types_and_all_are_kept(tmp_path: Path) -> None:
     visits = read_visits(write_visits(tmp_path / "v.csv", {"workers_numb": 50, "mercury": 1}, {}))
-    assert list(visits.columns) == list(BASE)
+    own = [name for name in visits.columns if not name.endswith("_code")]
+    assert own == list(BASE)
     assert visits["visit_date"].iloc[0] == pd.Timestamp("2021-06-01")
     assert visits["longitude"].tolist() == [28.1, 28.1]
     assert visits["workers_numb"].iloc[0] == 50
@@ -70,7 +71,7 @@ def test_a_misspelt_column_is_pointed_out(tmp_path: Path) -> None:
         ("longitude", "28,1"), ("latitude", "-91"), ("latitude", "N 2"), ("pcode", ""),
         ("visit_date", ""), ("visit_date", "2021"), ("visit_date", "2021-13-01"),
         ("visit_date", "1021-01-01"), ("visit_date", "01/06/2021"), ("visit_onsite", "2"),
-        ("visit_onsite", "yes"), ("mercury", "-1"), ("mercury", "0.5"),
+        ("visit_onsite", "perhaps"), ("mercury", "-1"), ("mercury", "0.5"),
         ("taxation_armed_group1", "3"), ("workers_numb", "-3"), ("workers_numb", "many"),
         ("name", "x" * 10_001),
     ],
@@ -163,7 +164,8 @@ def test_precision(origin: str | None, kind: str) -> None:
 @real
 def test_the_real_table() -> None:
     visits = read_visits(Path(os.environ["ASM_ATLAS_TEST_DATA"]) / "ipis" / "visits.csv")
-    assert visits.shape == (6955, 85)
+    own = [name for name in visits.columns if not name.endswith("_code")]
+    assert (len(visits), len(own)) == (6955, 85)
     assert visits["pcode"].nunique() == 3409
     ours = visits[
         (visits["visit_onsite"] == 1)

@@ -12,14 +12,26 @@ from pipeline.sites.labels.inspections import label_inspections, label_sample
 from pipeline.sites.labels.polygons import label_polygons
 from pipeline.sites.labels.rows import Labels, combine
 from pipeline.sites.labels.visits import label_visits
+from pipeline.sites.visit_tables import looks_like_visits
 from pipeline.sites.visits import read_visits
 
-VISITS_SUFFIX = ".csv"
 
+def are_visits(path: Path, mapping: str = "") -> bool:
+    """Say whether a file of labels is a table of visits, rather than polygons.
 
-def are_visits(path: Path) -> bool:
-    """Say whether a file of labels is a table of visits, rather than polygons."""
-    return path.suffix.lower() == VISITS_SUFFIX
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    mapping : str, optional
+        The configured mapping of a table's columns: with one, it is.
+
+    Returns
+    -------
+    bool
+        Whether it is a CSV file, a GeoPackage with a table ``visits``, or has a mapping.
+    """
+    return bool(mapping) or looks_like_visits(path)
 
 
 def gather_labels(config: Config, labels: Path | None, region: Region, season: str) -> Labels:
@@ -50,15 +62,16 @@ def gather_labels(config: Config, labels: Path | None, region: Region, season: s
     AsmAtlasError
         Whatever reading a source raises.
     """
-    if config.searched and (labels is None or are_visits(labels)):
+    visited = labels is not None and are_visits(labels, config.labels_mapping)
+    if config.searched and (labels is None or visited):
         raise ConfigError(
             "a searched area says where polygons are all the mines there are; visits never are",
             next_step="name polygons with LABELS=, or leave SEARCHED out",
         )
     parts = []
-    if labels is not None and are_visits(labels):
+    if labels is not None and visited:
         about = f"visits in the IPIS form ({labels.name}), positives at GPS-placed visits"
-        visits = label_visits(read_visits(labels), region, season)
+        visits = label_visits(read_visits(labels, config.labels_mapping), region, season)
         parts.append(replace(visits, about=(about,)))
     elif labels is not None:
         parts.append(label_polygons(labels, region, season, config.searched, config.label_column))

@@ -1,0 +1,252 @@
+"""Context columns for cells, candidates and sites, from the shapes that a product shows.
+
+What a product may not show exactly is made coarse first, and the columns are computed from that: a
+distance to an exact place would give the place away.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import replace
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+from numpy.typing import NDArray
+
+from pipeline import grid
+from pipeline.sites.layers.declare import Declaration
+from pipeline.sites.layers.owners import count_in_reach, nearest_in_reach, owner_of, touching
+from pipeline.sites.layers.read import ContextLayer
+
+COUNT, KM = "count", "km"
+_SQUARE = 0.01
+# Beyond the region, features are kept as far as they are looked for and this much further.
+_MARGIN_DEGREES = 0.1
+
+
+def made_columns(declaration: Declaration) -> list[str]:
+    """Return the columns that joining adds beside those that come along, without the prefix."""
+    return {"within": [COUNT], "nearest": [KM], "count": [COUNT]}[declaration.how]
+
+
+def joined_columns(declaration: Declaration) -> list[str]:
+    """Return the names of all columns that a layer gives to cells, candidates and sites."""
+    names = [*declaration.along, *made_columns(declaration)]
+    return [f"{declaration.name}_{name}" for name in names]
+
+
+def attach(
+    table: gpd.GeoDataFrame, layers: Sequence[ContextLayer], newest: str = "", public: bool = False
+) -> gpd.GeoDataFrame:
+    """Give each row the columns of the context layers.
+
+    A cell asks from its square's centre, a site from its point; a candidate lies in the area that
+    owns a point inside of it, and is counted and measured from its whole outline.
+
+    Parameters
+    ----------
+    table : geopandas.GeoDataFrame
+        EPSG:4326; squares, points or outlines.
+    layers : sequence of ContextLayer
+        As the product may know them (:func:`for_public`).
+    newest : str, optional
+        ISO date of the newest image, from which ``days`` count back.
+    public : bool, optional
+        Whether distances are rounded to 0.1 km, and counted layers are those of ``for_public``.
+
+    Returns
+    -------
+    geopandas.GeoDataFrame
+        The same rows in the same order, with the columns of ``joined_columns`` of each layer.
+    """
+    if not layers or not len(table):
+        return table
+    shapes = table.geometry.to_numpy()
+    squares = "cell" in table
+    spots = shapely.centroid(shapes) if squares else shapely.point_on_surface(shapes)
+    asked = spots if squares else shapes
+    added: dict[str, object] = {}
+    for layer in layers:
+        declaration, name = layer.declaration, layer.declaration.name
+        features = layer.features
+        areas = features.geometry.to_numpy()
+        if declaration.how == "within":
+            owner, count = owner_of(spots, areas)
+            added[f"{name}_{COUNT}"] = count if squares else touching(asked, areas)
+        elif declaration.how == "nearest":
+            owner, km = nearest_in_reach(areas, asked, declaration.distance_km)
+            added[f"{name}_{KM}"] = np.round(km, 1) if public else np.round(km, 3)
+        else:
+            owner = np.full(len(table), -1)
+            added[f"{name}_{COUNT}"] = (
+                _of_block(spots, features) if public and declaration.public == "counts"
+                else count_in_reach(recent(features, declaration, newest), asked,
+                                    declaration.distance_km)
+            )  # fmt: skip
+        for column in declaration.along:
+            values = features[column].array.take(np.asarray(owner), allow_fill=True)
+            added[f"{name}_{column}"] = values
+    joined = table.assign(**{k: pd.Series(v, index=table.index) for k, v in added.items()})
+    assert len(joined) == len(table)
+    return joined
+
+
+def for_public(layers: Sequence[ContextLayer], last_day: str) -> list[ContextLayer]:
+    """Return the layers as the public product may know them.
+
+    Parameters
+    ----------
+    layers : sequence of ContextLayer
+        As read.
+    last_day : str
+        ISO date; what is younger is left out, and what has no date too, where the layer has dates.
+
+    Returns
+    -------
+    list of ContextLayer
+        ``rounded``: outlines and points on 0.01 degree, with public columns; ``counts``: squares of
+        0.1 degree with the number of features in each (``count``); layers of neither are left out.
+    """
+    shown = []
+    for layer in layers:
+        declaration, features = layer.declaration, layer.features
+        if declaration.public == "none":
+            continue
+        if declaration.date:
+            old = features[declaration.date].fillna("9999") <= last_day
+            features = features[old].reset_index(drop=True)
+        if declaration.public == "counts":
+            features = _counted(features)
+        else:
+            kept = [c.name for c in declaration.columns if c.disclosure == "public"]
+            rounded = _rounded(features.geometry.to_numpy())
+            features = features[[*kept, "geometry"]].set_geometry(rounded, crs=grid.CRS)
+            along = tuple(name for name in declaration.along if name in kept)
+            declaration = replace(declaration, along=along)
+        if len(features):
+            shown.append(replace(layer, declaration=declaration, features=features))
+    return shown
+
+
+def around(layers: Sequence[ContextLayer], bounds: Sequence[float]) -> list[ContextLayer]:
+    """Return the layers' features that matter to a region.
+
+    Parameters
+    ----------
+    layers : sequence of ContextLayer
+        As read.
+    bounds : sequence of float
+        West, south, east, north; degrees.
+
+    Returns
+    -------
+    list of ContextLayer
+        Layers with a feature near enough, with these features.
+    """
+    west, south, east, north = bounds
+    near = []
+    for layer in layers:
+        reach = layer.declaration.distance_km / 111.0 + _MARGIN_DEGREES
+        wide = reach / np.cos(np.radians(min(max(abs(south), abs(north)) + reach, 89)))
+        box = shapely.box(west - wide, south - reach, east + wide, north + reach)
+        kept = shapely.intersects(layer.features.geometry.to_numpy(), box)
+        if kept.any():
+            near.append(replace(layer, features=layer.features[kept].reset_index(drop=True)))
+    return near
+
+
+def in_industrial(cells: NDArray[np.int64], layers: Sequence[ContextLayer]) -> NDArray[np.bool_]:
+    """Say which cells lie in an industrial mine.
+
+    Parameters
+    ----------
+    cells : numpy.ndarray of int64, shape (n,)
+        Cells of the grid.
+    layers : sequence of ContextLayer
+        All of them.
+
+    Returns
+    -------
+    numpy.ndarray of bool, shape (n,)
+        Whether the cell's centre lies in an area of a layer that is declared industrial.
+    """
+    inside = np.zeros(len(cells), bool)
+    points: NDArray[np.object_] = np.array(shapely.points(*grid.cell_centres(cells)), object)
+    for layer in layers:
+        if layer.declaration.industrial:
+            inside |= owner_of(points, layer.features.geometry.to_numpy())[0] >= 0
+    return inside
+
+
+def recent(
+    features: gpd.GeoDataFrame, declaration: Declaration, newest: str
+) -> NDArray[np.object_]:
+    """Return the shapes of the features that are dated in the declared days before a date.
+
+    Parameters
+    ----------
+    features : geopandas.GeoDataFrame
+        Of a layer.
+    declaration : Declaration
+        Its ``days`` and column of dates; 0 days: all features.
+    newest : str
+        ISO date of the newest image.
+
+    Returns
+    -------
+    numpy.ndarray of shapely geometries, shape (n,)
+        Those dated from ``newest - days`` to ``newest``; none without a date.
+    """
+    shapes: NDArray[np.object_] = features.geometry.to_numpy()
+    if not declaration.days or not newest:
+        return shapes
+    first = dt.date.fromisoformat(newest[:10]) - dt.timedelta(days=declaration.days)
+    dates = features[declaration.date].fillna("")
+    kept = (dates >= first.isoformat()) & (dates <= newest[:10])
+    dated: NDArray[np.object_] = shapes[kept.to_numpy(bool)]
+    return dated
+
+
+def _counted(features: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Count features by the block that holds a point inside of each."""
+    blocks, counts = np.unique(_blocks(features.geometry.to_numpy()), return_counts=True)
+    row, col = np.divmod(blocks, grid.BLOCK_COLUMNS)
+    west, north = np.round(col / 10 - 180, 1), np.round(90 - row / 10, 1)
+    squares = shapely.box(west, np.round(north - 0.1, 1), np.round(west + 0.1, 1), north)
+    table = {COUNT: counts.astype(np.int64)}
+    return gpd.GeoDataFrame(table, geometry=squares, crs=grid.CRS)
+
+
+def _of_block(spots: NDArray[np.object_], counted: gpd.GeoDataFrame) -> NDArray[np.int64]:
+    """Return the count of the 0.1-degree block that holds each spot."""
+    known = pd.Series(counted[COUNT].to_numpy(), index=_blocks(counted.geometry.to_numpy()))
+    found = known.reindex(_blocks(spots)).fillna(0).to_numpy()
+    result: NDArray[np.int64] = found.astype(np.int64)
+    return result
+
+
+def _blocks(shapes: NDArray[np.object_]) -> NDArray[np.int64]:
+    """Return the number of the block (half-open) that holds a point inside each shape."""
+    spots = shapely.point_on_surface(shapes)
+    cells = grid.cell_of(shapely.get_x(spots), shapely.get_y(spots))
+    row, col = np.divmod(cells, grid.CELL_COLUMNS)
+    side = grid.CELLS_PER_BLOCK
+    blocks: NDArray[np.int64] = (row // side) * grid.BLOCK_COLUMNS + col // side
+    return blocks
+
+
+def _rounded(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Put shapes on 0.01 degree; an area that vanishes there becomes the square around it."""
+    snapped = shapely.set_precision(shapes, _SQUARE)
+    gone = shapely.is_empty(snapped)
+    if gone.any():
+        spots = shapely.point_on_surface(shapes[gone])
+        west = np.floor(np.round(shapely.get_x(spots) / _SQUARE, 6)) * _SQUARE
+        south = np.floor(np.round(shapely.get_y(spots) / _SQUARE, 6)) * _SQUARE
+        snapped[gone] = shapely.box(west, south, west + _SQUARE, south + _SQUARE)
+    # The snapped coordinates are multiples up to their last bits.
+    rounded: NDArray[np.object_] = shapely.transform(snapped, lambda xy: np.round(xy, 2))
+    return rounded

@@ -1,0 +1,292 @@
+"""What a context layer is: its file, its columns and who may see them, how it is joined.
+
+``data/context/*.toml`` declare the layers that we know of; a folder of the user may declare others,
+or the same ones otherwise. ``docs/sites.md`` describes the form.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import DeclarationError
+from pipeline.regions import data_folder
+from pipeline.runtime.files import is_safe_path
+from pipeline.sites.declared import one_of, only, read_toml
+
+HOW = ("within", "nearest", "count")
+KINDS = ("polygon", "point", "any")
+TYPES = ("text", "choice", "number", "whole", "date", "yes_no")
+# What of the layer the public product may hold: its outlines rounded to 0.01 degree, how many
+# features each square of 0.1 degree has, or nothing.
+PUBLIC = ("rounded", "counts", "none")
+DISCLOSURES = ("public", "restricted")
+PREFIX = "context_"
+_NAME = re.compile(r"[a-z][a-z0-9_]{1,39}")
+# Of a file that whoever makes QGIS's or the map's own columns could confuse with.
+_TAKEN = ("fid", "geom", "geometry", "count", "km", "simulated")
+_MAX_KM, _MAX_DAYS, _MAX_COLUMNS = 100.0, 36_500, 40
+_LAYER: dict[str, type] = {
+    "name": str, "english": str, "french": str, "kind": str, "how": str, "distance_km": float,
+    "days": int, "date": str, "id": str, "file": str, "layer": str, "service": str,
+    "along": list, "industrial": bool, "public": str, "credit": str, "licence": str, "note": str,
+    "columns": list,
+}  # fmt: skip
+_COLUMN: dict[str, type] = {
+    "name": str, "type": str, "from": str, "required": bool, "choices": list, "disclosure": str,
+    "english": str, "french": str, "note": str,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a context layer.
+
+    Parameters
+    ----------
+    name : str
+        In the map.
+    type : str
+        One of ``TYPES``.
+    english, french : str
+        What the map calls it.
+    source : str
+        Its name in the file.
+    required : bool
+        Whether a file without it is an error.
+    choices : tuple of str
+        Values that a ``choice`` may have.
+    disclosure : str
+        ``public`` or ``restricted``.
+    note : str
+        What a reader needs to know.
+    """
+
+    name: str
+    type: str
+    english: str
+    french: str
+    source: str
+    required: bool = False
+    choices: tuple[str, ...] = ()
+    disclosure: str = "restricted"
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """One context layer.
+
+    Parameters
+    ----------
+    name : str
+        Of the layer; the map calls it ``context_<name>``, its columns elsewhere ``<name>_...``.
+    english, french : str
+        What the legend calls it.
+    kind : str
+        ``polygon``, ``point`` or ``any`` (either).
+    how : str
+        ``within`` an area, ``nearest`` in reach, or ``count`` in reach.
+    columns : tuple of Column
+        In order.
+    along : tuple of str
+        Columns that cells, candidates and sites get.
+    public : str
+        One of ``PUBLIC``.
+    credit, licence : str
+        Whose it is, and on what terms.
+    distance_km : float
+        Reach of ``nearest`` and ``count``.
+    days : int
+        Of ``count``: only features of the last so many days before the newest image; 0: all.
+    date : str
+        Column of dates, if there is one: the public product leaves the last six months out.
+    id : str
+        Column by which features are ordered: where several hold a spot, the first owns it.
+    file, layer, service : str
+        File in the folder (default: called as the layer), layer of a GeoPackage, address of a WFS.
+    industrial : bool
+        Whether the areas are industrial mines, so that their cells are not called artisanal.
+    note : str
+        What a reader needs to know.
+    where : str
+        The file that declares it.
+    """
+
+    name: str
+    english: str
+    french: str
+    kind: str
+    how: str
+    columns: tuple[Column, ...]
+    along: tuple[str, ...]
+    public: str
+    credit: str
+    licence: str
+    distance_km: float = 0.0
+    days: int = 0
+    date: str = ""
+    id: str = ""
+    file: str = ""
+    layer: str = ""
+    service: str = ""
+    industrial: bool = False
+    note: str = ""
+    where: str = ""
+
+    @property
+    def table(self) -> str:
+        """Name of the layer in the map."""
+        return f"{PREFIX}{self.name}"
+
+    def column(self, name: str) -> Column:
+        """Return a column by its name."""
+        return next(column for column in self.columns if column.name == name)
+
+    def title(self, lang: str) -> str:
+        """Return what the legend calls the layer."""
+        return self.french if lang == "fr" else self.english
+
+
+def load_declarations(folder: Path | None = None) -> list[Declaration]:
+    """Read every declaration: the packaged ones, and those of a folder instead of or beside them.
+
+    Parameters
+    ----------
+    folder : pathlib.Path, optional
+        Where the user keeps layers and declarations of their own; it need not be there.
+
+    Returns
+    -------
+    list of Declaration
+        By name.
+
+    Raises
+    ------
+    DeclarationError
+        If one is not in its form, or two of one folder have the same name.
+    """
+    found: dict[str, Declaration] = {}
+    places: list[Any] = [data_folder() / "context", *([folder] if folder else [])]
+    for place in places:
+        own: dict[str, Declaration] = {}
+        for file in (
+            sorted(place.iterdir(), key=lambda item: str(item.name)) if place.is_dir() else ()
+        ):
+            if not file.name.endswith(".toml"):
+                continue
+            declaration = parse(read_toml(file), str(file))
+            if declaration.name in own:
+                raise DeclarationError(
+                    f"the layer {declaration.name} is declared twice",
+                    where=f"{file}; {own[declaration.name].where}",
+                )
+            own[declaration.name] = declaration
+        found |= own
+    return [found[name] for name in sorted(found)]
+
+
+def parse(content: Mapping[str, Any], where: str) -> Declaration:
+    """Check one declaration.
+
+    Parameters
+    ----------
+    content : mapping
+        As read from TOML.
+    where : str
+        The file.
+
+    Returns
+    -------
+    Declaration
+        What it declares.
+
+    Raises
+    ------
+    DeclarationError
+        If a key is unknown or missing, or a value cannot be used.
+    """
+    only(content, _LAYER, where)
+    for key in ("name", "english", "french", "kind", "how", "public", "credit", "licence"):
+        if not content.get(key):
+            raise DeclarationError(f"the declaration lacks {key}", where=where)
+    columns = tuple(
+        _column(item, f"{where}, column {number}")
+        for number, item in enumerate(content.get("columns", []), 1)
+    )
+    names = [column.name for column in columns]
+    if len(set(names)) < len(names) or len(names) > _MAX_COLUMNS:
+        raise DeclarationError(
+            f"columns must be at most {_MAX_COLUMNS}, each of its own name", where=where
+        )
+    made = Declaration(
+        **{key: value for key, value in content.items() if key not in ("columns", "along")},
+        columns=columns,
+        along=tuple(one_of(str(name), names, "a column along", where)
+                    for name in content.get("along", [])),
+        where=where,
+    )  # fmt: skip
+    _check(made, names)
+    return made
+
+
+def _column(item: Any, where: str) -> Column:
+    only({"column": item}, {"column": dict}, where)
+    only(item, _COLUMN, where)
+    for key in ("name", "type", "english", "french"):
+        if not item.get(key):
+            raise DeclarationError(f"the column lacks {key}", where=where)
+    if not _NAME.fullmatch(item["name"]) or item["name"] in _TAKEN:
+        raise DeclarationError(f"no name of a column: {ascii(item['name'])[:80]}", where=where)
+    one_of(item["type"], TYPES, "its type", where)
+    one_of(item.get("disclosure", "restricted"), DISCLOSURES, "its disclosure", where)
+    choices = item.get("choices", [])
+    if bool(choices) != (item["type"] == "choice") or not all(isinstance(c, str) for c in choices):
+        raise DeclarationError("choices belong to the type choice, as texts", where=where)
+    rest = {key: item[key] for key in ("required", "disclosure", "note") if key in item}
+    return Column(
+        item["name"], item["type"], item["english"], item["french"],
+        item.get("from", item["name"]), choices=tuple(choices), **rest,
+    )  # fmt: skip
+
+
+def _check(made: Declaration, names: list[str]) -> None:
+    where = made.where
+    if not _NAME.fullmatch(made.name):
+        raise DeclarationError(f"no name of a layer: {ascii(made.name)[:80]}", where=where)
+    one_of(made.kind, KINDS, "kind", where)
+    one_of(made.how, HOW, "how", where)
+    one_of(made.public, PUBLIC, "public", where)
+    for key in ("date", "id"):
+        if getattr(made, key):
+            one_of(getattr(made, key), names, key, where)
+    rules = {
+        "within needs areas: kind polygon": made.how == "within" and made.kind != "polygon",
+        f"nearest and count need a distance_km of more than 0 and at most {_MAX_KM:g}":
+            made.how != "within" and not 0 < made.distance_km <= _MAX_KM,
+        "distance_km belongs to nearest and count": made.how == "within" and made.distance_km != 0,
+        "days belong to count, and need a column of dates":
+            made.days != 0 and (made.how != "count" or not made.date),
+        f"days must be 0 to {_MAX_DAYS}": not 0 <= made.days <= _MAX_DAYS,
+        "date must be a column of dates":
+            bool(made.date) and made.column(made.date).type != "date",
+        "a count takes no column along": made.how == "count" and bool(made.along),
+        "industrial areas are joined by within": made.industrial and made.how != "within",
+        "columns of a layer that is not public cannot be":
+            made.public != "rounded" and any(c.disclosure == "public" for c in made.columns),
+        "a layer is counted in public only if it is counted at all":
+            made.public == "counts" and made.how != "count",
+        "file must be a name in the folder, without ..":
+            bool(made.file) and not _inside(made.file),
+    }  # fmt: skip
+    for rule, broken in rules.items():
+        if broken:
+            raise DeclarationError(rule, where=where)
+
+
+def _inside(file: str) -> bool:
+    path = Path(file)
+    return is_safe_path(file) and not path.is_absolute() and ".." not in path.parts

@@ -1,0 +1,311 @@
+"""The files of context layers, held against their declarations before anything is joined."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+
+from pipeline import grid
+from pipeline.config import Config, fingerprint
+from pipeline.errors import LayerError
+from pipeline.runtime.console import say
+from pipeline.runtime.files import sha256_of
+from pipeline.sites.answers import yes_no_words
+from pipeline.sites.layers.declare import Column, Declaration, load_declarations
+from pipeline.sites.service import Limits, fetch_saved
+from pipeline.sites.vectors import SUFFIXES, read_vector
+
+MAX_TEXT = 1_000
+_DATE = re.compile(r"(\d{4}-\d\d-\d\d)([T ].*)?")
+_FORMULA = re.compile(r"^[=+\-@\t\r]")
+_AREAS = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
+
+
+@dataclass(frozen=True)
+class ContextLayer:
+    """A context layer as it was read.
+
+    Parameters
+    ----------
+    declaration : Declaration
+        What it is.
+    features : geopandas.GeoDataFrame
+        The declared columns and polygons or points, EPSG:4326, in the order that decides which area
+        owns a spot; index 0..n-1.
+    sha256 : str
+        Of the file.
+    """
+
+    declaration: Declaration
+    features: gpd.GeoDataFrame
+    sha256: str
+
+    @property
+    def identity(self) -> str:
+        """What a result that used the layer depends on."""
+        about = {**asdict(self.declaration), "where": ""}
+        return fingerprint([about, self.sha256])
+
+    @property
+    def areas(self) -> bool:
+        """Whether the features are polygons, rather than points."""
+        kinds = shapely.get_type_id(self.features.geometry.to_numpy())
+        return bool(np.isin(kinds, _AREAS).all())
+
+
+def layers_folder(config: Config) -> Path:
+    """Return the folder in which context layers are looked for."""
+    return Path(config.layers) if config.layers else Path(config.workspace) / "layers"
+
+
+def load_layers(config: Config) -> tuple[ContextLayer, ...]:
+    """Read every context layer whose file, or service, there is.
+
+    Parameters
+    ----------
+    config : Config
+        Where the layers are, and how long a service may take.
+
+    Returns
+    -------
+    tuple of ContextLayer
+        Those with features, by name.
+
+    Raises
+    ------
+    DeclarationError
+        If a declaration is not in its form.
+    LayerError
+        If a file does not fit its declaration, or the folder that was named is not there.
+    ServiceError
+        If a service gives nothing usable and there is no saved copy.
+    """
+    folder = layers_folder(config)
+    if config.layers and not folder.is_dir():
+        raise LayerError("there is no such folder of context layers", where=str(folder))
+    limits = Limits(config.read_timeout, config.read_seconds)
+    found = []
+    for declaration in load_declarations(folder):
+        path = layer_file(declaration, folder)
+        if path is None and declaration.service:
+            check = partial(read_layer, declaration)
+            saved = config.raw / "services"
+            path = fetch_saved(declaration.service, saved, ".geojson", check, limits)
+        if path is None:
+            continue
+        layer = read_layer(declaration, path)
+        say("context", f"{declaration.english}: {len(layer.features)} features of {path.name}")
+        if len(layer.features):
+            found.append(layer)
+    return tuple(found)
+
+
+def layer_file(declaration: Declaration, folder: Path) -> Path | None:
+    """Return the file of a layer, if there is one in the folder.
+
+    Parameters
+    ----------
+    declaration : Declaration
+        The layer.
+    folder : pathlib.Path
+        Where files are dropped.
+
+    Returns
+    -------
+    pathlib.Path or None
+        The file that the declaration names, else the one that is called as the layer.
+
+    Raises
+    ------
+    LayerError
+        If the named file is not there, or several are called as the layer.
+    """
+    if declaration.file:
+        path = folder / declaration.file
+        # A link may lead out of the folder; a name with .. was refused before.
+        if not path.is_file():
+            raise LayerError(
+                "the file that the layer names is not there",
+                where=f"{path}, declared in {declaration.where}",
+            )
+        return path
+    found = [folder / f"{declaration.name}{suffix}" for suffix in SUFFIXES]
+    found = [path for path in found if path.is_file()]
+    if len(found) > 1:
+        raise LayerError(
+            f"several files are called {declaration.name}",
+            where=", ".join(map(str, found)),
+            next_step="keep one of them",
+        )
+    return found[0] if found else None
+
+
+def read_layer(declaration: Declaration, path: Path) -> ContextLayer:
+    """Read a file and hold it against its declaration.
+
+    Parameters
+    ----------
+    declaration : Declaration
+        What the file must hold.
+    path : pathlib.Path
+        GeoPackage, GeoJSON, shapefile, or CSV with longitudes and latitudes.
+
+    Returns
+    -------
+    ContextLayer
+        Its declared columns; texts without signs that change how others are read, and with an
+        apostrophe before what a spreadsheet would run as a formula. Columns that are not declared
+        stay out.
+
+    Raises
+    ------
+    LayerError
+        If a column is missing, a value is not of its type, or the shapes are of another kind.
+    InputFileError
+        If the file cannot be read at all.
+    """
+    where = f"{path}, declared in {declaration.where}"
+    found = read_vector(path, declaration.layer, every=True)
+    shapes = _shapes(found.geometry.to_numpy(), declaration, where)
+    present = [str(name) for name in found.columns if name != found.geometry.name]
+    columns = {}
+    for column in declaration.columns:
+        if column.source in present:
+            columns[column.name] = _typed(found[column.source], column, where)
+        elif column.required:
+            raise LayerError(
+                f"the layer lacks the column {column.source!r}",
+                where=where,
+                next_step="it has " + (", ".join(ascii(n)[1:-1][:40] for n in present) or "none")
+                + "; rename it, or say from = in a declaration of your own",
+            )  # fmt: skip
+        else:
+            columns[column.name] = pd.Series(None, index=found.index, dtype=_DTYPES[column.type])
+    features = gpd.GeoDataFrame(columns, geometry=shapes, crs=grid.CRS, index=found.index)
+    if declaration.id:
+        features = features.sort_values(declaration.id, kind="stable", na_position="last")
+    return ContextLayer(declaration, features.reset_index(drop=True), sha256_of(path))
+
+
+def plain_text(text: str) -> str:
+    """Take from a text what could act on its reader: control and direction signs, formulas.
+
+    Parameters
+    ----------
+    text : str
+        From outside.
+
+    Returns
+    -------
+    str
+        The same words.
+    """
+    signs = (sign if not unicodedata.category(sign).startswith("C") else " " for sign in text)
+    bare = " ".join("".join(signs).split())
+    return f"'{bare}" if _FORMULA.match(bare) and not _is_number(bare) else bare
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+_DTYPES: dict[str, Any] = {
+    "text": "str", "choice": "str", "date": "str", "number": "float64", "whole": "Int64",
+    "yes_no": "boolean",
+}  # fmt: skip
+
+
+def _typed(values: pd.Series[Any], column: Column, where: str) -> pd.Series[Any]:
+    texts = values.map(lambda value: str(value).strip(), na_action="ignore")
+    texts = texts.where(values.notna() & (texts != ""), None).astype("str")
+    if column.type == "number" or column.type == "whole":
+        numbers = pd.to_numeric(texts, errors="coerce")
+        bad = texts.notna() & ~np.isfinite(numbers.astype(float))
+        if column.type == "whole":
+            bad |= numbers.notna() & (numbers % 1 != 0)
+        _refuse(texts, bad, f"{column.source} must be a {column.type} number", where)
+        return numbers.astype(_DTYPES[column.type])
+    if column.type == "yes_no":
+        words = texts.str.casefold().str.removesuffix(".0")
+        _refuse(
+            texts,
+            words.notna() & ~words.isin(list(yes_no_words())),
+            f"{column.source} must be yes or no",
+            where,
+        )
+        answers = words.map(yes_no_words())
+        return answers.map({"1": True, "0": False}).astype("boolean")
+    if column.type == "date":
+        days = texts.str.extract(_DATE)[0]
+        dates = pd.to_datetime(days, format="%Y-%m-%d", errors="coerce")
+        _refuse(texts, texts.notna() & dates.isna(), f"{column.source} must be YYYY-MM-DD", where)
+        return dates.dt.strftime("%Y-%m-%d").astype("str")
+    _refuse(
+        texts,
+        (texts.str.len() > MAX_TEXT).fillna(False),
+        f"{column.source} may not be longer than {MAX_TEXT:,} characters",
+        where,
+    )
+    plain = texts.map(plain_text, na_action="ignore").astype("str")
+    if column.type == "choice":
+        known = {choice.casefold(): choice for choice in column.choices}
+        chosen = plain.str.casefold().map(known)
+        _refuse(
+            texts, plain.notna() & chosen.isna(),
+            f"{column.source} must be one of {', '.join(column.choices)}", where,
+        )  # fmt: skip
+        return chosen.astype("str")
+    return plain
+
+
+def _refuse(texts: pd.Series[Any], bad: Any, rule: str, where: str) -> None:
+    rows = np.flatnonzero(np.asarray(bad, bool))
+    if rows.size:
+        value = ascii(texts.iloc[rows[0]])[:80]
+        raise LayerError(
+            f"{rule}: {rows.size:,} features, the first with {value}",
+            where=f"{where}, feature {rows[0] + 1:,}",
+            next_step="correct the file; asm-atlas context --templates FOLDER writes empty forms",
+        )
+
+
+def _shapes(shapes: Any, declaration: Declaration, where: str) -> Any:
+    """Return polygons or points; mended ones without the lines and points that mending left."""
+    kinds = shapely.get_type_id(shapes)
+    mixed = kinds == shapely.GeometryType.GEOMETRYCOLLECTION
+    if mixed.any():
+        shapes = shapes.copy()
+        shapes[mixed] = [_areas_of(shape) for shape in shapes[mixed]]
+    one = shapely.get_num_geometries(shapes) == 1
+    single = (shapely.get_type_id(shapes) == shapely.GeometryType.MULTIPOINT) & one
+    shapes = np.where(single, shapely.get_geometry(shapes, 0), shapes)
+    kinds = shapely.get_type_id(shapes)
+    areas = np.isin(kinds, _AREAS) & ~shapely.is_empty(shapes)
+    points = kinds == shapely.GeometryType.POINT
+    fits = {"polygon": areas.all(), "point": points.all(), "any": areas.all() or points.all()}
+    if not fits[declaration.kind]:
+        wanted = {"polygon": "polygons", "point": "points", "any": "polygons alone or points alone"}
+        other = np.flatnonzero(~(points if declaration.kind == "point" else areas))
+        raise LayerError(
+            f"the layer must hold {wanted[declaration.kind]}",
+            where=f"{where}, feature {other[0] + 1:,}: {shapely.to_wkt(shapes[other[0]])[:60]}",
+        )
+    return shapes
+
+
+def _areas_of(collection: Any) -> Any:
+    parts = [part for part in shapely.get_parts(collection) if part.geom_type.endswith("Polygon")]
+    return shapely.union_all(parts) if parts else collection

@@ -1,0 +1,147 @@
+"""Empty forms of the declared layers, for whoever holds the data; and a list of what is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import geopandas as gpd
+import pandas as pd
+import pyogrio
+
+from pipeline import grid
+from pipeline.config import Config
+from pipeline.map.geopackage import FEATURE_ID, GEOMETRY, VERSION
+from pipeline.runtime.console import say
+from pipeline.runtime.files import whole_file
+from pipeline.sites.layers.declare import Declaration, load_declarations
+from pipeline.sites.layers.read import layer_file, layers_folder, read_layer
+
+README = "README.md"
+_DTYPES = {
+    "text": "str", "choice": "str", "date": "str", "number": "float64", "whole": "int64",
+    "yes_no": "bool",
+}  # fmt: skip
+_WORDS = {
+    "within": "what lies in an area gets its columns",
+    "nearest": "the nearest within {km:g} km gives its columns and distance",
+    "count": "counted within {km:g} km{days}",
+}
+
+
+def write_templates(folder: Path, config: Config) -> list[Path]:
+    """Write an empty GeoPackage for each declared layer, and a page that explains the columns.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Made if it is not there. A file that is there already stays as it is.
+    config : Config
+        Names the folder with declarations of the user's own.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The files written.
+    """
+    declarations = load_declarations(layers_folder(config))
+    written = []
+    for declaration in declarations:
+        path = folder / f"{declaration.name}.gpkg"
+        if path.exists():
+            say("context", f"kept as it is: {path}")
+            continue
+        with whole_file(path) as beside:
+            _write_empty(beside, declaration)
+            read_layer(declaration, beside)
+        written.append(path)
+    with whole_file(folder / README) as beside:
+        beside.write_text(explain(declarations), encoding="utf-8")
+    written.append(folder / README)
+    say("context", f"{len(written) - 1} empty layers and {README}: {folder}")
+    return written
+
+
+def list_layers(config: Config) -> None:
+    """Say which layers are declared, and which of them have a file that fits.
+
+    Parameters
+    ----------
+    config : Config
+        Where the layers are.
+
+    Raises
+    ------
+    DeclarationError, LayerError
+        If a declaration or a file is not in its form.
+    """
+    folder = layers_folder(config)
+    for declaration in load_declarations(folder):
+        path = layer_file(declaration, folder)
+        if path is not None:
+            count = len(read_layer(declaration, path).features)
+            say(declaration.name, f"{count} features of {path}; {_how(declaration)}")
+        else:
+            where = declaration.service or f"no file in {folder}"
+            say(declaration.name, f"{where}; {_how(declaration)}")
+
+
+def explain(declarations: list[Declaration]) -> str:
+    """Describe the layers and their columns.
+
+    Parameters
+    ----------
+    declarations : list of Declaration
+        The layers.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    lines = [
+        "# Context layers", "",
+        "Fill the layers that you hold, and leave or delete the others. All are in EPSG:4326. A",
+        "CSV file of the same name, with columns `longitude` and `latitude`, does for points; so",
+        "does GeoJSON or a shapefile. Restricted columns never leave in a public map.",
+    ]  # fmt: skip
+    for one in declarations:
+        lines += ["", f"## {one.name}: {one.english} / {one.french}", "", _how(one) + ".", ""]
+        lines += [f"{one.note}", ""] if one.note else []
+        lines += [
+            "| column | type | disclosure | English | French | what |",
+            "|---|---|---|---|---|---|",
+        ]
+        for column in one.columns:
+            kind = column.type + (": " + ", ".join(column.choices) if column.choices else "")
+            kind += ", required" if column.required else ""
+            lines.append(
+                f"| {column.source} | {kind} | {column.disclosure} | {column.english} "
+                f"| {column.french} | {column.note} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def _how(one: Declaration) -> str:
+    days = f", dated in the {one.days} days before the newest image" if one.days else ""
+    words = _WORDS[one.how].format(km=one.distance_km, days=days)
+    kinds = {"polygon": "Areas", "point": "Points", "any": "Areas or points"}
+    public = {"rounded": "rounded to 0.01 degree", "counts": "counted by 0.1 degree", "none": "not"}
+    return f"{kinds[one.kind]}; {words}; in public {public[one.public]}"
+
+
+def _write_empty(path: Path, declaration: Declaration) -> None:
+    columns = {
+        column.source: pd.Series([], dtype=_DTYPES[column.type]) for column in declaration.columns
+    }
+    pyogrio.write_dataframe(
+        gpd.GeoDataFrame(columns, geometry=gpd.GeoSeries([], crs=grid.CRS)),
+        path,
+        layer=declaration.layer or declaration.name,
+        driver="GPKG",
+        dataset_options={"VERSION": VERSION},
+        geometry_type="Point" if declaration.kind == "point" else "Unknown"
+        if declaration.kind == "any" else "MultiPolygon",
+        GEOMETRY_NAME=GEOMETRY,
+        FID=FEATURE_ID,
+        DESCRIPTION=declaration.english,
+    )  # fmt: skip

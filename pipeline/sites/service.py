@@ -1,0 +1,294 @@
+"""Tables and layers from a web service (WFS) or an address, with a saved copy for when it is down.
+
+What a service sends replaces the saved copy only after it was read and found good; when the service
+does not answer as it should, the copy is used, and its date is said.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
+
+import requests
+import urllib3
+
+from pipeline.config import fingerprint
+from pipeline.errors import AsmAtlasError, ServiceError
+from pipeline.runtime.console import say
+from pipeline.runtime.files import read_json, sha256_of, whole_file, write_json
+from pipeline.sites.vectors import MAX_BYTES
+
+_FORMATS = {".csv": "csv", ".geojson": "application/json"}
+_REDIRECTS = (301, 302, 303, 307, 308)
+_MOST_REDIRECTS = 3
+_PIECE = 1 << 18
+_MOST_CHARACTERS = 2000
+# What this process has fetched already: one command asks for the same table more than once.
+_fetched: dict[tuple[str, str], Path] = {}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long and how much.
+
+    Parameters
+    ----------
+    timeout : float
+        Seconds without a byte.
+    seconds : float
+        Seconds for the whole answer.
+    max_bytes : int
+        Largest answer.
+    """
+
+    timeout: float = 30.0
+    seconds: float = 300.0
+    max_bytes: int = MAX_BYTES
+
+
+def is_address(text: str) -> bool:
+    """Say whether a text is the address of a service, rather than a file."""
+    return text.lower().startswith(("http://", "https://"))
+
+
+def fetch_saved(
+    address: str,
+    folder: Path,
+    suffix: str,
+    check: Callable[[Path], object],
+    limits: Limits | None = None,
+) -> Path:
+    """Fetch a table or layer, or take up the copy that was saved before.
+
+    Parameters
+    ----------
+    address : str
+        Of a WFS, with its ``typeName``, or of a file.
+    folder : pathlib.Path
+        Where copies are kept.
+    suffix : str
+        ``.csv`` or ``.geojson``: what is asked for.
+    check : callable
+        Reads the file that came, and raises an ``AsmAtlasError`` if it is not what it should be.
+    limits : Limits, optional
+        How long and how much.
+
+    Returns
+    -------
+    pathlib.Path
+        The file; the service is asked once in a process.
+
+    Raises
+    ------
+    ServiceError
+        If the service does not answer as it should and there is no copy.
+    """
+    full = wfs_address(address, suffix)
+    key = fingerprint({"address": full})
+    known = _fetched.get((full, str(folder)))
+    if known is not None and known.is_file():
+        return known
+    host = urlsplit(full).hostname
+    try:
+        content = _in_time(full, limits or Limits())
+        _refuse_pages(content, full)
+        path = _save(content, folder, key, suffix, check, full)
+    except AsmAtlasError as error:
+        copy = _copy(folder, key)
+        if copy is None:
+            raise ServiceError(
+                f"the service gives no usable answer, and no copy is saved: {error.what}",
+                where=shown(full),
+                next_step="try again later, or name a file that you downloaded",
+            ) from None
+        path, date = copy
+        say("service", f"{host}: {error.what}; used instead: the copy saved on {date}")
+    else:
+        say("service", f"{host}: {path.stat().st_size:,} bytes, saved as {path.name}")
+    _fetched[(full, str(folder))] = path
+    return path
+
+
+def wfs_address(address: str, suffix: str) -> str:
+    """Complete the address of a WFS; that of a file stays as it is.
+
+    Parameters
+    ----------
+    address : str
+        ``https://host/geoserver/ows?typeName=workspace:layer``, or with all its parameters, or of a
+        file (``https://host/visits.csv``).
+    suffix : str
+        ``.csv`` or ``.geojson``: the format to ask for.
+
+    Returns
+    -------
+    str
+        What is asked.
+
+    Raises
+    ------
+    ServiceError
+        If it is no plain address, holds a password, or names no layer.
+    """
+    parts = urlsplit(address)
+    plain = address.isprintable() and " " not in address and len(address) <= _MOST_CHARACTERS
+    if not plain or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ServiceError("this is not the address of a service", where=ascii(address)[:200])
+    if "@" in parts.netloc:
+        raise ServiceError(
+            "an address may not hold a name or password", where=f"host {parts.hostname}"
+        )
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    given = {name.lower(): value for name, value in query}
+    if not given and Path(parts.path).suffix.lower() in (".csv", ".geojson", ".json"):
+        return address
+    if "typename" not in given and "typenames" not in given:
+        raise ServiceError(
+            "the address names no layer",
+            where=shown(address),
+            next_step="add ?typeName=workspace:layer",
+        )
+    wanted = {
+        "service": "WFS", "version": "1.1.0", "request": "GetFeature",
+        "outputFormat": _FORMATS[suffix],
+    }  # fmt: skip
+    if suffix == ".geojson":
+        wanted["srsName"] = "EPSG:4326"
+    query += [(name, value) for name, value in wanted.items() if name.lower() not in given]
+    return urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(query), ""))
+
+
+def shown(address: str) -> str:
+    """Return an address without its parameters but for the layer's name; they may hold a key."""
+    parts = urlsplit(address)
+    layer = [v for name, v in parse_qsl(parts.query) if name.lower() in ("typename", "typenames")]
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}" + (f", layer {layer[0]}" if layer else "")
+
+
+def _in_time(address: str, limits: Limits) -> bytes:
+    """Fetch in a thread of its own: a server that sends a header a letter at a time is left."""
+    result: list[bytes | ServiceError] = []
+
+    def work() -> None:
+        try:
+            result.append(_download(address, limits))
+        except ServiceError as error:
+            result.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(limits.seconds)
+    if not result:
+        raise ServiceError(f"no whole answer within {limits.seconds:g} seconds")
+    if isinstance(result[0], ServiceError):
+        raise result[0]
+    return result[0]
+
+
+def _download(address: str, limits: Limits) -> bytes:
+    origin = urlsplit(address).hostname
+    deadline = time.monotonic() + limits.seconds
+    # A compressed answer could unfold into any size.
+    headers = {"Accept-Encoding": "identity"}
+    try:
+        for _ in range(_MOST_REDIRECTS + 1):
+            with requests.get(
+                address, headers=headers, timeout=limits.timeout, stream=True, allow_redirects=False
+            ) as response:
+                if response.status_code in _REDIRECTS:
+                    address = urljoin(address, response.headers.get("Location", ""))
+                    if urlsplit(address).hostname != origin:
+                        raise ServiceError("it sends us to another host, which is not followed")
+                    continue
+                return _body(response, limits, deadline)
+    except (requests.Timeout, urllib3.exceptions.ReadTimeoutError):
+        raise ServiceError(f"no byte for {limits.timeout:g} seconds") from None
+    except urllib3.exceptions.ProtocolError:
+        raise ServiceError("the connection was lost in the middle of the answer") from None
+    except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
+        raise ServiceError(f"the connection failed ({type(error).__name__})") from None
+    raise ServiceError("too many redirects")
+
+
+def _body(response: requests.Response, limits: Limits, deadline: float) -> bytes:
+    if response.status_code != 200:
+        raise ServiceError(f"it answers {response.status_code}")
+    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise ServiceError("its answer is compressed, though that was not asked for")
+    pieces, got = [], 0
+    while piece := response.raw.read1(_PIECE, decode_content=False):
+        pieces.append(piece)
+        got += len(piece)
+        if got > limits.max_bytes:
+            raise ServiceError(f"its answer is larger than {limits.max_bytes // 2**20} MiB")
+        if time.monotonic() > deadline:
+            raise ServiceError(f"no whole answer within {limits.seconds:g} seconds")
+    return b"".join(pieces)
+
+
+def _refuse_pages(content: bytes, address: str) -> None:
+    """Refuse what is no data: pages, exception reports, part of the features."""
+    start = content[:2000].decode("utf-8", "replace").lstrip("\ufeff \r\n\t")
+    if start.startswith("<"):
+        kind = "an exception report" if "Exception" in start else "a page"
+        raise ServiceError(f"it sends {kind} (HTML or XML) instead of data")
+    if not start:
+        raise ServiceError("its answer is empty")
+    if start.startswith("{"):
+        try:
+            counts: Any = json.loads(content)
+        except (ValueError, RecursionError):
+            raise ServiceError("its answer is not JSON") from None
+        total = counts.get("numberMatched", counts.get("totalFeatures"))
+        features = counts.get("features")
+        if isinstance(features, list) and isinstance(total, int) and len(features) < total:
+            raise ServiceError(f"it sends {len(features):,} of {total:,} features")
+
+
+def _save(
+    content: bytes,
+    folder: Path,
+    key: str,
+    suffix: str,
+    check: Callable[[Path], object],
+    address: str,
+) -> Path:
+    """Keep the answer if it can be read; the entry that names it is written last."""
+    now = dt.datetime.now(dt.UTC)
+    path = folder / f"{key}-{now:%Y%m%dT%H%M%S%f}{suffix}"
+    with whole_file(path) as beside:
+        beside.write_bytes(content)
+        check(beside)
+    old = _copy(folder, key)
+    write_json(
+        folder / f"{key}.json",
+        {
+            "service": shown(address),
+            "fetched": now.isoformat(timespec="seconds"),
+            "file": path.name,
+            "sha256": sha256_of(path),
+        },
+    )
+    if old is not None:
+        old[0].unlink(missing_ok=True)
+    return path
+
+
+def _copy(folder: Path, key: str) -> tuple[Path, str] | None:
+    """Return the saved copy and the day it was fetched, if it is whole."""
+    try:
+        entry = read_json(folder / f"{key}.json")
+        path = folder / Path(entry["file"]).name
+        if sha256_of(path) != entry["sha256"]:
+            return None
+        return path, str(entry["fetched"])[:10]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
