@@ -10,22 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.bank import FilterBank
-from features.rcf import chip_features
 from features.sampling import make_bank
-from models.folds import region_folds, spatial_folds
+from models.folds import spatial_folds
 from models.misreading import Pairs
 from pipeline.choose import registries
 from pipeline.config import Config, fingerprint
 from pipeline.dataset import TrainingTable
-from pipeline.errors import ChipsError
-from pipeline.imagery.chips import Chips, cells_of, fold_groups, located, read_chips, read_table
-from pipeline.imagery.misread import misread
-from pipeline.runtime.console import bar, say
-from pipeline.runtime.files import sha256_of
+from pipeline.imagery.chips import Chips, cells_of
+from pipeline.labelled_chips import PATCHES_PER_CHIP, read_labelled_chips
+from pipeline.runtime.console import say
 from pipeline.train import About, squares_of, train_models
 
-PATCHES_PER_CHIP = 8
-CHIPS_AT_ONCE = 64
 # Chips that are read wrongly on purpose, at most.
 MISREAD = 1_500
 
@@ -72,57 +67,41 @@ def train_chips(
     ChipsError
         If the archive is not in its form, has no labels, or does not know a square left out.
     """
-    chips = read_chips(archive / "chips.npz")
-    table = read_table(archive / "chips.csv", len(chips.pixels))
-    if chips.label is None:
-        raise ChipsError("the chips have no labels", where=str(archive / "chips.npz"))
-    place = table["cell"].astype(str)
-    subset = table["subset"].astype(str) if "subset" in table else place
-    counts_for = dict(weights or {})
-    for values, known in ((leave_out, place), (without, subset), (counts_for, subset)):
-        unknown = sorted(set(values) - set(known))
-        if unknown:
-            raise ChipsError(f"no chip lies in {unknown[0]!r}", where=str(archive / "chips.csv"))
-    used = ~place.isin(leave_out) & ~subset.isin(without)
-    rows = np.flatnonzero(used)
-    table, label, subset, place = table[used], chips.label[rows], subset[used], place[used]
-    folds = spatial_folds(fold_groups(table), label)
-    bank = sample_bank(chips, rows, config)
-    at = located(table)
-    lon, lat = (np.where(at, table[name].to_numpy(float), np.nan) for name in ("lon", "lat"))
+    found = read_labelled_chips(archive, without, weights, leave_out)
+    table, label, region = found.table, found.label, found.region
+    bank = sample_bank(found.chips, found.rows, config)
     rng = np.random.default_rng(config.seed)
-    wrongly = np.sort(rng.permutation(len(rows))[:MISREAD])
-    features = _featurize(chips, rows, bank, "featurize")
-    wrong = _featurize(chips, rows[wrongly], bank, "misread", rng)
-    regions = region_folds(lon, lat, label)
-    say("featurize", f"{len(rows)} chips, {bank.columns} columns of bank {bank.hash[:12]}")
+    some = np.sort(rng.permutation(len(label))[:MISREAD])
+    features = found.features(bank, "featurize")
+    wrong = found.features(bank, "misread", some, rng)
+    say("featurize", f"{len(label)} chips, {bank.columns} columns of bank {bank.hash[:12]}")
+    place = table["cell"].astype(str)
     training = TrainingTable(
         features=features,
         label=label,
-        fold=folds,
+        fold=spatial_folds(found.groups, label),
         cell=cells_of(table),
-        source=subset.to_numpy().astype(str),
+        source=found.subset.to_numpy().astype(str),
         date=table.get("date_start", place).astype(str).to_numpy().astype(str),
-        weight=np.array([counts_for.get(name, 1.0) for name in subset]),
-        place=np.unique(fold_groups(table), return_inverse=True)[1],
-        region=regions,
-        misread=lambda: Pairs(features[wrongly], wrong, regions[wrongly]),
+        weight=found.weight,
+        place=np.unique(found.groups, return_inverse=True)[1],
+        region=region,
+        misread=lambda: Pairs(features[some], wrong, region[some]),
     )
+    at = np.isfinite(found.lonlat[0])
     choices = {
         "without the squares": leave_out,
         "without the subsets": without,
-        "counting": [f"{name} {value:g}-fold" for name, value in counts_for.items()],
+        "counting": [f"{name} {value:g}-fold" for name, value in (weights or {}).items()],
     }
     left = "".join(f", {words} {', '.join(names)}" for words, names in choices.items() if names)
     about = About(
         name=name,
         data=(data or f"labelled chips ({archive.name})") + left,
-        data_hash=fingerprint(
-            [sha256_of(archive / name) for name in ("chips.npz", "chips.csv")] + [choices]
-        ),
+        data_hash=fingerprint([*found.sha256, choices]),
         licence=licence or "not stated",
-        ground=f"{table['cell'].nunique()} places, {int(at.sum())} chips exactly located",
-        squares=squares_of(*(table[name].to_numpy(float)[at] for name in ("lon", "lat"))),
+        ground=f"{place.nunique()} places, {int(at.sum())} chips exactly located",
+        squares=squares_of(*found.lonlat[:, at]),
         how="spatial folds, whole 1-degree squares held out; chips without a place in runs of "
         "neighbours",
         simulated=False,
@@ -132,23 +111,6 @@ def train_chips(
     if kind:
         return train_models(training, bank, about, registry, [kind], plain_name=True)
     return train_models(training, bank, about, registry)
-
-
-def _featurize(
-    chips: Chips,
-    rows: NDArray[np.intp],
-    bank: FilterBank,
-    stage: str,
-    mistakes: np.random.Generator | None = None,
-) -> NDArray[np.float32]:
-    """Features of some chips; of chips read wrongly where mistakes are asked for."""
-    starts = range(0, len(rows), CHIPS_AT_ONCE)
-    parts = []
-    for start in bar(starts, stage, len(starts)):
-        pixels = chips.reflectance(rows[start : start + CHIPS_AT_ONCE])
-        pixels = pixels if mistakes is None else misread(pixels, mistakes)
-        parts.append(chip_features(pixels, bank)[0])
-    return np.concatenate(parts)
 
 
 def sample_bank(chips: Chips, rows: NDArray[np.intp], config: Config) -> FilterBank:

@@ -13,22 +13,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.bank import FilterBank
-from features.rcf import chip_features
 from features.sampling import make_bank
 from models.calibration import calibrate
-from models.folds import region_folds
 from models.forest import forest_out_of_fold
 from models.ridge import fit_ridge
 from models.scorer import PARTS, mean_logit
 from models.scores import score
 from pipeline import ledger
 from pipeline.config import Config
-from pipeline.errors import ChipsError
 from pipeline.evaluation.settings import CHOSEN, SEEDS, Setting, settings
-from pipeline.imagery.chips import Chips, fold_groups, located, read_chips, read_table
+from pipeline.labelled_chips import PATCHES_PER_CHIP, LabelledChips, read_labelled_chips
 from pipeline.runtime.console import bar, say
-from pipeline.runtime.files import sha256_of, whole_file
-from pipeline.train_chips import CHIPS_AT_ONCE, PATCHES_PER_CHIP
+from pipeline.runtime.files import whole_file
 
 # Raise it when the same setting would give another row.
 VERSION = 1
@@ -43,30 +39,15 @@ class Material:
 
     Parameters
     ----------
-    chips : Chips
-        The archive.
-    rows : numpy.ndarray of int, shape (n,)
-        Chips that take part.
-    label : numpy.ndarray of int8, shape (n,)
-        1 mine, 0 not.
-    region : numpy.ndarray of int16, shape (n,)
-        What is held out as one.
-    place : numpy.ndarray of int, shape (n,)
-        What a forest draws as one.
-    weight : numpy.ndarray of float64, shape (n,)
-        What a chip counts for.
+    found : LabelledChips
+        Those that take part.
     judged : numpy.ndarray of bool, shape (n,)
         Mines and hard negatives.
     identity : dict
         What all of this depends on; JSON.
     """
 
-    chips: Chips
-    rows: NDArray[np.intp]
-    label: NDArray[np.int8]
-    region: NDArray[np.int16]
-    place: NDArray[np.intp]
-    weight: NDArray[np.float64]
+    found: LabelledChips
     judged: NDArray[np.bool_]
     identity: dict[str, Any]
 
@@ -159,28 +140,12 @@ def read_material(
     ChipsError
         If the archive is not in its form, or does not know a subset.
     """
-    chips = read_chips(archive / "chips.npz")
-    table = read_table(archive / "chips.csv", len(chips.pixels))
-    if chips.label is None:
-        raise ChipsError("the chips have no labels", where=str(archive / "chips.npz"))
-    subset = (table["subset"] if "subset" in table else table["cell"]).astype(str)
-    unknown = sorted({*without, *weights, *easy} - set(subset))
-    if unknown:
-        raise ChipsError(f"no chip lies in {unknown[0]!r}", where=str(archive / "chips.csv"))
-    rows = np.flatnonzero(~subset.isin(without))
-    table, label, subset = table.iloc[rows], chips.label[rows], subset.iloc[rows]
-    at = located(table)
-    lon, lat = (np.where(at, table[name].to_numpy(float), np.nan) for name in ("lon", "lat"))
+    found = read_labelled_chips(archive, without, weights, named=easy)
     return Material(
-        chips,
-        rows,
-        label,
-        region_folds(lon, lat, label),
-        np.unique(fold_groups(table), return_inverse=True)[1],
-        np.array([weights.get(name, 1.0) for name in subset]),
-        (label == 1) | ~subset.isin(easy).to_numpy(),
+        found,
+        (found.label == 1) | ~found.subset.isin(easy).to_numpy(),
         {
-            "archive": [sha256_of(archive / name) for name in ("chips.npz", "chips.csv")],
+            "archive": found.sha256,
             "without": sorted(without),
             "weights": weights,
             "easy": sorted(easy),
@@ -204,7 +169,7 @@ def _row(
             kept[setting.bank] = features_of(material, setting)
         scores = scores_of(material, setting, setting.given(kept[setting.bank]))
         with path.open("wb") as file:
-            np.savez_compressed(file, scores=scores, rows=material.rows)
+            np.savez_compressed(file, scores=scores, rows=material.found.rows)
         return judged(material, scores) | {"seconds": round(time.perf_counter() - begin, 1)}
 
     entry = ledger.build(store, "chips", inputs, ".npz", write)
@@ -230,16 +195,11 @@ def features_of(material: Material, setting: Setting) -> NDArray[np.float32]:
     numpy.ndarray of float32, shape (n, columns)
         Finite.
     """
-    bank = _bank(material, setting)
-    starts = range(0, len(material.rows), CHIPS_AT_ONCE)
-    parts = (material.rows[start : start + CHIPS_AT_ONCE] for start in starts)
-    return np.concatenate([chip_features(material.chips.reflectance(part), bank)[0]
-                           for part in parts])  # fmt: skip
+    return material.found.features(_bank(material, setting), stage="")
 
 
 def _bank(material: Material, setting: Setting) -> FilterBank:
-    chips = material.chips
-    some = material.rows[::_EVERY].tolist()
+    chips, some = material.found.chips, material.found.rows[::_EVERY].tolist()
     return make_bank(
         lambda: (chips.reflectance(slice(row, row + 1))[0] for row in some),
         chips.imagery.bands,
@@ -272,13 +232,15 @@ def scores_of(
     numpy.ndarray of float64, shape (n,)
         The scores; of a mean as it is registered, of parts calibrated on these same scores.
     """
-    label, region, weight = material.label, material.region, material.weight
+    found = material.found
+    label, region, weight = found.label, found.region, found.weight
     parts: dict[str, NDArray[np.float64]] = {}
     if "ridge" in PARTS[setting.kind]:
         parts["ridge"] = fit_ridge(given, label, region, weight).out_of_fold
     if "forest" in PARTS[setting.kind]:
+        places = np.unique(found.groups, return_inverse=True)[1]
         parts["forest"] = forest_out_of_fold(
-            given, label, region, weight, setting.seed, None, material.place
+            given, label, region, weight, setting.seed, None, places
         )
     if len(parts) == 1:
         return next(iter(parts.values()))
@@ -303,7 +265,7 @@ def judged(material: Material, scores: NDArray[np.float64]) -> dict[str, Any]:
         ``mines``, ``how``.
     """
     judged = material.judged
-    label, region = material.label[judged], material.region[judged]
+    label, region = material.found.label[judged], material.found.region[judged]
     whole = score(label, scores[judged])
     single = [score(label[region == name], scores[judged][region == name])["auc"]
               for name in np.unique(region)]  # fmt: skip
@@ -313,7 +275,7 @@ def judged(material: Material, scores: NDArray[np.float64]) -> dict[str, Any]:
         "ap": whole["ap"],
         "auc_regions": round(float(np.mean(known)), 4),
         "auc_lowest": min(known),
-        "auc_all": score(material.label, scores)["auc"],
+        "auc_all": score(material.found.label, scores)["auc"],
         "rows": whole["n"],
         "mines": whole["positives"],
         "how": f"{len(single)} regions held out in turn; mines against hard negatives",

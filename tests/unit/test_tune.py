@@ -97,13 +97,13 @@ def test_easy_negatives_train_and_do_not_judge(tmp_path) -> None:
     material = tune.read_material(tmp_path / "chips", [], {"easy": 3.0}, ["easy"])
     easy = (table["subset"] == "easy").to_numpy()
     assert np.array_equal(material.judged, ~easy)
-    assert set(material.weight[easy]) == {3.0}
-    scores = np.where(easy, 9.0, material.label + 0.0)
+    assert set(material.found.weight[easy]) == {3.0}
+    scores = np.where(easy, 9.0, material.found.label + 0.0)
     found = tune.judged(material, scores)
     assert (found["auc"], found["rows"]) == (1.0, int((~easy).sum()))
     assert found["auc_all"] < 1
     fewer = tune.read_material(tmp_path / "chips", ["easy"], {}, [])
-    assert len(fewer.rows) == int((~easy).sum())
+    assert len(fewer.found.rows) == int((~easy).sum())
 
 
 @pytest.mark.parametrize("option", [{"without": ["x"]}, {"easy": ["x"]}, {"weights": {"x": 2.0}}])
@@ -126,10 +126,9 @@ def test_a_score_has_not_seen_its_region(tmp_path) -> None:
     write_archive(tmp_path / "chips", 120)
     material = tune.read_material(tmp_path / "chips", [], {}, [])
     features = tune.features_of(material, SMALL)
-    held = material.region == 1
-    turned = replace(
-        material, label=np.where(held, 1 - material.label, material.label).astype(np.int8)
-    )
+    held = material.found.region == 1
+    label = np.where(held, 1 - material.found.label, material.found.label).astype(np.int8)
+    turned = replace(material, found=replace(material.found, label=label))
     one, other = (tune.scores_of(said, replace(SMALL, kind="forest"), features)
                   for said in (material, turned))  # fmt: skip
     assert np.array_equal(one[held], other[held])
@@ -139,7 +138,7 @@ def test_a_score_has_not_seen_its_region(tmp_path) -> None:
 def test_a_transform_is_what_the_model_sees(tmp_path) -> None:
     write_archive(tmp_path / "chips", 20)
     material = tune.read_material(tmp_path / "chips", [], {}, [])
-    values = chip_features(material.chips.reflectance(), tune._bank(material, SMALL))[0]
+    values = chip_features(material.found.chips.reflectance(), tune._bank(material, SMALL))[0]
     seen = {
         name: transform(replace(SMALL, transform=name).given(values))
         for name in declared.TRANSFORMS
