@@ -126,7 +126,10 @@ def load_model(folder: Path) -> Model:
         bank = load_bank(parts["bank.npz"])
         curves = {name: Calibration(**curve) for name, curve in manifest["parts"].items()}
         weights = {name: _load(name, parts[_FILES[name]]) for name in PARTS[kind]}
-        scorer = Scorer(weights, curves)
+        shares = {name: float(share) for name, share in manifest["shares"].items()}
+        if set(shares) != set(curves) or not all(0 <= share <= 1 for share in shares.values()):
+            raise ModelError("each part of a mean needs its share")
+        scorer = Scorer(weights, curves, shares)
         with np.load(io.BytesIO(parts["cells.npz"]), allow_pickle=False) as arrays:
             cells = arrays["cells"]
         check_same_bank(bank.hash, manifest["bank"]["hash"])

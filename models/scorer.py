@@ -1,4 +1,4 @@
-"""What turns features into a score: a ridge, a forest, or the mean of both after calibration."""
+"""What turns features into a score: a ridge, a forest, or a weighted mean of both, calibrated."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 
 from models.calibration import Calibration
 from models.doubt import Doubt
@@ -26,12 +27,14 @@ class Scorer:
     parts : mapping of str to object
         ``ridge``: RidgeModel, ``forest``: scikit-learn pipeline; one or both.
     curves : mapping of str to Calibration
-        Of each part, where there are both: their logits are averaged, so that the part that tells
-        the classes apart better speaks louder.
+        Of each part, where there are both: their logits are averaged.
+    shares : mapping of str to float
+        What each part counts for in the average, where there are both.
     """
 
     parts: Mapping[str, Any]
     curves: Mapping[str, Calibration]
+    shares: Mapping[str, float]
 
     @property
     def columns(self) -> int:
@@ -90,11 +93,13 @@ class Scorer:
     def _mean(self, scores: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
         if len(scores) == 1:
             return next(iter(scores.values()))
-        return mean_logit(scores, self.curves)
+        return mean_logit(scores, self.curves, self.shares)
 
 
 def mean_logit(
-    scores: Mapping[str, NDArray[np.float64]], curves: Mapping[str, Calibration]
+    scores: Mapping[str, NDArray[np.float64]],
+    curves: Mapping[str, Calibration],
+    shares: Mapping[str, float],
 ) -> NDArray[np.float64]:
     """Average the calibrated logits of several scores.
 
@@ -104,12 +109,48 @@ def mean_logit(
         Of one shape.
     curves : mapping of str to Calibration
         Of each.
+    shares : mapping of str to float
+        What each counts for.
 
     Returns
     -------
     numpy.ndarray of float64
         Same shape.
     """
-    logits = [curves[name].logit(values) for name, values in scores.items()]
-    result: NDArray[np.float64] = np.mean(logits, axis=0)
+    logits = [shares[name] * curves[name].logit(values) for name, values in scores.items()]
+    result: NDArray[np.float64] = np.sum(logits, axis=0)
     return result
+
+
+def fit_shares(
+    labels: NDArray[np.int8],
+    scores: Mapping[str, NDArray[np.float64]],
+    curves: Mapping[str, Calibration],
+) -> dict[str, float]:
+    """Find what each score should count for in the average.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray of int8, shape (n,)
+        1 mine, 0 not; both occur.
+    scores : mapping of str to numpy.ndarray of float64, shape (n,)
+        Out of fold, as the curves are.
+    curves : mapping of str to Calibration
+        Of each.
+
+    Returns
+    -------
+    dict of str to float
+        At least 0, 1 together.
+
+    Notes
+    -----
+    Stacking (Wolpert 1992, doi 10.1016/S0893-6080(05)80023-1): a logistic regression on the
+    calibrated logits, which are at home on one scale.
+    """
+    logits = np.column_stack([curves[name].logit(values) for name, values in scores.items()])
+    found = LogisticRegression(C=1e6, max_iter=1000).fit(logits, labels).coef_[0]
+    weights = np.maximum(found, 0)
+    if not weights.sum():
+        weights = np.ones(len(weights))
+    return dict(zip(scores, (weights / weights.sum()).tolist(), strict=True))

@@ -21,7 +21,7 @@ from models.forest import fit_forest, forest_out_of_fold
 from models.gram import chunks_of
 from models.misreading import fit_misreading
 from models.ridge import RidgeFit, fit_ridge
-from models.scorer import PARTS, Scorer, mean_logit
+from models.scorer import PARTS, Scorer, fit_shares, mean_logit
 from pipeline.dataset import TrainingTable
 from pipeline.validate import validate_table
 
@@ -113,10 +113,15 @@ class Fits:
         near = {part: found[1] for part, found in parts.items()}
         apart = {part: found[2] for part, found in parts.items()}
         if len(parts) == 1:
-            return Fitted(Scorer(weights, {}), near[kind], apart[kind])
+            return Fitted(Scorer(weights, {}, {}), near[kind], apart[kind])
         label = self._table.label
         curves = {part: calibrate(label, scores) for part, scores in apart.items()}
-        return Fitted(Scorer(weights, curves), mean_logit(near, curves), mean_logit(apart, curves))
+        shares = fit_shares(label, apart, curves)
+        return Fitted(
+            Scorer(weights, curves, shares),
+            mean_logit(near, curves, shares),
+            mean_logit(apart, curves, shares),
+        )
 
     @cached_property
     def _ridge(self) -> tuple[Any, NDArray[np.float64], NDArray[np.float64]]:

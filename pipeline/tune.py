@@ -17,7 +17,7 @@ from features.sampling import make_bank
 from models.calibration import calibrate
 from models.forest import forest_out_of_fold
 from models.ridge import fit_ridge
-from models.scorer import PARTS, mean_logit
+from models.scorer import PARTS, fit_shares, mean_logit
 from models.scores import score
 from pipeline import ledger
 from pipeline.config import Config
@@ -244,7 +244,8 @@ def scores_of(
         )
     if len(parts) == 1:
         return next(iter(parts.values()))
-    return mean_logit(parts, {name: calibrate(label, part) for name, part in parts.items()})
+    curves = {name: calibrate(label, part) for name, part in parts.items()}
+    return mean_logit(parts, curves, fit_shares(label, parts, curves))
 
 
 def judged(material: Material, scores: NDArray[np.float64]) -> dict[str, Any]:

@@ -70,7 +70,9 @@ def sample_scorer(
         parts["forest"] = fit_forest(features, label, fold, weight, 1, places=places)[0]
     curve = Calibration(**CURVE)
     chosen = {part: parts[part] for part in PARTS[kind]}
-    return Scorer(chosen, dict.fromkeys(chosen, curve) if kind == "mean" else {}), doubt, features
+    several = chosen if kind == "mean" else {}
+    scorer = Scorer(chosen, dict.fromkeys(several, curve), dict.fromkeys(several, 0.5))
+    return scorer, doubt, features
 
 
 def sample_manifest(kind: str, **changes: Any) -> dict[str, Any]:
@@ -94,6 +96,7 @@ def sample_manifest(kind: str, **changes: Any) -> dict[str, Any]:
         },
         "calibration": CURVE,
         "parts": dict.fromkeys(PARTS[kind], CURVE) if kind == "mean" else {},
+        "shares": dict.fromkeys(PARTS[kind], 0.5) if kind == "mean" else {},
         "label_sets": {"mine_from": 0.3, "not_to": 0.6, "level": 0.9},
         "thresholds": {"possible": 0.25, "likely": 0.75},
         "most_disputed": 1.5,

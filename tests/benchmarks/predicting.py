@@ -38,7 +38,7 @@ def rows(rounds: int, say: Callable[[str], None]) -> list[dict[str, object]]:
     theirs.fit(features[seen], label[seen])
     assert ridge.influence is not None
     doubt = fit_doubt(features[seen], ridge.influence, places, fold, 1)
-    scorer = Scorer({"ridge": ridge.model}, {})
+    scorer = Scorer({"ridge": ridge.model}, {}, {})
 
     def by_parts(score: Callable[[np.ndarray], object]) -> list[object]:
         # As Model.predict does it.

@@ -57,7 +57,15 @@ def write(tmp_path: Path, mean: tuple[Scorer, Doubt]) -> Callable[..., Path]:
         whole, doubt = mean
         parts = {part: weights or whole.parts[part] for part in PARTS[kind]}
         curves = whole.curves if kind == "mean" else {}
-        write_model(folder, manifest, BANK, Scorer(parts, curves), doubt, "# card", CELLS)
+        write_model(
+            folder,
+            manifest,
+            BANK,
+            Scorer(parts, curves, dict.fromkeys(curves, 0.5)),
+            doubt,
+            "# card",
+            CELLS,
+        )
         return folder
 
     return writer

@@ -43,7 +43,7 @@ def train(folder: Path, about: About = ABOUT, **keys: Any) -> list[dict[str, Any
 def test_both_kinds_are_registered_with_cards(tmp_path) -> None:
     manifests = train(tmp_path)
     assert {manifest["kind"] for manifest in manifests} == {"ridge", "forest", "mean"}
-    scores = [manifest["scores"]["pooled"]["ap"] for manifest in manifests]
+    scores = [preference(manifest) for manifest in manifests]
     assert scores == sorted(scores, reverse=True)
     for manifest in manifests:
         model = load_model(tmp_path / manifest["id"])
