@@ -13,7 +13,7 @@ from sample_model import sample_bank, sample_table
 from models.errors import ModelError
 from models.registry import load_model
 from pipeline.dataset import TrainingTable
-from pipeline.train import About, squares_of, train_models
+from pipeline.train import About, preference, squares_of, train_models
 
 BANK = sample_bank(patches=(3,), count=3)
 ABOUT = About(
