@@ -13,7 +13,7 @@ from sample_model import sample_bank, sample_table
 from test_train import ABOUT, table
 
 from features.bank import FilterBank
-from models.registry import read_manifest
+from models.registry import FORMAT, read_manifest
 from pipeline import choose
 from pipeline.choose import check_fits, choose_model, load_named, misfit
 from pipeline.errors import ModelMismatchError, NoModelError, UnknownModelError
@@ -112,7 +112,7 @@ def test_one_model_of_an_older_format_does_not_hide_the_others(tmp_path) -> None
     register(tmp_path, "here", [(5, 2)])
     register(tmp_path, "old", [(5, 2)])
     manifest = tmp_path / "work" / "models" / "old-ridge" / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"format": 2', '"format": 1'))
+    manifest.write_text(manifest.read_text().replace(f'"format": {FORMAT}', '"format": 1'))
     context = make_context(tmp_path, region="bbox:5.9,2.0,6.0,2.1")
     assert choose_model(context, scene_list())[0].name == "here-ridge"
     lines = list_models(str(tmp_path / "work"))[-2:]
