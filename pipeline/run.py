@@ -50,7 +50,7 @@ from pipeline.train import About, preference, squares_of, train_models
 
 MAP_STAGES = ("scenes", "composite", "featurize", "predict", "join", "publish", "report")
 _VERSION = 1
-_JOIN_VERSION = 2
+_JOIN_VERSION = 3
 
 
 def map_region(context: Context, last: str = "report", only: bool = False) -> Path | None:
@@ -422,6 +422,7 @@ def _join(
         "rules": rules_fingerprint(),
         "layers": {layer.declaration.name: layer.identity for layer in layers},
         "lang": context.config.map_lang,
+        "random": [context.config.random_places, context.config.seed],
     }
     root, name = context.store("joined"), context.region.name
     parts = ("cells", "sites", "candidates", "visits", "answers")
@@ -436,6 +437,8 @@ def _join(
             model.manifest["thresholds"],
             context=layers,
             lang=context.config.map_lang,
+            random_places=context.config.random_places,
+            seed=context.config.seed,
         )
         if visits is not None and (strange := unrecognised(visits)):
             counted = ", ".join(f"{count} of {column}" for column, count in strange.items())
