@@ -42,7 +42,10 @@ GROUPS = (
     ("group_about", _TABLES[:1]),
 )
 _HIDDEN = {"coverage"}
-_KINDS = {"sites": "Point", "candidates": "MultiPolygon", "regions": "MultiPolygon"}
+_KINDS = {
+    "sites": "Point", "inspection": "Point", "candidates": "MultiPolygon",
+    "regions": "MultiPolygon",
+}  # fmt: skip
 _CODES = {"Point": 0, "": 4}
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
@@ -80,8 +83,8 @@ class LayerView:
     sort_order : int
         0 rising, 1 falling.
     widgets : dict
-        How columns are filled in: ``share``, ``date``, or a dict of values with their texts; the
-        others as text.
+        How columns are filled in: ``share``, ``date``, ``file``, ``long`` (text of several lines),
+        or a dict of values with their texts; the others as text.
     locked : sequence of str
         Columns that the form does not let anybody change.
     kind : str
@@ -243,30 +246,57 @@ def project(product: Product, views: list[LayerView], run: RunInfo, geopackage: 
     """
     lang = run.config.map_lang
     by_name = {view.name: view for view in views}
-    west, south, east, north = product.layers["cells"].total_bounds
-    margin = 0.09 * max(east - west, north - south)
-    text = _render(
-        "project.qgs",
+    context = [view.name for view in views if view.name.startswith("context_")]
+    return pack_project(
         title=title(run, product.disclosure),
         words="\n".join(warnings(lang, run.simulated)),
         abstract=f"{warning(lang, run.simulated)} {say(f'{product.disclosure}_long', lang)}",
         rights=say(product.disclosure, lang),
         lang=lang,
         identifier=run.run_id,
-        created=run.created[:19],
+        created=run.created,
         decimals=2 if product.disclosure == "public" else 4,
         geopackage=geopackage,
-        wkt=CRS.from_user_input(grid.CRS).to_wkt("WKT2_2019"),
-        extent=(west - margin, south - margin, east + margin, north + margin),
+        bounds=tuple(float(edge) for edge in product.layers["cells"].total_bounds),
         layers=views,
         groups=[
             {
                 "title": say(key, lang),
                 "layers": [by_name[name] for name in names if name in by_name],
             }
-            for key, names in _groups([v.name for v in views if v.name.startswith("context_")])
+            for key, names in _groups(context)
             if any(name in by_name for name in names)
         ],
+    )
+
+
+def pack_project(*, created: str, bounds: Sequence[float], **values: Any) -> bytes:
+    """Return a ``.qgz`` of layers of one GeoPackage in its own folder.
+
+    Parameters
+    ----------
+    created : str
+        ISO time, UTC.
+    bounds : sequence of float
+        West, south, east, north of what is shown; EPSG:4326.
+    **values : object
+        What the template ``project.qgs`` asks for: ``title``, ``words`` (shown on the map),
+        ``abstract``, ``rights``, ``lang``, ``identifier``, ``decimals`` (of coordinates),
+        ``geopackage`` (name of the file), ``layers`` and ``groups``.
+
+    Returns
+    -------
+    bytes
+        Content of the ``.qgz``.
+    """
+    west, south, east, north = bounds
+    margin = max(0.09 * max(east - west, north - south), 0.01)
+    text = _render(
+        "project.qgs",
+        created=created[:19],
+        wkt=CRS.from_user_input(grid.CRS).to_wkt("WKT2_2019"),
+        extent=(west - margin, south - margin, east + margin, north + margin),
+        **values,
     )
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as archive:

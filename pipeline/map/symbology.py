@@ -20,6 +20,7 @@ CLEAR_COLOURS = ("#ffffd9", "#c7e9b4", "#41b6c4", "#1d6fb1", "#0c2c84")
 CLEAR_BREAKS = (1, 3, 5, 8)
 CANNOT_TELL = "#8a8a8a"
 CANDIDATE = "#111111"
+RANDOM = "#2166ac"
 INDUSTRIAL = "#54278f"
 # ColorBrewer's Dark2.
 CONTEXT_COLOURS = ("#1b9e77", "#7570b3", "#e7298a", "#66a61e", "#a6761d", "#666666")
@@ -161,7 +162,12 @@ def rules(layer: str, thresholds: Mapping[str, float], lang: str) -> list[Rule]:
         outline = {"line_color": _rgb(CANDIDATE), "line_width": "0.7", "joinstyle": "miter"}
         halo = {**outline, "line_color": _rgb("#ffffff"), "line_width": "1.3"}
         symbol = (Layer("SimpleLine", halo), Layer("SimpleLine", outline))
-        return [Rule(say("candidate", lang), "", symbol)]
+        drawn = {**outline, "line_color": _rgb(RANDOM), "line_style": "dot"}
+        chance = (Layer("SimpleLine", halo), Layer("SimpleLine", drawn))
+        return [
+            Rule(say("candidate", lang), "\"kind\" = 'candidate'", symbol),
+            Rule(say("kind_random", lang), "\"kind\" = 'random'", chance),
+        ]
     if layer == "regions":
         border = {"line_color": _rgb("#54278f"), "line_width": "0.6", "line_style": "dash"}
         return [Rule(say("regions", lang), "", (Layer("SimpleLine", border),))]
@@ -197,6 +203,28 @@ def context_rules(title: str, points: bool, number: int) -> list[Rule]:
         return [Rule(title, "", (Layer("SimpleMarker", dot),), "marker")]
     border = {"line_color": _rgb(colour), "line_width": "0.4"}
     return [Rule(title, "", (Layer("SimpleLine", border),))]
+
+
+def point_rule(label: str, where: str, colour: str) -> Rule:
+    """Return a dot of one colour for the features that meet a filter.
+
+    Parameters
+    ----------
+    label : str
+        What the legend says.
+    where : str
+        QGIS expression.
+    colour : str
+        As ``#rrggbb``.
+
+    Returns
+    -------
+    Rule
+        The rule.
+    """
+    dot = {"name": "circle", "color": _rgb(colour), "outline_color": _rgb("#111111"),
+           "outline_width": "0.3", "size": "3.2"}  # fmt: skip
+    return Rule(label, where, (Layer("SimpleMarker", dot),), "marker")
 
 
 def _industrial(lang: str) -> Rule:
