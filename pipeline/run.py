@@ -53,7 +53,9 @@ _VERSION = 1
 _JOIN_VERSION = 3
 
 
-def map_region(context: Context, last: str = "report", only: bool = False) -> Path | None:
+def map_region(
+    context: Context, last: str = "report", only: bool = False, sheets: int = 0
+) -> Path | None:
     """Run the stages that map a region.
 
     Parameters
@@ -64,6 +66,8 @@ def map_region(context: Context, last: str = "report", only: bool = False) -> Pa
         The stage to end with, of ``MAP_STAGES``.
     only : bool
         Run just that stage, from what the ones before it stored.
+    sheets : int
+        Candidates to print field sheets of; 0: none are printed.
 
     Returns
     -------
@@ -84,7 +88,7 @@ def map_region(context: Context, last: str = "report", only: bool = False) -> Pa
     if last != "predict":
         joined, identity = _join(context, predicted.entry, predicted.model)
         if last != "join":
-            folder = deliver(context, predicted, joined, identity, report=last == "report")
+            folder = deliver(context, predicted, joined, identity, last == "report", sheets)
     composites.raise_partial(predicted.composites)
     return folder
 

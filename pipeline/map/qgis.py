@@ -22,6 +22,7 @@ from pyproj import CRS
 
 from pipeline import grid
 from pipeline.map import symbology
+from pipeline.map.sheets import sheet_of
 from pipeline.map.words import say, warning, warnings
 
 if TYPE_CHECKING:
@@ -247,8 +248,14 @@ def project(product: Product, views: list[LayerView], run: RunInfo, geopackage: 
     lang = run.config.map_lang
     by_name = {view.name: view for view in views}
     context = [view.name for view in views if view.name.startswith("context_")]
+    bounds = tuple(float(edge) for edge in product.layers["cells"].total_bounds)
+    about = f"{run.run_id}, {run.model.get('id', '')}, {run.images[0]} – {run.images[1]}"
+    name = title(run, product.disclosure)
     return pack_project(
-        title=title(run, product.disclosure),
+        sheet=sheet_of(
+            views, bounds, name, without_expressions(about), product.disclosure, run.simulated, lang
+        ),
+        title=name,
         words="\n".join(warnings(lang, run.simulated)),
         abstract=f"{warning(lang, run.simulated)} {say(f'{product.disclosure}_long', lang)}",
         rights=say(product.disclosure, lang),
@@ -257,7 +264,7 @@ def project(product: Product, views: list[LayerView], run: RunInfo, geopackage: 
         created=run.created,
         decimals=2 if product.disclosure == "public" else 4,
         geopackage=geopackage,
-        bounds=tuple(float(edge) for edge in product.layers["cells"].total_bounds),
+        bounds=bounds,
         layers=views,
         groups=[
             {
@@ -282,13 +289,15 @@ def pack_project(*, created: str, bounds: Sequence[float], **values: Any) -> byt
     **values : object
         What the template ``project.qgs`` asks for: ``title``, ``words`` (shown on the map),
         ``abstract``, ``rights``, ``lang``, ``identifier``, ``decimals`` (of coordinates),
-        ``geopackage`` (name of the file), ``layers`` and ``groups``.
+        ``geopackage`` (name of the file), ``layers``, ``groups`` and perhaps ``sheet``
+        (:class:`pipeline.map.sheets.Sheet`).
 
     Returns
     -------
     bytes
         Content of the ``.qgz``.
     """
+    values.setdefault("sheet", None)
     west, south, east, north = bounds
     margin = max(0.09 * max(east - west, north - south), 0.01)
     text = _render(
@@ -312,7 +321,13 @@ def title(run: RunInfo, disclosure: str) -> str:
     lang = run.config.map_lang
     marks = [say("simulated", lang)] if run.simulated else []
     marks.append(say(disclosure, lang))
-    return f"{run.region.title} – {say('map_title', lang)} ({', '.join(marks)})"
+    name = f"{run.region.title} – {say('map_title', lang)} ({', '.join(marks)})"
+    return without_expressions(name)
+
+
+def without_expressions(text: str) -> str:
+    """Take from a text what QGIS would evaluate where it shows it: ``[% ... %]``."""
+    return text.replace("[%", "[ %")
 
 
 def printable(text: str) -> str:

@@ -12,7 +12,7 @@ import pandas as pd
 from pipeline.map import coarse, symbology
 from pipeline.map.disclosure import RESTRICTED, SQUARE_DEGREES, load_policy
 from pipeline.map.geopackage import dress, write_layers
-from pipeline.map.qgis import LayerView, pack_project
+from pipeline.map.qgis import LayerView, pack_project, without_expressions
 from pipeline.map.symbology import Layer, Rule
 from pipeline.map.words import SIMULATED, say, warnings
 
@@ -91,7 +91,7 @@ def write_sample(
     notes = {name: f"RESTRICTED. {row.note}" for name, row in load_policy()[LAYER].items()}
     dress(path, [view], {LAYER: notes}, None, "", about["created"])
     return pack_project(
-        title=title,
+        title=without_expressions(title),
         words="\n".join(warnings(lang, simulated)),
         abstract=words,
         rights=say(RESTRICTED, lang),

@@ -111,6 +111,20 @@ _WORDS = {
         "tiré au hasard, pour mesurer les oublis",
     ),
     "score": ("score", "score"),
+    "rank": ("rank", "rang"),
+    "latitude": ("Latitude", "Latitude"),
+    "longitude": ("Longitude", "Longitude"),
+    "sheets": ("Field sheets", "Fiches de terrain"),
+    "sheet_form": (
+        "Found:   ☐ mining   ☐ no mining   ☐ no mining, but looks like it   ☐ could not reach\n\n"
+        "Date: ______________   Inspector: ______________________________\n\n"
+        "Where I stood (WGS 84): latitude ______________   longitude ______________\n\n"
+        "Notes, photographs: ________________________________________________________",
+        "Constat :   ☐ exploitation   ☐ pas d'exploitation   ☐ ressemblant   ☐ inaccessible\n\n"
+        "Date : ______________   Inspecteur : ______________________________\n\n"
+        "Où j'étais (WGS 84) : latitude ______________   longitude ______________\n\n"
+        "Remarques, photographies : __________________________________________________",
+    ),
     "inspection": ("Inspection", "Inspection"),
     "not_visited": ("not visited yet", "pas encore visité"),
     "found_mining": ("found mining", "exploitation trouvée"),
