@@ -72,7 +72,9 @@ class LayerView:
     visible : bool
         Whether it is shown at first.
     label : str
-        Expression of the features' labels; empty: none.
+        Column of the features' labels; empty: none.
+    label_when : str
+        QGIS expression of what is labelled; empty: all.
     label_size : float
         Points.
     label_placement : int
@@ -100,6 +102,7 @@ class LayerView:
     extent: tuple[float, float, float, float]
     visible: bool
     label: str = ""
+    label_when: str = ""
     label_size: float = 9
     label_placement: int = 1
     label_scale: int = 0
@@ -113,6 +116,11 @@ class LayerView:
     def id(self) -> str:
         """Layer identifier; QGIS opens ids of ten characters or fewer as an empty map."""
         return f"asm_atlas_{self.name}_layer"
+
+    @property
+    def label_text(self) -> str:
+        """QGIS expression of the labels."""
+        return f'CASE WHEN {self.label_when} THEN "{self.label}" END'
 
     @property
     def opacity(self) -> float:
@@ -169,7 +177,12 @@ def layer_views(
     """
     lang = run.config.map_lang
     extras: dict[str, dict[str, Any]] = {
-        "candidates": {"label": "rank", "sort": '"rank"', "label_placement": 1},
+        # Placing a thousand labels takes longer than drawing the map.
+        "candidates": {
+            "label": "rank",
+            "label_when": '"rank" <= 30 OR @map_scale < 400000',
+            "sort": '"rank"',
+        },
         "sites": {"label": "name", "label_size": 8, "label_placement": 6, "label_scale": 250_000},
         "cells": {"sort": '"probability"', "sort_order": 1},
         "regions": {"label": "name", "label_size": 10},

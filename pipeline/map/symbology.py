@@ -249,11 +249,10 @@ def _between(column: str, low: float, high: float, label: str, colour: str, also
     # The lowest class is nearly transparent: it shows where the map has looked, and no more. The
     # others have an edge of their own colour, which closes the hairlines between neighbours.
     fill = {"color": _rgb(colour), "outline_color": _rgb(colour), "outline_width": "0.1"}
-    coarsest = 0
+    # Nearly all squares are below possible: drawing them makes a whole province slow.
+    coarsest = 250_000 if colour in SCORE_COLOURS[:2] else 0
     if colour == SCORE_COLOURS[0]:
         fill = {"color": _rgb(colour, 140), "outline_style": "no"}
-        # Nearly all squares are of this class: drawing them makes a whole country slow.
-        coarsest = 500_000
     where = f'"{column}" >= {low:.9g} AND "{column}" < {high:.9g}{also}'
     return Rule(label, where, (Layer("SimpleFill", fill),), coarsest=coarsest)
 
