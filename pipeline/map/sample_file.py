@@ -37,7 +37,7 @@ def write_sample(
     strata: pd.DataFrame,
     about: Mapping[str, str],
     lang: str,
-    name: str = "sample.gpkg",
+    file_name: str = "sample.gpkg",
 ) -> bytes:
     """Write a sample's cells for the labeller: places and columns to fill, no score, no stratum.
 
@@ -53,7 +53,7 @@ def write_sample(
         What was drawn, when and from what; with ``title``, ``created`` and ``simulated``.
     lang : str
         ``en`` or ``fr``: the language of the form.
-    name : str, optional
+    file_name : str, optional
         What the file will be called, for the project.
 
     Returns
@@ -99,7 +99,7 @@ def write_sample(
         identifier=about["sample"],
         created=about["created"],
         decimals=4,
-        geopackage=name,
+        geopackage=file_name,
         bounds=view.extent,
         layers=[view],
         groups=[{"title": say("sample", lang), "layers": [view]}],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import xml.etree.ElementTree as ElementTree
 import zipfile
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 from sample_map import make_joined, make_run
 
+from pipeline import deliver
+from pipeline.cli import main
 from pipeline.errors import DependencyError, QgisError
 from pipeline.map import sheets
 from pipeline.publish import publish
@@ -64,6 +67,25 @@ def test_no_candidate_is_no_file(tmp_path, monkeypatch):
     pretend(monkeypatch, tmp_path, 'print(\'{"error": "", "pages": 0, "said": []}\')')
     assert sheets.write_sheets(tmp_path / "map.qgz", tmp_path / "a.pdf") == 0
     assert not (tmp_path / "a.pdf").exists()
+
+
+def test_the_sheets_enter_the_manifest_and_go_with_the_map(tmp_path, monkeypatch):
+    folder = tmp_path / "a"
+    publish(make_joined(rows=24, cols=32), make_run(), folder)
+    script = "import sys; open(sys.argv[2], 'wb').write(b'%PDF'); print('{\"error\": \"\", "
+    pretend(monkeypatch, tmp_path, script + '"pages": 5, "said": []}\')')
+    deliver._print(folder, 3)
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["files"]["inspection.pdf"]["bytes"] == 4
+    publish(make_joined(rows=24, cols=32), make_run(), folder)
+    assert not (folder / "inspection.pdf").exists()
+
+
+@pytest.mark.parametrize("number", ["0", "-3", "many", "5000"])
+def test_a_number_of_sheets_that_makes_no_sense_is_refused(number, capsys):
+    with pytest.raises(SystemExit):
+        main(["publish", "demo", f"--pdf={number}"])
+    assert "a number of sheets, 1 to 1000" in capsys.readouterr().err
 
 
 def test_the_layout_has_all_that_a_sheet_needs(tmp_path):
