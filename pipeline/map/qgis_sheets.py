@@ -10,7 +10,17 @@ from typing import Any
 
 
 def main(project_file: str, path: str, most: str) -> None:
-    """Open the project, print its atlas, tell in one line of JSON how it went."""
+    """Open the project, print its atlas, tell in one line of JSON how it went.
+
+    Parameters
+    ----------
+    project_file : str
+        A ``.qgz``, its GeoPackage beside it.
+    path : str
+        The PDF to write.
+    most : str
+        Candidates to print, the first by rank; those drawn at random come besides.
+    """
     from qgis.core import Qgis, QgsApplication, QgsLayoutExporter, QgsPrintLayout, QgsProject
 
     said: list[str] = []

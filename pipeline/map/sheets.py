@@ -53,6 +53,8 @@ class Sheet:
         Gives a page for each of its features.
     around : tuple of float
         What the small map shows; west, south, east, north.
+    north : str
+        Picture of the arrow that points north, as QGIS takes it.
     """
 
     name: str
