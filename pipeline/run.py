@@ -43,6 +43,7 @@ from pipeline.sites.labels.rows import Labels, one_a_cell, shifted
 from pipeline.sites.layers.attach import around
 from pipeline.sites.layers.read import load_layers
 from pipeline.sites.mapping import load_mapping
+from pipeline.sites.ranking import RANDOM
 from pipeline.sites.scorecard import rules_fingerprint
 from pipeline.sites.service import is_address
 from pipeline.sites.visits import read_visits, visits_file
@@ -467,9 +468,11 @@ def _join(
     )
     matched = int(joined.sites["matched"].sum()) if joined.sites is not None else 0
     known = "no table of sites" if joined.sites is None else f"{len(joined.sites)} known sites"
+    drawn = int((joined.candidates["kind"] == RANDOM).sum())
     say(
         "join",
-        f"{known}, {matched} matched; {len(joined.candidates)} candidates without one"
+        f"{known}, {matched} matched; {len(joined.candidates) - drawn} candidates without one, "
+        f"{drawn} places drawn at random"
         + (" (reused)" if reused else ""),
     )
     return joined, inputs
