@@ -472,8 +472,7 @@ def _join(
     say(
         "join",
         f"{known}, {matched} matched; {len(joined.candidates) - drawn} candidates without one, "
-        f"{drawn} places drawn at random"
-        + (" (reused)" if reused else ""),
+        f"{drawn} places drawn at random" + (" (reused)" if reused else ""),
     )
     return joined, inputs
 
