@@ -5,11 +5,11 @@ SHELL := /bin/bash
 
 # A variable of make may run a shell command when it is expanded: look at the raw text, and hand the
 # value on through the environment only, never through a recipe's text.
-VARIABLES := REGION MODEL SOURCE COLLECTION BANDS SEASON HOSTS CLUSTER DISCLOSURE MAP_LANG WORKSPACE LABELS LABELS_MAPPING LAYERS SEARCHED INSPECTIONS USE_SAMPLE PRIOR SEED WORKERS
+VARIABLES := REGION MODEL SOURCE COLLECTION BANDS SEASON HOSTS CLUSTER DISCLOSURE MAP_LANG WORKSPACE LABELS LABELS_MAPPING LAYERS SEARCHED INSPECTIONS USE_SAMPLE PRIOR RANDOM_PLACES SEED WORKERS
 $(foreach name,$(VARIABLES),$(if $(findstring $$,$(value $(name))),$(error $(name) must not hold a dollar sign)))
 $(foreach name,$(VARIABLES),$(if $(value $(name)),$(eval export ASM_ATLAS_$(name) := $$(value $(name)))))
 # Options of single verbs, handed on the same way.
-OPTIONS := SIZE SAMPLE CHIPS TUNE
+OPTIONS := SIZE SAMPLE CHIPS TUNE PDF
 $(foreach name,$(OPTIONS),$(if $(findstring $$,$(value $(name))),$(error $(name) must not hold a dollar sign)))
 $(foreach name,$(OPTIONS),$(if $(value $(name)),$(eval export $(name) := $$(value $(name)))))
 
@@ -40,7 +40,7 @@ help:
 	@echo "  train       train and register models (runs whatever is missing before it)"
 	@echo "  predict     map REGION with MODEL (runs whatever is missing, up to the report)"
 	@echo "  join        join the predictions with known sites"
-	@echo "  publish     write the styled map"
+	@echo "  publish     write the styled map and the inspection list; PDF=50: field sheets too (QGIS)"
 	@echo "  report      write the page that explains it"
 	@echo "  sample      draw SIZE cells to label in QGIS (DISCLOSURE=restricted)"
 	@echo "  area        areas with intervals from the labelled SAMPLE"
@@ -85,8 +85,11 @@ $(VENV)/installed-dev: requirements-dev.txt pyproject.toml
 	$(call install_from,requirements-dev.txt)
 	@touch $(VENV)/installed
 
-$(STAGES) $(BESIDE): install
+$(filter-out publish,$(STAGES)) $(BESIDE): install
 	@$(ATLAS) $@
+
+publish: install
+	@$(ATLAS) publish $${PDF:+--pdf "$$PDF"}
 
 sample: install
 	@$(ATLAS) sample $${SIZE:+--size "$$SIZE"}

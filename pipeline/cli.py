@@ -89,6 +89,16 @@ def _stage(name: str) -> Callable[[argparse.Namespace], None]:
     return run
 
 
+def _publish(options: argparse.Namespace) -> None:
+    from pipeline.map.sheets import check_qgis
+    from pipeline.run import map_region
+
+    if options.pdf:
+        check_qgis()
+    with _context(options) as context:
+        map_region(context, "publish", only=True, sheets=options.pdf)
+
+
 def _features(options: argparse.Namespace) -> None:
     from pipeline.run import export_region
 
@@ -135,6 +145,12 @@ def _tune(options: argparse.Namespace) -> None:
         weights=dict(options.weight),
         easy=options.easy,
     )
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or not 0 < int(text) <= 1000:
+        raise argparse.ArgumentTypeError("a number of sheets, 1 to 1000")
+    return int(text)
 
 
 def _weight(text: str) -> tuple[str, float]:
@@ -318,7 +334,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     join.add_argument("--tolerance-km", type=float, default=1.0, help="how near is matched")
     join.add_argument("--out", help="folder for what is matched and unmatched")
-    verb("publish", "write the styled map", _stage("publish"))
+    publish = verb("publish", "write the styled map", _publish)
+    publish.add_argument(
+        "--pdf",
+        type=_count,
+        nargs="?",
+        const=50,
+        default=0,
+        metavar="N",
+        help="print field sheets of the first N candidates (50) with QGIS",
+    )
     verb("report", "write the page that explains it", _stage("report"))
     evaluate = verb("evaluate", "compare a map with what is known to be true", _evaluate)
     evaluate.add_argument(

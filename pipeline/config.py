@@ -112,8 +112,11 @@ class Config:
         Share of mines among the unlabelled cells that are trained on; 0: estimated from them.
     positive_share : float
         What share of all the weight mines get where others are unlabelled.
+    random_places : int
+        Cells below possible that are drawn for visits beside the candidates, so that visits measure
+        what the map misses; 0: none.
     seed : int
-        Seed of the demo's landscape.
+        Seed of the demo's landscape, and of what is drawn at random.
     workers : int
         Worker processes of the local cluster; 0: one a core.
     max_blocks : int
@@ -172,6 +175,7 @@ class Config:
     use_sample: str = ""
     prior: float = 0.0
     positive_share: float = 0.1
+    random_places: int = 20
     seed: int = 1
     workers: int = 0
     max_blocks: int = 50_000
@@ -218,6 +222,7 @@ class Config:
             raise ConfigError(f"patches must be sizes of 1 to 9 px, not {self.patches!r}")
         least_of = {"workers": 0, "max_blocks": 1, "filters": 1, "seed": 0, "visit_years": 0}
         least_of |= {"cloud_dilation": 0, "read_tries": 1, "verify_mib": 0, "connections": 1}
+        least_of |= {"random_places": 0}
         for name, least in least_of.items():
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be at least {least}, not {getattr(self, name)}")

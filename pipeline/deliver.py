@@ -16,8 +16,9 @@ from pipeline.imagery.items import Scene
 from pipeline.join import Joined
 from pipeline.map.estimates import read_estimates, stored_area
 from pipeline.map.provenance import RunInfo
+from pipeline.map.sheets import write_sheets
 from pipeline.predict import Predicted
-from pipeline.publish import publish
+from pipeline.publish import PROJECT, SHEETS, publish, record_file
 from pipeline.report import write_report
 from pipeline.runtime.console import say
 
@@ -31,6 +32,7 @@ def deliver(
     joined: Joined,
     identity: dict[str, Any],
     report: bool,
+    sheets: int = 0,
 ) -> Path:
     """Publish into the run's folder, which is named after everything that it depends on.
 
@@ -46,6 +48,8 @@ def deliver(
         What the joined tables were made from.
     report : bool
         Whether the page is written too, and ``latest`` points here.
+    sheets : int, optional
+        Candidates to print field sheets of; 0: none are printed.
 
     Returns
     -------
@@ -72,6 +76,7 @@ def deliver(
     if (folder / "manifest.json").is_file() and (folder / finished).is_file():
         say("publish", f"nothing to do: {folder} is up to date")
         _point_to(home / "latest", run_id)
+        _print(folder, sheets)
         return folder
     images = [scene.datetime[:10] for scene in found.scenes], [s.end[:10] for s in found.scenes]
     run = RunInfo(
@@ -103,7 +108,17 @@ def deliver(
         write_report(joined, run, folder)
         say("report", str(folder / "report.html"))
         _point_to(home / "latest", run_id)
+    _print(folder, sheets)
     return folder
+
+
+def _print(folder: Path, sheets: int) -> None:
+    """Print the field sheets, and enter them into the manifest."""
+    if sheets:
+        pages = write_sheets(folder / PROJECT, folder / SHEETS, sheets)
+        if pages:
+            record_file(folder, folder / SHEETS)
+        say("sheets", f"{folder / SHEETS}: {pages} pages" if pages else "there is no candidate")
 
 
 def _scene_row(scene: Scene) -> dict[str, Any]:

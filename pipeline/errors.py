@@ -245,6 +245,12 @@ class DependencyError(AsmAtlasError):
     exit_code = 63
 
 
+class QgisError(AsmAtlasError):
+    """QGIS, which prints the field sheets, failed."""
+
+    exit_code = 64
+
+
 class DisclosureError(AsmAtlasError):
     """An output would hold more than its disclosure class allows."""
 

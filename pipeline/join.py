@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline import grid
 from pipeline.regions import Region
-from pipeline.sites.candidates import Reach, find_candidates
+from pipeline.sites.candidates import Reach, Search, find_candidates
 from pipeline.sites.layers.attach import in_industrial
 from pipeline.sites.layers.read import ContextLayer
 from pipeline.sites.matching import visit_age
@@ -84,6 +84,8 @@ def join_cells(
     tolerance_km: float = 1.0,
     context: Sequence[ContextLayer] = (),
     lang: str = "en",
+    random_places: int = 0,
+    seed: int = 1,
 ) -> Joined:
     """Join a region's predictions with the table of visits.
 
@@ -108,7 +110,11 @@ def join_cells(
         Those that are industrial tell industrial pits apart; the columns of all are added when a
         map is made (``pipeline.sites.layers.attach``).
     lang : str, optional
-        Language of the scorecard's reasons.
+        Language of the scorecard's and the candidates' reasons.
+    random_places : int, optional
+        Cells below possible to draw for visits.
+    seed : int, optional
+        Of the drawing.
 
     Returns
     -------
@@ -121,13 +127,14 @@ def join_cells(
         If a column is missing, a cell stands there twice, or the thresholds are not in order.
     """
     cells = _classified(predictions, thresholds)
+    search = Search(float(thresholds["likely"]), random=random_places, seed=seed, lang=lang)
     ids = cells["cell"].to_numpy(np.int64)
     called = cells["class"].isin(CLASSES[:2]).to_numpy()
     cells.loc[called & in_industrial(ids, context), "class"] = INDUSTRIAL
     if visits is None:
         cells["sites"] = np.zeros(len(cells), np.int16)
         cells["nearest_site_km"] = np.full(len(cells), np.nan, np.float32)
-        return Joined(cells, None, find_candidates(cells, None), context=context)
+        return Joined(cells, None, find_candidates(cells, None, search), context=context)
     sites = site_points(all_sites(visits))
     lon, lat = sites["longitude"].to_numpy(float), sites["latitude"].to_numpy(float)
     radius = sites["radius_m"].to_numpy(float) / 1000
@@ -143,7 +150,8 @@ def join_cells(
     levels, answers = score_sites(listed, lang)
     listed = gpd.GeoDataFrame(pd.concat([listed, levels], axis=1), crs=grid.CRS)
     records = visits[visits["pcode"].isin(listed["pcode"])].reset_index(drop=True)
-    return Joined(cells, listed, find_candidates(cells, reach), records, answers, context)
+    candidates = find_candidates(cells, reach, search)
+    return Joined(cells, listed, candidates, records, answers, context)
 
 
 def classify(probability: NDArray[np.float32], thresholds: Mapping[str, float]) -> NDArray[np.str_]:

@@ -24,7 +24,7 @@ import shapely
 
 from pipeline.errors import DisclosureError, StoreCorruptError
 from pipeline.map import disclosure as rules
-from pipeline.map import geopackage, qgis, raster
+from pipeline.map import geopackage, inspection, qgis, raster
 from pipeline.map.words import CREDIT, SIMULATED, say, warning, warnings
 
 if TYPE_CHECKING:
@@ -32,10 +32,11 @@ if TYPE_CHECKING:
     from pipeline.map.disclosure import Policy, Product
     from pipeline.map.provenance import RunInfo
 
-MAP, PROJECT, COG, ITEM, MANIFEST = (
-    "map.gpkg", "map.qgz", "probability.tif", "item.json", "manifest.json",
+MAP, PROJECT, COG, COVERAGE, ITEM, MANIFEST = (
+    "map.gpkg", "map.qgz", "probability.tif", "coverage.tif", "item.json", "manifest.json",
 )  # fmt: skip
-REPORT = "report.html"
+FILES = (MAP, PROJECT, COG, COVERAGE, *inspection.FILES, ITEM)
+REPORT, SHEETS = "report.html", "inspection.pdf"
 
 
 def publish(joined: Joined, run: RunInfo, folder: Path) -> dict[str, int]:
@@ -183,12 +184,16 @@ def _write(
         f"{mark}model score 0..1, NaN = cannot tell",
         tags,
     )
+    raster.write_coverage(folder / COVERAGE, product.layers["coverage"], product.square, mark, tags)
+    about = {"title": tags["TITLE"], "words": words, "edition": product.disclosure}
+    about |= {"created": run.created, "run": run.run_id, "simulated": tags["SIMULATED"]}
+    points = inspection.inspection_points(product.layers["candidates"], product.disclosure)
+    inspection.write_inspection(folder, points, about, policy, lang)
     (folder / ITEM).write_text(_json(_item(product, run, facts, folder)), encoding="utf-8")
-    names = (MAP, PROJECT, COG, ITEM)
-    files = {name: _digest(folder / name) for name in names}
+    files = {name: _digest(folder / name) for name in FILES}
     manifest = facts | {"counts": run.counts | counts, "files": files}
     (folder / MANIFEST).write_text(_json(manifest), encoding="utf-8")
-    for name in (*names, MANIFEST):
+    for name in (*FILES, MANIFEST):
         _flush(folder / name)
 
 
@@ -256,6 +261,10 @@ def _item(product: Product, run: RunInfo, facts: dict[str, Any], folder: Path) -
         COG: ("probability", pystac.MediaType.COG, ["data"]),
         MAP: ("map", pystac.MediaType.GEOPACKAGE, ["data"]),
         PROJECT: ("project", "application/x-qgis-project", ["metadata"]),
+        COVERAGE: ("coverage", pystac.MediaType.COG, ["data"]),
+        inspection.GEOJSON: ("inspection", pystac.MediaType.GEOJSON, ["data"]),
+        inspection.GPX: ("waypoints", "application/gpx+xml", ["data"]),
+        inspection.FORM: ("form", pystac.MediaType.GEOPACKAGE, ["data"]),
     }
     for name, (key, media, roles) in kinds.items():
         digest = _digest(folder / name)
@@ -267,6 +276,14 @@ def _item(product: Product, run: RunInfo, facts: dict[str, Any], folder: Path) -
         if name == COG:
             extra |= {"proj:shape": shape, "proj:transform": transform}
             extra |= {"bands": [{"name": "probability", "data_type": "float32", "nodata": "nan"}]}
+        if name == COVERAGE:
+            extra |= {"proj:shape": shape, "proj:transform": transform}
+            extra |= {
+                "bands": [
+                    {"name": band, "data_type": "int16", "nodata": raster.NO_CELL}
+                    for band in raster.COVERAGE_BANDS
+                ]
+            }
         item.add_asset(
             key, pystac.Asset(f"./{name}", media_type=media, roles=roles, extra_fields=extra)
         )
@@ -305,10 +322,17 @@ def check(product: Product, policy: Policy, folder: Path) -> None:
             if len(frame) != len(product.layers[name]):
                 raise StoreCorruptError("rows were lost while writing", where=f"{MAP}, {name}")
             _refuse_finer(shapely.get_coordinates(frame.geometry), product, f"{MAP}, {name}")
-    with rasterio.open(folder / COG) as source:
-        if source.res[0] < product.square - 1e-9:
-            raise DisclosureError("the raster is finer than allowed", where=COG)
-        source.read(1)
+    for name in (COG, COVERAGE):
+        with rasterio.open(folder / name) as source:
+            if source.res[0] < product.square - 1e-9:
+                raise DisclosureError("the raster is finer than allowed", where=name)
+            source.read()
+    for name, (columns, places) in inspection.read_inspection(folder).items():
+        if out := rules.denied(policy, product.disclosure, inspection.LAYER, columns):
+            raise DisclosureError(f"the list would show {', '.join(out)}", where=name)
+        if len(places) != len(product.layers["candidates"]):
+            raise StoreCorruptError("rows were lost while writing", where=name)
+        _refuse_finer(places, product, name)
     item = pystac.Item.from_file(str(folder / ITEM))
     _refuse_finer(np.asarray(item.bbox), product, ITEM)
 
@@ -322,9 +346,9 @@ def _refuse_finer(degrees: np.ndarray[Any, Any], product: Product, where: str) -
 def _put_in_place(staging: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     # From here to the last line the folder holds no manifest: it is not a published map.
-    for stale in (MANIFEST, REPORT):
+    for stale in (MANIFEST, REPORT, SHEETS):
         (folder / stale).unlink(missing_ok=True)
-    for name in (MAP, PROJECT, COG, ITEM, MANIFEST):
+    for name in (*FILES, MANIFEST):
         (staging / name).replace(folder / name)
     _flush(folder)
 

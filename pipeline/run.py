@@ -43,6 +43,7 @@ from pipeline.sites.labels.rows import Labels, one_a_cell, shifted
 from pipeline.sites.layers.attach import around
 from pipeline.sites.layers.read import load_layers
 from pipeline.sites.mapping import load_mapping
+from pipeline.sites.ranking import RANDOM
 from pipeline.sites.scorecard import rules_fingerprint
 from pipeline.sites.service import is_address
 from pipeline.sites.visits import read_visits, visits_file
@@ -50,10 +51,12 @@ from pipeline.train import About, preference, squares_of, train_models
 
 MAP_STAGES = ("scenes", "composite", "featurize", "predict", "join", "publish", "report")
 _VERSION = 1
-_JOIN_VERSION = 2
+_JOIN_VERSION = 3
 
 
-def map_region(context: Context, last: str = "report", only: bool = False) -> Path | None:
+def map_region(
+    context: Context, last: str = "report", only: bool = False, sheets: int = 0
+) -> Path | None:
     """Run the stages that map a region.
 
     Parameters
@@ -64,6 +67,8 @@ def map_region(context: Context, last: str = "report", only: bool = False) -> Pa
         The stage to end with, of ``MAP_STAGES``.
     only : bool
         Run just that stage, from what the ones before it stored.
+    sheets : int
+        Candidates to print field sheets of; 0: none are printed.
 
     Returns
     -------
@@ -84,7 +89,7 @@ def map_region(context: Context, last: str = "report", only: bool = False) -> Pa
     if last != "predict":
         joined, identity = _join(context, predicted.entry, predicted.model)
         if last != "join":
-            folder = deliver(context, predicted, joined, identity, report=last == "report")
+            folder = deliver(context, predicted, joined, identity, last == "report", sheets)
     composites.raise_partial(predicted.composites)
     return folder
 
@@ -422,6 +427,7 @@ def _join(
         "rules": rules_fingerprint(),
         "layers": {layer.declaration.name: layer.identity for layer in layers},
         "lang": context.config.map_lang,
+        "random": [context.config.random_places, context.config.seed],
     }
     root, name = context.store("joined"), context.region.name
     parts = ("cells", "sites", "candidates", "visits", "answers")
@@ -436,6 +442,8 @@ def _join(
             model.manifest["thresholds"],
             context=layers,
             lang=context.config.map_lang,
+            random_places=context.config.random_places,
+            seed=context.config.seed,
         )
         if visits is not None and (strange := unrecognised(visits)):
             counted = ", ".join(f"{count} of {column}" for column, count in strange.items())
@@ -460,10 +468,11 @@ def _join(
     )
     matched = int(joined.sites["matched"].sum()) if joined.sites is not None else 0
     known = "no table of sites" if joined.sites is None else f"{len(joined.sites)} known sites"
+    drawn = int((joined.candidates["kind"] == RANDOM).sum())
     say(
         "join",
-        f"{known}, {matched} matched; {len(joined.candidates)} candidates without one"
-        + (" (reused)" if reused else ""),
+        f"{known}, {matched} matched; {len(joined.candidates) - drawn} candidates without one, "
+        f"{drawn} places drawn at random" + (" (reused)" if reused else ""),
     )
     return joined, inputs
 

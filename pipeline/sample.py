@@ -115,13 +115,16 @@ def sample_region(
     drawn = draw_sample(context, predicted, size, draw, cannot_tell)
     created = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     with whole_file(path) as beside:
-        write_sample(
+        project = write_sample(
             beside,
             drawn.cells,
             strata_table(drawn),
             about_sample(drawn, created),
             context.config.map_lang,
+            path.name,
         )
+    with whole_file(path.with_suffix(".qgz")) as beside:
+        beside.write_bytes(project)
     counts = strata_table(drawn).query("drawn > 0")
     words = ", ".join(
         f"{count} {name}" for name, count in zip(counts["stratum"], counts["drawn"], strict=True)

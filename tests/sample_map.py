@@ -9,12 +9,13 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
-from scipy.ndimage import gaussian_filter, label
+from scipy.ndimage import gaussian_filter
 
 from pipeline import grid
 from pipeline.config import Config
 from pipeline.map.provenance import RunInfo
 from pipeline.regions import Region
+from pipeline.sites.candidates import Reach, Search, find_candidates
 
 THRESHOLDS = {"possible": 0.25, "likely": 0.6}
 HOSTILE = "<script>alert('x')</script>\"; DROP TABLE cells;-- =1+1 ${7*7} \u202eevil"
@@ -73,7 +74,7 @@ def _tables(number: Any, score: Any, clear: Any, rng: Any) -> tuple[Any, Any, An
         }
     )
     cells["sites"] = cells["cell"].map(inside).fillna(0).astype(np.int16)
-    return cells, sites, _candidates(number, score, clear)
+    return cells, sites, _candidates(cells)
 
 
 def _sites(lon: Any, lat: Any, score: Any, rng: Any) -> gpd.GeoDataFrame:
@@ -101,29 +102,10 @@ def _sites(lon: Any, lat: Any, score: Any, rng: Any) -> gpd.GeoDataFrame:
     return gpd.GeoDataFrame(table, geometry=shapely.points(lon, lat), crs=grid.CRS)
 
 
-def _candidates(number: Any, score: Any, clear: Any) -> gpd.GeoDataFrame:
-    marks, n = label(np.nan_to_num(score) >= THRESHOLDS["likely"])
-    rows = []
-    for mark in range(1, n + 1):
-        at = marks == mark
-        west, south, east, north = grid.cell_bounds(number[at])
-        rows.append(
-            {
-                "candidate": mark,
-                "probability": float(score[at].max()),
-                "mean_probability": float(score[at].mean()),
-                "cells": int(at.sum()),
-                "area_km2": round(0.309 * int(at.sum()), 2),
-                "nearest_site_km": 2.137,
-                "known_sites": 0,
-                "clear_observations": float(clear[at].mean()),
-                "reasons": "high score; no known site within 2 km; seen on 6 dates",
-                "geometry": shapely.union_all(shapely.box(west, south, east, north)),
-            }
-        )
-    table = gpd.GeoDataFrame(rows, geometry="geometry", crs=grid.CRS)
-    table["rank"] = table["probability"].rank(ascending=False, method="first").astype(int)
-    return table
+def _candidates(cells: pd.DataFrame) -> gpd.GeoDataFrame:
+    reach = Reach(np.array([0.0]), np.array([0.0]), np.array([1.0]), np.array([True]))
+    search = Search(THRESHOLDS["likely"], random=3)
+    return find_candidates(cells, reach, search)
 
 
 def make_run(**changes: Any) -> RunInfo:

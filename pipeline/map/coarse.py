@@ -165,10 +165,17 @@ def _multi(shape: BaseGeometry) -> BaseGeometry:
 
 
 def located(candidates: gpd.GeoDataFrame, decimals: int) -> gpd.GeoDataFrame:
-    """Add the longitude and latitude of a point inside each polygon, rounded."""
-    inside = candidates.geometry.representative_point()
+    """Add longitude and latitude, rounded: of the strongest cell, if more than two decimals show.
+
+    To two decimals it is a point inside of the shape, which says no more than the shape does.
+    """
+    if decimals > 2:
+        x, y = grid.cell_centres(candidates["cell"].to_numpy(np.int64))
+    else:
+        inside = candidates.geometry.representative_point()
+        x, y = inside.x.to_numpy(), inside.y.to_numpy()
     return candidates.assign(
-        longitude=np.round(inside.x, decimals), latitude=np.round(inside.y, decimals)
+        longitude=np.round(x, decimals), latitude=np.round(y, decimals)
     ).set_geometry(candidates.geometry.map(_multi))
 
 

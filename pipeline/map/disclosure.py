@@ -23,6 +23,7 @@ from pipeline.map.estimates import regions_layer
 from pipeline.regions import data_folder
 from pipeline.sites.layers.attach import attach, for_public, made_columns
 from pipeline.sites.matching import match_table
+from pipeline.sites.ranking import COMPARED, NO_TABLE, WITHHELD, rank_candidates
 from pipeline.sites.scorecard import summarise
 
 if TYPE_CHECKING:
@@ -224,9 +225,6 @@ def disclose(joined: Joined, run: RunInfo, policy: Policy | None = None) -> Prod
         cells = coarse.coarse_cells(cells, kept, young)
         sites = coarse.round_points(kept, DECIMALS[PUBLIC]) if kept is not None else None
         candidates = coarse.coarse_candidates(candidates)
-        if held_back:
-            withheld = ["reasons", "nearest_site_km", "known_sites"]
-            candidates = candidates.drop(columns=withheld, errors="ignore")
     square = SQUARE_DEGREES[disclosure]
     newest = str(run.images[1] or "")[:10]
     context = list(joined.context)
@@ -237,9 +235,18 @@ def disclose(joined: Joined, run: RunInfo, policy: Policy | None = None) -> Prod
         return attach(layer, context, newest, disclosure == PUBLIC)
 
     squares = coarse.squares(cells.assign(model=_model_id(run), run=run.run_id), square)
+    # Ranked anew by what this product shows.
+    candidates = rank_candidates(
+        known(coarse.located(candidates, 2 if disclosure == PUBLIC else 4)),
+        [layer.declaration.name for layer in context],
+        run.config.map_lang,
+        NO_TABLE if joined.sites is None else WITHHELD if held_back else COMPARED,
+    )
+    if held_back:
+        candidates = candidates.drop(columns=["nearest_site_km", "known_sites"])
     layers = {
         "cells": known(squares),
-        "candidates": known(coarse.located(candidates, 2 if disclosure == PUBLIC else 4)),
+        "candidates": candidates,
         "sites": known(sites) if sites is not None else None,
         "coverage": coarse.coverage(cells, square),
         "regions": regions_layer(run.area, run.region, square) if run.area else None,

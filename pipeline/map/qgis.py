@@ -22,6 +22,7 @@ from pyproj import CRS
 
 from pipeline import grid
 from pipeline.map import symbology
+from pipeline.map.sheets import sheet_of
 from pipeline.map.words import say, warning, warnings
 
 if TYPE_CHECKING:
@@ -42,7 +43,10 @@ GROUPS = (
     ("group_about", _TABLES[:1]),
 )
 _HIDDEN = {"coverage"}
-_KINDS = {"sites": "Point", "candidates": "MultiPolygon", "regions": "MultiPolygon"}
+_KINDS = {
+    "sites": "Point", "inspection": "Point", "candidates": "MultiPolygon",
+    "regions": "MultiPolygon",
+}  # fmt: skip
 _CODES = {"Point": 0, "": 4}
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
@@ -68,7 +72,9 @@ class LayerView:
     visible : bool
         Whether it is shown at first.
     label : str
-        Expression of the features' labels; empty: none.
+        Column of the features' labels; empty: none.
+    label_when : str
+        QGIS expression of what is labelled; empty: all.
     label_size : float
         Points.
     label_placement : int
@@ -80,8 +86,8 @@ class LayerView:
     sort_order : int
         0 rising, 1 falling.
     widgets : dict
-        How columns are filled in: ``share``, ``date``, or a dict of values with their texts; the
-        others as text.
+        How columns are filled in: ``share``, ``date``, ``file``, ``long`` (text of several lines),
+        or a dict of values with their texts; the others as text.
     locked : sequence of str
         Columns that the form does not let anybody change.
     kind : str
@@ -96,6 +102,7 @@ class LayerView:
     extent: tuple[float, float, float, float]
     visible: bool
     label: str = ""
+    label_when: str = ""
     label_size: float = 9
     label_placement: int = 1
     label_scale: int = 0
@@ -109,6 +116,11 @@ class LayerView:
     def id(self) -> str:
         """Layer identifier; QGIS opens ids of ten characters or fewer as an empty map."""
         return f"asm_atlas_{self.name}_layer"
+
+    @property
+    def label_text(self) -> str:
+        """QGIS expression of the labels."""
+        return f'CASE WHEN {self.label_when} THEN "{self.label}" END'
 
     @property
     def opacity(self) -> float:
@@ -165,7 +177,12 @@ def layer_views(
     """
     lang = run.config.map_lang
     extras: dict[str, dict[str, Any]] = {
-        "candidates": {"label": "rank", "sort": '"rank"', "label_placement": 1},
+        # Placing a thousand labels takes longer than drawing the map.
+        "candidates": {
+            "label": "rank",
+            "label_when": '"rank" <= 30 OR @map_scale < 400000',
+            "sort": '"rank"',
+        },
         "sites": {"label": "name", "label_size": 8, "label_placement": 6, "label_scale": 250_000},
         "cells": {"sort": '"probability"', "sort_order": 1},
         "regions": {"label": "name", "label_size": 10},
@@ -243,30 +260,65 @@ def project(product: Product, views: list[LayerView], run: RunInfo, geopackage: 
     """
     lang = run.config.map_lang
     by_name = {view.name: view for view in views}
-    west, south, east, north = product.layers["cells"].total_bounds
-    margin = 0.09 * max(east - west, north - south)
-    text = _render(
-        "project.qgs",
-        title=title(run, product.disclosure),
+    context = [view.name for view in views if view.name.startswith("context_")]
+    bounds = tuple(float(edge) for edge in product.layers["cells"].total_bounds)
+    about = f"{run.run_id}, {run.model.get('id', '')}, {run.images[0]} – {run.images[1]}"
+    name = title(run, product.disclosure)
+    return pack_project(
+        sheet=sheet_of(
+            views, bounds, name, without_expressions(about), product.disclosure, run.simulated, lang
+        ),
+        title=name,
         words="\n".join(warnings(lang, run.simulated)),
         abstract=f"{warning(lang, run.simulated)} {say(f'{product.disclosure}_long', lang)}",
         rights=say(product.disclosure, lang),
         lang=lang,
         identifier=run.run_id,
-        created=run.created[:19],
+        created=run.created,
         decimals=2 if product.disclosure == "public" else 4,
         geopackage=geopackage,
-        wkt=CRS.from_user_input(grid.CRS).to_wkt("WKT2_2019"),
-        extent=(west - margin, south - margin, east + margin, north + margin),
+        bounds=bounds,
         layers=views,
         groups=[
             {
                 "title": say(key, lang),
                 "layers": [by_name[name] for name in names if name in by_name],
             }
-            for key, names in _groups([v.name for v in views if v.name.startswith("context_")])
+            for key, names in _groups(context)
             if any(name in by_name for name in names)
         ],
+    )
+
+
+def pack_project(*, created: str, bounds: Sequence[float], **values: Any) -> bytes:
+    """Return a ``.qgz`` of layers of one GeoPackage in its own folder.
+
+    Parameters
+    ----------
+    created : str
+        ISO time, UTC.
+    bounds : sequence of float
+        West, south, east, north of what is shown; EPSG:4326.
+    **values : object
+        What the template ``project.qgs`` asks for: ``title``, ``words`` (shown on the map),
+        ``abstract``, ``rights``, ``lang``, ``identifier``, ``decimals`` (of coordinates),
+        ``geopackage`` (name of the file), ``layers``, ``groups`` and perhaps ``sheet``
+        (:class:`pipeline.map.sheets.Sheet`).
+
+    Returns
+    -------
+    bytes
+        Content of the ``.qgz``.
+    """
+    values.setdefault("sheet", None)
+    west, south, east, north = bounds
+    margin = max(0.09 * max(east - west, north - south), 0.01)
+    text = _render(
+        "project.qgs",
+        created=created[:19],
+        wkt=CRS.from_user_input(grid.CRS).to_wkt("WKT2_2019"),
+        extent=(west - margin, south - margin, east + margin, north + margin),
+        **values,
     )
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as archive:
@@ -282,7 +334,13 @@ def title(run: RunInfo, disclosure: str) -> str:
     lang = run.config.map_lang
     marks = [say("simulated", lang)] if run.simulated else []
     marks.append(say(disclosure, lang))
-    return f"{run.region.title} – {say('map_title', lang)} ({', '.join(marks)})"
+    name = f"{run.region.title} – {say('map_title', lang)} ({', '.join(marks)})"
+    return without_expressions(name)
+
+
+def without_expressions(text: str) -> str:
+    """Take from a text what QGIS would evaluate where it shows it: ``[% ... %]``."""
+    return text.replace("[%", "[ %")
 
 
 def printable(text: str) -> str:

@@ -12,9 +12,9 @@ import pandas as pd
 from pipeline.map import coarse, symbology
 from pipeline.map.disclosure import RESTRICTED, SQUARE_DEGREES, load_policy
 from pipeline.map.geopackage import dress, write_layers
-from pipeline.map.qgis import LayerView
+from pipeline.map.qgis import LayerView, pack_project, without_expressions
 from pipeline.map.symbology import Layer, Rule
-from pipeline.map.words import SIMULATED, say
+from pipeline.map.words import SIMULATED, say, warnings
 
 LAYER, STRATA_TABLE, ABOUT_TABLE = "sample", "strata", "about"
 MINE, NO_MINE, CANNOT_TELL = "mine", "no mine", "cannot tell"
@@ -32,8 +32,13 @@ _COLOURS = {MINE: "#d7301f", NO_MINE: "#0868ac", CANNOT_TELL: symbology.CANNOT_T
 
 
 def write_sample(
-    path: Path, cells: pd.DataFrame, strata: pd.DataFrame, about: Mapping[str, str], lang: str
-) -> None:
+    path: Path,
+    cells: pd.DataFrame,
+    strata: pd.DataFrame,
+    about: Mapping[str, str],
+    lang: str,
+    file_name: str = "sample.gpkg",
+) -> bytes:
     """Write a sample's cells for the labeller: places and columns to fill, no score, no stratum.
 
     Parameters
@@ -48,6 +53,13 @@ def write_sample(
         What was drawn, when and from what; with ``title``, ``created`` and ``simulated``.
     lang : str
         ``en`` or ``fr``: the language of the form.
+    file_name : str, optional
+        What the file will be called, for the project.
+
+    Returns
+    -------
+    bytes
+        A project (``.qgz``) that opens the file beside it.
     """
     drawn = cells[cells["number"] > 0].sort_values("number")[["number", "cell"]]
     layer = coarse.squares(drawn.reset_index(drop=True), SQUARE_DEGREES[RESTRICTED])
@@ -78,6 +90,20 @@ def write_sample(
     view = _view(title, tuple(float(edge) for edge in layer.total_bounds), lang)
     notes = {name: f"RESTRICTED. {row.note}" for name, row in load_policy()[LAYER].items()}
     dress(path, [view], {LAYER: notes}, None, "", about["created"])
+    return pack_project(
+        title=without_expressions(title),
+        words="\n".join(warnings(lang, simulated)),
+        abstract=words,
+        rights=say(RESTRICTED, lang),
+        lang=lang,
+        identifier=about["sample"],
+        created=about["created"],
+        decimals=4,
+        geopackage=file_name,
+        bounds=view.extent,
+        layers=[view],
+        groups=[{"title": say("sample", lang), "layers": [view]}],
+    )
 
 
 def _view(title: str, extent: tuple[float, ...], lang: str) -> LayerView:

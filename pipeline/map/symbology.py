@@ -20,6 +20,7 @@ CLEAR_COLOURS = ("#ffffd9", "#c7e9b4", "#41b6c4", "#1d6fb1", "#0c2c84")
 CLEAR_BREAKS = (1, 3, 5, 8)
 CANNOT_TELL = "#8a8a8a"
 CANDIDATE = "#111111"
+RANDOM = "#2166ac"
 INDUSTRIAL = "#54278f"
 # ColorBrewer's Dark2.
 CONTEXT_COLOURS = ("#1b9e77", "#7570b3", "#e7298a", "#66a61e", "#a6761d", "#666666")
@@ -161,7 +162,12 @@ def rules(layer: str, thresholds: Mapping[str, float], lang: str) -> list[Rule]:
         outline = {"line_color": _rgb(CANDIDATE), "line_width": "0.7", "joinstyle": "miter"}
         halo = {**outline, "line_color": _rgb("#ffffff"), "line_width": "1.3"}
         symbol = (Layer("SimpleLine", halo), Layer("SimpleLine", outline))
-        return [Rule(say("candidate", lang), "", symbol)]
+        drawn = {**outline, "line_color": _rgb(RANDOM), "line_style": "dot"}
+        chance = (Layer("SimpleLine", halo), Layer("SimpleLine", drawn))
+        return [
+            Rule(say("candidate", lang), "\"kind\" = 'candidate'", symbol),
+            Rule(say("kind_random", lang), "\"kind\" = 'random'", chance),
+        ]
     if layer == "regions":
         border = {"line_color": _rgb("#54278f"), "line_width": "0.6", "line_style": "dash"}
         return [Rule(say("regions", lang), "", (Layer("SimpleLine", border),))]
@@ -199,6 +205,28 @@ def context_rules(title: str, points: bool, number: int) -> list[Rule]:
     return [Rule(title, "", (Layer("SimpleLine", border),))]
 
 
+def point_rule(label: str, where: str, colour: str) -> Rule:
+    """Return a dot of one colour for the features that meet a filter.
+
+    Parameters
+    ----------
+    label : str
+        What the legend says.
+    where : str
+        QGIS expression.
+    colour : str
+        As ``#rrggbb``.
+
+    Returns
+    -------
+    Rule
+        The rule.
+    """
+    dot = {"name": "circle", "color": _rgb(colour), "outline_color": _rgb("#111111"),
+           "outline_width": "0.3", "size": "3.2"}  # fmt: skip
+    return Rule(label, where, (Layer("SimpleMarker", dot),), "marker")
+
+
 def _industrial(lang: str) -> Rule:
     """Cover the score of cells in an industrial mine: they are not called artisanal."""
     veil = {
@@ -221,11 +249,10 @@ def _between(column: str, low: float, high: float, label: str, colour: str, also
     # The lowest class is nearly transparent: it shows where the map has looked, and no more. The
     # others have an edge of their own colour, which closes the hairlines between neighbours.
     fill = {"color": _rgb(colour), "outline_color": _rgb(colour), "outline_width": "0.1"}
-    coarsest = 0
+    # Nearly all squares are below possible: drawing them makes a whole province slow.
+    coarsest = 250_000 if colour in SCORE_COLOURS[:2] else 0
     if colour == SCORE_COLOURS[0]:
         fill = {"color": _rgb(colour, 140), "outline_style": "no"}
-        # Nearly all squares are of this class: drawing them makes a whole country slow.
-        coarsest = 500_000
     where = f'"{column}" >= {low:.9g} AND "{column}" < {high:.9g}{also}'
     return Rule(label, where, (Layer("SimpleFill", fill),), coarsest=coarsest)
 

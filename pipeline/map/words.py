@@ -105,6 +105,49 @@ _WORDS = {
     "found": ("found by the map", "trouvé par la carte"),
     "missed": ("missed by the map", "manqué par la carte"),
     "candidate": ("candidate, with its rank", "candidat, avec son rang"),
+    "kind_candidate": ("candidate", "candidat"),
+    "kind_random": (
+        "drawn at random, to measure what is missed",
+        "tiré au hasard, pour mesurer les oublis",
+    ),
+    "score": ("score", "score"),
+    "rank": ("rank", "rang"),
+    "latitude": ("Latitude", "Latitude"),
+    "longitude": ("Longitude", "Longitude"),
+    "sheets": ("Field sheets", "Fiches de terrain"),
+    "sheet_form": (
+        "Found:   ☐ mining   ☐ no mining   ☐ no mining, but looks like it   ☐ could not reach\n\n"
+        "Date: ______________   Inspector: ______________________________\n\n"
+        "Where I stood (WGS 84): latitude ______________   longitude ______________\n\n"
+        "Notes, photographs: ________________________________________________________",
+        "Constat :   ☐ exploitation   ☐ pas d'exploitation   ☐ ressemblant   ☐ inaccessible\n\n"
+        "Date : ______________   Inspecteur : ______________________________\n\n"
+        "Où j'étais (WGS 84) : latitude ______________   longitude ______________\n\n"
+        "Remarques, photographies : __________________________________________________",
+    ),
+    "inspection": ("Inspection", "Inspection"),
+    "not_visited": ("not visited yet", "pas encore visité"),
+    "found_mining": ("found mining", "exploitation trouvée"),
+    "found_none": ("no mining", "pas d'exploitation"),
+    "found_alike": ("no mining, but looks like it", "pas d'exploitation, mais ressemblant"),
+    "not_reached": ("could not reach, or not sure", "inaccessible, ou incertain"),
+    "how_to_inspect": (
+        "Fill in what was found and the date; move the point to where you stood. The file goes back"
+        " to training with INSPECTIONS=inspection.gpkg.",
+        "Indiquer ce qui a été trouvé et la date ; déplacer le point là où vous étiez. Le fichier"
+        " sert ensuite à l'apprentissage avec INSPECTIONS=inspection.gpkg.",
+    ),
+    "icglr_green": ("certified (green)", "certifié (vert)"),
+    "icglr_yellow": ("yellow-flagged", "jaune"),
+    "icglr_red": ("not certified (red)", "non certifié (rouge)"),
+    "icglr_blue": ("not inspected (blue)", "non inspecté (bleu)"),
+    "icglr_active": ("active", "actif"),
+    "icglr_inactive": ("not active", "non actif"),
+    "icglr_abandoned": ("abandoned", "abandonné"),
+    "hs_gold": ("gold (7108.12.00)", "or (7108.12.00)"),
+    "hs_tin": ("cassiterite (2609.00.00)", "cassitérite (2609.00.00)"),
+    "hs_tungsten": ("wolframite (2611.00.00)", "wolframite (2611.00.00)"),
+    "hs_coltan": ("coltan (2615.90.00)", "coltan (2615.90.00)"),
     "dates": ("dates", "dates"),
     "less_than_1": ("less than 1 date", "moins d'une date"),
     "and_more": ("and more", "et plus"),

@@ -1,15 +1,22 @@
 """Candidates: clusters of likely mining that no known site explains, ranked, with the reasons.
 
 Cells that touch, corners included, and are at least possible make a cluster; it counts if one of
-its cells is likely. A cluster in reach of a site whose place is known by GPS is that site, not a
-candidate. A site whose place is only known to some kilometres cannot be told to be this cluster
-rather than its neighbour: the cluster stays, marked by ``known_sites``, and ranks after the others.
+its cells is likely. Clusters too large for one visit are cut into parts (:mod:`~.parts`). A cluster
+in reach of a site whose place is known by GPS is that site, not a candidate. A site whose place is
+only known to some kilometres cannot be told to be this cluster rather than its neighbour: the
+cluster stays, marked by ``known_sites``, and counts for less.
+
+A cell that stands alone needs more evidence: the odds of its score must be twice those at the
+threshold of likely. In a cluster the neighbours, judged from other pixels, say the same; evidence
+multiplies odds, so a lone cell has to bring the neighbour's share itself.
+
+With the candidates comes a random sample of cells below possible: visits to what the map suspects
+measure false alarms, and only visits to what it does not suspect measure what it misses.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -21,19 +28,40 @@ from scipy.sparse.csgraph import connected_components
 
 from pipeline import grid
 from pipeline.sites.nearest import Cells, cell_area_km2
+from pipeline.sites.parts import MOST_CELLS, cut
+from pipeline.sites.ranking import CANDIDATE, COMPARED, FACTORS, NO_TABLE, RANDOM, rank_candidates
 
 COLUMNS = (
     "candidate",
+    "kind",
     "rank",
+    "priority",
+    *FACTORS,
     "probability",
+    "low",
+    "high",
+    "labels",
+    "dissimilarity",
+    "dispute",
+    "applicable",
     "mean_probability",
+    "likely_share",
+    "trained_share",
+    "cell",
     "cells",
     "area_km2",
+    "part_of",
     "nearest_site_km",
     "known_sites",
     "clear_observations",
     "reasons",
 )
+# What a model may not say, and what stands there then.
+_OF_THE_STRONGEST = {
+    "low": np.nan, "high": np.nan, "labels": "", "dissimilarity": np.nan, "dispute": np.nan,
+    "applicable": True,
+}  # fmt: skip
+LONE_ODDS = 2.0
 # East, south-west, south, south-east; the other four are these, seen from the other side.
 _HALF_NEIGHBOURS = ((0, 1), (1, -1), (1, 0), (1, 1))
 
@@ -58,62 +86,74 @@ class Reach:
     exact: NDArray[np.bool_]
 
 
-def find_candidates(cells: pd.DataFrame, reach: Reach | None) -> gpd.GeoDataFrame:
+@dataclass(frozen=True)
+class Search:
+    """How candidates are looked for.
+
+    Parameters
+    ----------
+    likely : float
+        The model's threshold of likely, which lone cells are held against.
+    most_cells : int
+        Cells of a candidate at most.
+    random : int
+        Cells below possible to draw.
+    seed : int
+        Of the drawing.
+    lang : str
+        ``en`` or ``fr``: the language of the reasons.
+    """
+
+    likely: float = 0.5
+    most_cells: int = MOST_CELLS
+    random: int = 0
+    seed: int = 1
+    lang: str = "en"
+
+
+def find_candidates(
+    cells: pd.DataFrame, reach: Reach | None, search: Search | None = None
+) -> gpd.GeoDataFrame:
     """Cluster the cells and rank the clusters that no known site explains.
 
     Parameters
     ----------
     cells : pandas.DataFrame
         Columns ``cell``, ``probability``, ``class``, ``clear_observations``, ``in_training`` and
-        ``nearest_site_km``, one row a cell.
+        ``nearest_site_km``, one row a cell; and, where the model says them, ``low``, ``high``,
+        ``labels``, ``dissimilarity``, ``dispute`` and ``applicable``.
     reach : Reach or None
         The known sites, also those beyond the region; None: no table was given.
+    search : Search, optional
+        How to look; default: no random sample.
 
     Returns
     -------
     geopandas.GeoDataFrame
-        ``COLUMNS`` and polygons in EPSG:4326; ``candidate`` numbers them from the north-west,
-        ``rank`` is 1 for the highest probability, then the larger area; ordered by rank.
+        ``COLUMNS`` and polygons in EPSG:4326; ``candidate`` numbers them from the north-west, and
+        the random sample after them in the order drawn; ``kind`` is ``candidate`` or ``random``;
+        ``part_of`` numbers the large cluster that a part was cut from, 0: it is a whole one;
+        ``cell`` is the strongest cell. Ordered by rank, without any context layer
+        (:func:`pipeline.sites.ranking.rank_candidates`).
     """
-    part = cells[cells["class"].isin(["likely", "possible"])].sort_values("cell")
-    ids = part["cell"].to_numpy(np.int64)
-    part = part.assign(cluster=clusters(ids), area=cell_area_km2(ids))
-    likely = part.loc[part["class"] == "likely", "cluster"].unique()
-    part = part[part["cluster"].isin(likely)]
+    search = search or Search()
+    part = _clustered(cells, search)
     exact, vague = _sites_of(part, reach)
     part = part[~part["cluster"].isin(exact["cluster"])]
-    if part.empty:
+    drawn = _drawn(cells, search)
+    first = int(part["cluster"].max()) + 1 if len(part) else 0
+    drawn = drawn.assign(cluster=first + np.arange(len(drawn)))
+    both = pd.concat([one for one in (part, drawn) if len(one)] or [part], ignore_index=True)
+    if both.empty:
         return _none()
-    groups = part.groupby("cluster", sort=True)
-    found = pd.DataFrame(
-        {
-            "probability": groups["probability"].max().astype(float),
-            "mean_probability": groups["probability"].mean().astype(float),
-            "cells": groups.size(),
-            "likely": (part["class"] == "likely").groupby(part["cluster"]).sum(),
-            "trained": groups["in_training"].sum(),
-            "area_km2": groups["area"].sum(),
-            "nearest_site_km": groups["nearest_site_km"].min().astype(float),
-            "clear_observations": groups["clear_observations"].mean().astype(float),
-        }
-    )
-    sites = vague.groupby("cluster")["site"].nunique()
-    found["known_sites"] = sites.reindex(found.index).fillna(0).astype("int64")
-    order = pd.DataFrame(
-        {
-            "marked": found["known_sites"] > 0,
-            "probability": -found["probability"],
-            "area": -found["area_km2"],
-        }
-    ).sort_values(["marked", "probability", "area"], kind="stable")
-    found["rank"] = pd.Series(np.arange(1, len(order) + 1), index=order.index)
-    # Clusters are numbered by their smallest cell, so the north-westernmost comes first.
-    found["candidate"] = np.arange(1, len(found) + 1)
-    found["reasons"] = [_reasons(row, reach is not None) for row in found.to_dict("records")]
-    squares = shapely.box(*grid.cell_bounds(part["cell"].to_numpy(np.int64)))
-    outlines = [shapely.union_all(squares[rows]) for _, rows in sorted(groups.indices.items())]
-    frame = gpd.GeoDataFrame(found[list(COLUMNS)], geometry=outlines, crs=grid.CRS)
-    return frame.sort_values("rank").reset_index(drop=True)
+    found = _described(both, vague)
+    squares = shapely.box(*grid.cell_bounds(both["cell"].to_numpy(np.int64)))
+    groups = both.groupby("cluster", sort=True).indices
+    outlines = [shapely.union_all(squares[rows]) for _, rows in sorted(groups.items())]
+    frame = gpd.GeoDataFrame(found, geometry=outlines, crs=grid.CRS)
+    compared = NO_TABLE if reach is None else COMPARED
+    ranked = rank_candidates(frame, (), search.lang, compared)
+    return ranked[[*COLUMNS, "geometry"]]
 
 
 def clusters(cells: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -160,31 +200,80 @@ def _sites_of(part: pd.DataFrame, reach: Reach | None) -> tuple[pd.DataFrame, pd
     return pairs[exact], pairs[~exact]
 
 
-def _reasons(row: dict[Any, Any], compared: bool) -> str:
-    share = f"{int(row['likely'])} of {int(row['cells'])} cells likely"
-    words = [f"highest score {row['probability']:.2f}", share, f"{row['area_km2']:.1f} km2"]
-    if not compared:
-        words.append("not compared with any table of sites")
-    elif row["known_sites"]:
-        words.append(f"may be one of {int(row['known_sites'])} known sites located only roughly")
-    elif np.isfinite(row["nearest_site_km"]):
-        words.append(f"no known site nearer than {row['nearest_site_km']:.1f} km")
-    else:
-        words.append("the table knows no site")
-    if np.isfinite(row["clear_observations"]):
-        words.append(f"{row['clear_observations']:.1f} clear observations")
-    if row["trained"]:
-        words.append(f"{int(row['trained'])} cells were used to train the model")
-    return "; ".join(words)
+def _clustered(cells: pd.DataFrame, search: Search) -> pd.DataFrame:
+    """Return the cells of the clusters and parts that count, each with its ``cluster``."""
+    part = cells[cells["class"].isin(["likely", "possible"])].sort_values("cell")
+    ids = part["cell"].to_numpy(np.int64)
+    whole = clusters(ids)
+    likely = (part["class"] == "likely").to_numpy()
+    size = np.bincount(whole) if len(ids) else np.empty(0, np.int64)
+    # In the score's own precision, as the classes are told apart.
+    enough = part["probability"].to_numpy(np.float32) >= np.float32(lone_threshold(search.likely))
+    counts = np.isin(whole, whole[likely & (enough | (size[whole] > 1))])
+    part, ids, whole, likely = part[counts], ids[counts], whole[counts], likely[counts]
+    large = size[whole] > search.most_cells
+    number = np.unique(whole[large], return_inverse=True)[1]
+    from_large = np.zeros(len(ids), np.int64)
+    from_large[large] = number + 1
+    return part.assign(
+        cluster=cut(ids, whole, part["probability"].to_numpy(float), search.most_cells),
+        part_of=from_large, likely=likely, kind=CANDIDATE,
+    )  # fmt: skip
+
+
+def lone_threshold(likely: float) -> float:
+    """Return the score from which a cell without neighbours counts.
+
+    Parameters
+    ----------
+    likely : float
+        The model's threshold of likely, 0 to 1.
+
+    Returns
+    -------
+    float
+        The score whose odds are ``LONE_ODDS`` times those of the threshold.
+    """
+    return LONE_ODDS * likely / (1 + (LONE_ODDS - 1) * likely)
+
+
+def _drawn(cells: pd.DataFrame, search: Search) -> pd.DataFrame:
+    """Draw observed cells below possible, in random order."""
+    frame = cells[cells["class"] == "unlikely"].sort_values("cell")
+    rng = np.random.default_rng(search.seed)
+    chosen = rng.choice(len(frame), min(search.random, len(frame)), replace=False)
+    return frame.iloc[chosen].assign(part_of=0, likely=False, kind=RANDOM)
+
+
+def _described(part: pd.DataFrame, vague: pd.DataFrame) -> pd.DataFrame:
+    """Return one row for each cluster, in their order."""
+    part = part.assign(area=cell_area_km2(part["cell"].to_numpy(np.int64)))
+    missing = {name: value for name, value in _OF_THE_STRONGEST.items() if name not in part}
+    part = part.assign(**missing)  # type: ignore[arg-type]
+    groups = part.groupby("cluster", sort=True)
+    strongest = part.sort_values(["probability", "cell"], ascending=[False, True], kind="stable")
+    found = strongest.drop_duplicates("cluster").set_index("cluster").sort_index()
+    found = found[["cell", "kind", "part_of", "probability", *_OF_THE_STRONGEST]].astype(
+        {"probability": float, "low": float, "high": float, "applicable": bool}
+    )
+    sites = vague.groupby("cluster")["site"].nunique()
+    return found.assign(
+        # Clusters are numbered by their smallest cell, so the north-westernmost comes first.
+        candidate=np.arange(1, len(found) + 1),
+        mean_probability=groups["probability"].mean().astype(float),
+        cells=groups.size(),
+        likely_share=groups["likely"].mean(),
+        trained_share=groups["in_training"].mean(),
+        area_km2=groups["area"].sum(),
+        nearest_site_km=groups["nearest_site_km"].min().astype(float),
+        clear_observations=groups["clear_observations"].mean().astype(float),
+        known_sites=sites.reindex(found.index).fillna(0).astype("int64"),
+    ).reset_index(drop=True)
 
 
 def _none() -> gpd.GeoDataFrame:
-    kinds = {
-        "candidate": "int64",
-        "rank": "int64",
-        "cells": "int64",
-        "known_sites": "int64",
-        "reasons": "str",
-    }
+    whole = ("candidate", "rank", "cell", "cells", "part_of", "known_sites")
+    kinds = dict.fromkeys(whole, "int64") | dict.fromkeys(("kind", "labels", "reasons"), "str")
+    kinds["applicable"] = "bool"
     empty = {name: pd.Series(dtype=kinds.get(name, "float64")) for name in COLUMNS}
     return gpd.GeoDataFrame(empty, geometry=gpd.GeoSeries([], crs=grid.CRS))

@@ -33,9 +33,11 @@ def file(request, tmp_path) -> tuple[Path, str]:
     number = [i % 9 // 8 * (i // 9 + 1) for i in range(len(cells))]
     strata = pd.DataFrame({"stratum": ["unlikely"], "cells": [400], "area_km2": [1.0], "drawn": 44})
     path = tmp_path / "a sample.gpkg"
-    write_sample(
-        path, pd.DataFrame({"cell": cells, "number": number}), strata, ABOUT, request.param
-    )
+    project = write_sample(
+        path, pd.DataFrame({"cell": cells, "number": number}), strata, ABOUT, request.param,
+        path.name,
+    )  # fmt: skip
+    path.with_suffix(".qgz").write_bytes(project)
     return path, request.param
 
 
@@ -71,6 +73,16 @@ def test_labels_are_typed_in_and_read_back(file, tmp_path) -> None:
     ]
     assert set(back["date"]) == {"2022-01-15"} and set(back["labeller"]) == {"Ékole"}
     assert set(back.loc[back["label"] == "mine", "share"]) == {0.25}
+
+
+@needs_qgis
+def test_the_project_beside_it_opens_the_form(file, tmp_path) -> None:
+    path, lang = file
+    told = open_in_qgis(path.with_suffix(".qgz"), tmp_path / "form.png")
+    assert told["opened"] and told["said"] == [] and told["errors"] == []
+    (layer,) = told["layers"].values()
+    assert layer["valid"] and layer["features"] == 44 and len(layer["rules"]) == 4
+    assert layer["aliases"]["label"] == ("Label" if lang == "en" else "Étiquette")
 
 
 @needs_qgis

@@ -7,7 +7,14 @@ import shapely
 from scipy import ndimage
 
 from pipeline import grid
-from pipeline.sites.candidates import COLUMNS, Reach, clusters, find_candidates
+from pipeline.sites.candidates import (
+    COLUMNS,
+    Reach,
+    Search,
+    clusters,
+    find_candidates,
+    lone_threshold,
+)
 
 CORNER = int(grid.cell_of(28.0, -2.0))
 NAMES = {".": "unlikely", "p": "possible", "L": "likely", "?": "cannot_tell"}
@@ -80,8 +87,8 @@ def test_reasons_say_what_was_compared() -> None:
     cells.loc[0, "in_training"] = True
     alone = find_candidates(cells, None)["reasons"][0]
     assert "not compared with any table of sites" in alone
-    assert "1 of 2 cells likely" in alone
-    assert "1 cells were used to train" in alone
+    assert "50 % of its cells likely" in alone
+    assert "50 % of its cells were used to train" in alone
     assert "no known site nearer than 7.3 km" in find_candidates(
         cells, sites_at((5, 50, 0.1, True))
     )["reasons"][0]  # fmt: skip
@@ -131,3 +138,76 @@ def test_a_quarter_of_a_million_cells_take_seconds() -> None:
     assert len(found) > 1000
     assert np.array_equal(found["rank"], np.arange(1, len(found) + 1))
     assert shapely.is_valid(found.geometry.to_numpy()).all()
+
+
+def test_a_cell_that_stands_alone_needs_twice_the_odds() -> None:
+    # Odds of 0.8 are 4, of 8/9 they are 8.
+    assert lone_threshold(0.8) == pytest.approx(8 / 9)
+    cells = cells_of(["L..Lp..L"])
+    cells.loc[[0, 3, 7], "probability"] = [0.88, 0.82, 0.89]
+    found = find_candidates(cells, None, Search(likely=0.8))
+    assert found.set_index("candidate")["probability"].tolist() == pytest.approx([0.89, 0.82])
+    assert len(find_candidates(cells, None, Search(likely=0.5))) == 3
+
+
+def test_a_large_cluster_is_cut_and_says_so() -> None:
+    picture = ["L" * 30] * 10 + ["." * 30, "LL" + "." * 28]
+    found = find_candidates(cells_of(picture), None, Search(most_cells=36))
+    parts = found[found["part_of"] > 0]
+    assert parts["cells"].sum() == 300 and parts["cells"].between(9, 36).all()
+    assert set(parts["part_of"]) == {1}
+    assert found.loc[found["part_of"] == 0, "cells"].tolist() == [2]
+    assert parts["reasons"].str.contains("part of a larger cluster, number 1").all()
+    assert shapely.union_all(parts.geometry).area == pytest.approx(300 * 0.005**2)
+
+
+def test_a_site_takes_away_only_its_part_of_a_large_cluster() -> None:
+    cells = cells_of(["L" * 60] * 4)
+    site = sites_at((1, 1, 0.3, True))
+    assert find_candidates(cells, site, Search(most_cells=1000)).empty
+    assert find_candidates(cells, site, Search(most_cells=36))["cells"].sum() >= 240 - 36
+
+
+def test_the_random_sample_is_marked_last_and_the_seeds() -> None:
+    cells = cells_of(["LL" + "." * 40, "?" * 42])
+    found = find_candidates(cells, None, Search(random=5, seed=7))
+    assert found["kind"].tolist() == ["candidate", *["random"] * 5]
+    assert found["rank"].tolist() == [1, 2, 3, 4, 5, 6]
+    drawn = found["cell"].tolist()[1:]
+    assert len(set(drawn)) == 5
+    assert set(drawn) <= set(cells.loc[cells["class"] == "unlikely", "cell"])
+    assert found["reasons"].str.contains("drawn at random").tolist() == [False, *[True] * 5]
+    again = find_candidates(cells, None, Search(random=5, seed=7))
+    assert again["cell"].tolist()[1:] == drawn
+    assert find_candidates(cells, None, Search(random=5, seed=8))["cell"].tolist()[1:] != drawn
+    assert len(find_candidates(cells, None, Search(random=99))) == 41
+    alone = find_candidates(cells_of(["..."]), None, Search(random=2))
+    assert alone["kind"].tolist() == ["random", "random"]
+
+
+def test_every_cell_below_possible_is_drawn_equally_often() -> None:
+    cells = cells_of(["L" + "." * 20])
+    drawn = [
+        find_candidates(cells, None, Search(random=5, seed=seed))["cell"].iloc[1:]
+        for seed in range(200)
+    ]
+    counts = np.unique(np.concatenate(drawn), return_counts=True)[1]
+    # 1,000 draws among 20 cells: 50 each, standard deviation 6.1.
+    assert len(counts) == 20 and counts.min() > 25 and counts.max() < 75
+
+
+def test_what_the_model_says_of_the_strongest_cell_goes_along() -> None:
+    cells = cells_of(["LL"])
+    cells.loc[1, "probability"] = 0.95
+    cells = cells.assign(
+        low=[0.1, 0.2], high=[0.8, 0.99], labels=["both", "mine"], dissimilarity=[0.1, 0.6],
+        dispute=[0.1, 1.5], applicable=[True, False],
+    )  # fmt: skip
+    row = find_candidates(cells, None).iloc[0]
+    assert row["cell"] == CORNER + 1 and row["labels"] == "mine" and not row["applicable"]
+    assert (row["low"], row["high"]) == (0.2, 0.99)
+    assert "highest score 0.95 (0.2 to 0.99)" in row["reasons"]
+    assert "unlike the training ground" in row["reasons"]
+    french = find_candidates(cells, None, Search(lang="fr")).iloc[0]["reasons"]
+    assert "score le plus élevé 0,95 (0,2 à 0,99)" in french
+    assert "comparé à aucun tableau" in french

@@ -153,7 +153,10 @@ def test_young_visits_are_held_back_with_all_that_tells_of_them(joined):
     held = set(joined.sites["pcode"].iloc[:4])
     assert held.isdisjoint(product.layers["sites"]["pcode"])
     assert product.layers["cells"]["sites"].sum() == joined.cells["sites"].sum() - 4
-    assert {"reasons", "known_sites", "nearest_site_km"}.isdisjoint(product.layers["candidates"])
+    candidates = product.layers["candidates"]
+    assert {"known_sites", "nearest_site_km"}.isdisjoint(candidates)
+    assert (candidates["factor_novelty"] == 1).all()
+    assert not candidates["reasons"].str.contains("site").any()
 
 
 def test_coverage_strips_hold_every_cell_once(joined):

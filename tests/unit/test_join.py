@@ -81,7 +81,7 @@ def test_both_sides(region: Region, tmp_path: Path) -> None:
         )
     )  # fmt: skip
     table = predictions_of(
-        region, at_28102_2102=0.9, at_28182_2182=np.nan, at_28022_2087=0.85, at_28002_2152=0.95
+        region, at_28102_2102=0.9, at_28182_2182=np.nan, at_28022_2087=0.95, at_28002_2152=0.95
     )
     joined = join_cells(table, visits, region, THRESHOLDS, tolerance_km=1.0)
     sites = joined.sites
@@ -94,7 +94,7 @@ def test_both_sides(region: Region, tmp_path: Path) -> None:
     assert sites.loc["hit", "distance_km"] == 0
     assert sites.loc["rough", "distance_km"] == pytest.approx(3.6, abs=0.2)
     assert sites.loc["hit", "probability"] == pytest.approx(0.9)
-    assert sites.loc["rough", "probability"] == pytest.approx(0.85)
+    assert sites.loc["rough", "probability"] == pytest.approx(0.95)
     assert sites.loc["missed", "probability"] == pytest.approx(0.1)
     # A radius of 250 m around "cloud" reaches cells that could be seen.
     assert sites["cell_class"].to_dict() == {
@@ -108,7 +108,7 @@ def test_both_sides(region: Region, tmp_path: Path) -> None:
     assert not cells["nearest_site_km"].isna().any()
     # The hit is a known site, so is the one just beyond the border; the rough one marks.
     assert joined.candidates["known_sites"].tolist() == [1]
-    assert joined.candidates["probability"].tolist() == pytest.approx([0.85])
+    assert joined.candidates["probability"].tolist() == pytest.approx([0.95])
 
 
 def test_a_site_that_the_map_cannot_tell_has_no_probability(region: Region, tmp_path: Path) -> None:

@@ -26,7 +26,10 @@ from pipeline.map import disclosure, geopackage, qgis
 from pipeline.regions import Region
 from pipeline.sites.visits import read_visits
 
-FILES = {"map.gpkg", "map.qgz", "probability.tif", "item.json", "manifest.json"}
+FILES = {
+    "map.gpkg", "map.qgz", "probability.tif", "coverage.tif", "item.json", "manifest.json",
+    "inspection.csv", "inspection.geojson", "inspection.gpx", "inspection.gpkg", "inspection.qgz",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +83,29 @@ def test_raster_and_cells_agree_cell_for_cell(made):
         rows, cols = rasterio.transform.rowcol(source.transform, centres.x, centres.y)
     np.testing.assert_array_equal(image[rows, cols], cells["probability"].to_numpy(np.float32))
     assert np.isfinite(image).sum() == cells["probability"].notna().sum()
+
+
+def test_the_coverage_raster_and_its_layer_agree_cell_for_cell(made):
+    folder, run, _ = made
+    strips = pyogrio.read_dataframe(folder / "map.gpkg", layer="coverage")
+    cells = pyogrio.read_dataframe(folder / "map.gpkg", layer="cells")
+    centres = cells.geometry.representative_point()
+    with (
+        rasterio.open(folder / "coverage.tif") as source,
+        rasterio.open(folder / "probability.tif") as score,
+    ):
+        assert source.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG" and source.nodata == -1
+        assert source.tags()["DISCLOSURE"] == run.config.disclosure
+        assert (source.transform, source.shape) == (score.transform, score.shape)
+        looks, unknown = source.read()
+        rows, cols = rasterio.transform.rowcol(source.transform, centres.x, centres.y)
+    tree = shapely.STRtree(strips.geometry.to_numpy())
+    at, strip = tree.query(centres.to_numpy(), predicate="within")
+    assert at.tolist() == list(range(len(cells)))
+    np.testing.assert_array_equal(looks[rows, cols], strips["clear_observations"].iloc[strip])
+    np.testing.assert_array_equal(unknown[rows, cols], strips["cannot_tell"].iloc[strip])
+    np.testing.assert_array_equal(unknown[rows, cols] == 1, cells["class"] == "cannot_tell")
+    assert (looks >= 0).sum() == len(cells)
 
 
 def test_the_item_is_a_stac_item_of_the_run(made):

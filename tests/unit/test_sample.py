@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import xml.etree.ElementTree as ElementTree
+import zipfile
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -170,6 +171,8 @@ def test_the_form_offers_the_three_labels(file) -> None:
 def test_the_form_is_french_where_the_map_is(world, tmp_path) -> None:
     context = replace(world[0], config=replace(world[0].config, map_lang="fr"))
     path = sample.sample_region(context, tmp_path / "s.gpkg")
+    with zipfile.ZipFile(tmp_path / "s.qgz") as archive:
+        assert b"./s.gpkg|layername=sample" in archive.read("map.qgs")
     with closing(sqlite3.connect(path)) as base:
         ((qml,),) = base.execute("SELECT styleQML FROM layer_styles")
     assert 'name="pas de mine" value="no mine"' in qml

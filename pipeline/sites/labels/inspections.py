@@ -42,7 +42,8 @@ def label_inspections(path: str | Path, region: Region, season: str) -> Labels:
     path : str or pathlib.Path
         Points (CSV with longitude and latitude, GeoPackage, GeoJSON, shapefile) with a column
         ``label``: mine (or 1), no mine (or 0), look-alike (no mine, but like one), cannot tell; and
-        optional columns ``date`` (or ``year``) and ``source``.
+        optional columns ``date`` (or ``year``) and ``source``; or the form ``inspection.gpkg``
+        that comes with a map.
     region : Region
         Where labels are wanted.
     season : str
@@ -74,6 +75,7 @@ def label_inspections(path: str | Path, region: Region, season: str) -> Labels:
             "inspections must be points", where=str(path), next_step="outlines go into LABELS"
         )
     x, y = found.geometry.x.to_numpy(), found.geometry.y.to_numpy()
+    _refuse_rounded(found, x, y, path)
     return _labels(found, grid.cell_of(x, y), x, y, path, region, season, ())
 
 
@@ -191,6 +193,27 @@ def _labels(
         about=(("labelled sample" if samples else "inspections") + f" ({path.name})",),
         samples=samples,
     )
+
+
+def _refuse_rounded(
+    found: pd.DataFrame, x: NDArray[np.float64], y: NDArray[np.float64], path: Path
+) -> None:
+    """Refuse labels whose point still lies where the public form put it."""
+    names = {str(name).lower(): name for name in found.columns}
+    if not {"edition", "label"} <= set(names):
+        return
+    label = found[names["label"]]
+    words = label.where(label.notna(), "").astype(str).str.strip().str.lower()
+    public = (found[names["edition"]] == "public") & ~words.isin(UNSURE)
+    steps = np.column_stack([x, y]) * 100
+    rounded = public.to_numpy() & (np.abs(steps - np.round(steps)) < 1e-4).all(axis=1)
+    if rounded.any():
+        raise LabelsError(
+            f"{int(rounded.sum()):,} of the labelled points lie where the public form put them, "
+            "rounded to 0.01 degree: the labels would go to wrong cells",
+            where=f"{path}, row {int(np.flatnonzero(rounded)[0]) + 1:,}",
+            next_step="move them to where the inspector stood, or use the restricted form",
+        )
 
 
 def _sources(

@@ -1,0 +1,186 @@
+"""Which candidate first, and why: four factors, their product, and the reasons in words.
+
+Everything is computed from columns of the same row, so that anybody can do it again by hand, and so
+that a product ranks by what it shows and by nothing else. The factors' sizes are ours: they order
+visits, they are no probabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipeline.map.words import number
+
+CANDIDATE, RANDOM = "candidate", "random"
+FACTORS = ("factor_probability", "factor_applicability", "factor_novelty", "factor_context")
+# A site known only roughly may be this very place.
+MAY_BE_KNOWN = 0.25
+# So far from every known site a place is wholly new, kilometres.
+NEW_KM = 5.0
+# Layer, its column, whether a place is in reach there, and by what the rank is multiplied then.
+CONTEXT = (
+    ("industrial_mines", "count", True, 0.5),
+    ("mining_titles", "count", True, 0.7),
+    ("other_detections", "km", False, 0.8),
+    ("protected_areas", "count", False, 0.9),
+)
+COMPARED, NO_TABLE, WITHHELD = "compared", "no table", "withheld"
+
+_WORDS = {
+    "score": ("highest score {0}", "score le plus élevé {0}"),
+    "interval": (" ({0} to {1})", " ({0} à {1})"),
+    "likely": ("{0} % of its cells likely", "{0} % de ses cellules probables"),
+    "part": ("part of a larger cluster, number {0}", "partie d'un groupe plus grand, numéro {0}"),
+    "unlike": (
+        "the ground is unlike the training ground, or its regions disagree",
+        "terrain différent de celui de l'apprentissage, ou désaccord entre ses régions",
+    ),
+    "no_table": (
+        "not compared with any table of sites",
+        "comparé à aucun tableau de sites",
+    ),
+    "may_be": (
+        "may be one of {0} known sites located only roughly",
+        "peut être l'un de {0} sites connus localisés approximativement",
+    ),
+    "far": ("no known site nearer than {0} km", "aucun site connu à moins de {0} km"),
+    "none": ("the table knows no site", "le tableau ne connaît aucun site"),
+    "other_detections": (
+        "another map sees mining {0} km away",
+        "une autre carte voit de l'exploitation à {0} km",
+    ),
+    "protected_areas": ("in or on a protected area", "dans une aire protégée ou à son bord"),
+    "mining_titles": ("in or on a mining title", "dans un titre minier ou à son bord"),
+    "industrial_mines": ("touches an industrial mine", "touche une mine industrielle"),
+    "clear": ("{0} clear observations", "{0} observations sans nuage"),
+    "trained": (
+        "{0} % of its cells were used to train the model",
+        "{0} % de ses cellules ont servi à l'apprentissage",
+    ),
+    "random": (
+        "drawn at random among cells below possible, to measure what the map misses",
+        "tirée au hasard parmi les cellules sous le seuil « possible », pour mesurer ce que la"
+        " carte manque",
+    ),
+}  # fmt: skip
+
+
+def rank_candidates(
+    candidates: gpd.GeoDataFrame, context: Collection[str], lang: str, sites: str = COMPARED
+) -> gpd.GeoDataFrame:
+    """Give candidates their factors, priority, rank and reasons.
+
+    ``priority`` is the product of the four factors, each rounded to three decimals:
+
+    - ``factor_probability``: the highest score of the candidate's cells;
+    - ``factor_applicability``: 1 - max(dissimilarity, dispute) / 2, from 0.1 to 1; 1 where the
+      model says neither;
+    - ``factor_novelty``: 0.25 if the place may be a site that is known only roughly; else 0.5 and a
+      tenth for each kilometre to the nearest known site, 1 from 5 km on; 1 if there is no site;
+    - ``factor_context``: for each layer of ``CONTEXT`` that the product has, its number where it
+      applies (industrial mine touched 0.5, mining title 0.7, no other detection in reach 0.8,
+      outside of protected areas 0.9), multiplied; 1 without these layers.
+
+    Candidates are ranked by priority, then area, then number; those drawn at random come after
+    them, in the order in which they were drawn.
+
+    Parameters
+    ----------
+    candidates : geopandas.GeoDataFrame
+        As from :func:`pipeline.sites.candidates.find_candidates`, perhaps with columns of context
+        layers (``<layer>_<column>``).
+    context : collection of str
+        Names of the layers that the product has.
+    lang : str
+        ``en`` or ``fr``: the language of the reasons.
+    sites : str, optional
+        ``COMPARED``; ``NO_TABLE``; or ``WITHHELD``: what is known of sites must not be told.
+
+    Returns
+    -------
+    geopandas.GeoDataFrame
+        The same rows, by rank.
+    """
+    table = candidates.copy()
+    count = len(table)
+    doubt = table[["dissimilarity", "dispute"]].max(axis=1).fillna(0.0).to_numpy(float)
+    table["factor_probability"] = np.round(table["probability"].to_numpy(float), 3)
+    table["factor_applicability"] = np.round(np.clip(1 - doubt / 2, 0.1, 1.0), 3)
+    table["factor_novelty"] = np.round(_novelty(table), 3) if sites == COMPARED else np.ones(count)
+    table["factor_context"] = np.round(_context(table, context), 3)
+    table["priority"] = np.round(table[list(FACTORS)].to_numpy(float).prod(axis=1), 6)
+    order = pd.DataFrame(
+        {
+            "random": table["kind"] == RANDOM,
+            "priority": -table["priority"].where(table["kind"] == CANDIDATE, 0.0),
+            "area": -table["area_km2"].where(table["kind"] == CANDIDATE, 0.0),
+            "number": table["candidate"],
+        }
+    )
+    table = table.loc[
+        order.sort_values(["random", "priority", "area", "number"]).index
+    ].reset_index(drop=True)
+    table["rank"] = np.arange(1, count + 1)
+    rows = pd.DataFrame(table.drop(columns="geometry")).to_dict("records")
+    words = [_reasons(row, context, lang, sites) for row in rows]
+    table["reasons"] = pd.Series(words, dtype="str")
+    return table
+
+
+def _novelty(table: pd.DataFrame) -> NDArray[np.float64]:
+    far = table["nearest_site_km"].fillna(np.inf).to_numpy(float)
+    new = 0.5 + 0.5 * np.minimum(far / NEW_KM, 1.0)
+    may_be = (table["known_sites"] > 0).to_numpy()
+    return np.where(may_be & (table["kind"] == CANDIDATE).to_numpy(), MAY_BE_KNOWN, new)
+
+
+def _context(table: pd.DataFrame, context: Collection[str]) -> NDArray[np.float64]:
+    factor = np.ones(len(table))
+    for layer, column, when, size in CONTEXT:
+        if layer in context and f"{layer}_{column}" in table:
+            factor[_in_reach(table[f"{layer}_{column}"], column) == when] *= size
+    return factor
+
+
+def _in_reach(values: pd.Series, column: str) -> NDArray[np.bool_]:
+    reached = values.notna() if column == "km" else values.fillna(0) > 0
+    return reached.to_numpy(bool)
+
+
+def _reasons(row: dict[Any, Any], context: Collection[str], lang: str, sites: str) -> str:
+    def say(key: str, *values: float, digits: int = 1) -> str:
+        return _WORDS[key][lang == "fr"].format(*(number(v, lang, digits) for v in values))
+
+    score = say("score", row["probability"], digits=2)
+    if np.isfinite(row["low"]) and np.isfinite(row["high"]):
+        score += say("interval", row["low"], row["high"], digits=2)
+    if row["kind"] == RANDOM:
+        return f"{say('random')}; {score}"
+    words = [score, say("likely", 100 * row["likely_share"], digits=0)]
+    if row["part_of"]:
+        words.append(say("part", row["part_of"], digits=0))
+    if not row["applicable"]:
+        words.append(say("unlike"))
+    if sites == NO_TABLE:
+        words.append(say("no_table"))
+    elif sites == COMPARED and row["known_sites"]:
+        words.append(say("may_be", row["known_sites"], digits=0))
+    elif sites == COMPARED and np.isfinite(row["nearest_site_km"]):
+        words.append(say("far", row["nearest_site_km"]))
+    elif sites == COMPARED:
+        words.append(say("none"))
+    for layer, column, _, _ in CONTEXT:
+        value = row.get(f"{layer}_{column}") if layer in context else None
+        if value is not None and pd.notna(value) and (column == "km" or value > 0):
+            words.append(say(layer, value))
+    if np.isfinite(row["clear_observations"]):
+        words.append(say("clear", row["clear_observations"]))
+    if row["trained_share"]:
+        words.append(say("trained", 100 * row["trained_share"], digits=0))
+    return "; ".join(words)
