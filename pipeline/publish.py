@@ -22,9 +22,10 @@ import pystac
 import rasterio
 import shapely
 
-from pipeline.errors import DisclosureError, StoreCorruptError
+from pipeline.errors import StoreCorruptError
 from pipeline.map import disclosure as rules
 from pipeline.map import geopackage, qgis, raster
+from pipeline.map.check import check_folder
 from pipeline.map.words import CREDIT, SIMULATED, say, warning, warnings
 
 if TYPE_CHECKING:
@@ -293,30 +294,11 @@ def check(product: Product, policy: Policy, folder: Path) -> None:
     StoreCorruptError
         If a file is not whole, or rows were lost.
     """
-    written = geopackage.read_back(folder / MAP)
-    for name, frame in written.items():
-        columns = [str(column) for column in frame.columns if column != "geometry"]
-        out = rules.denied(policy, product.disclosure, name, columns)
-        if out:
-            raise DisclosureError(
-                f"the {product.disclosure} map would show {', '.join(out)}", where=f"{MAP}, {name}"
-            )
-        if name in product.layers:
-            if len(frame) != len(product.layers[name]):
-                raise StoreCorruptError("rows were lost while writing", where=f"{MAP}, {name}")
-            _refuse_finer(shapely.get_coordinates(frame.geometry), product, f"{MAP}, {name}")
-    with rasterio.open(folder / COG) as source:
-        if source.res[0] < product.square - 1e-9:
-            raise DisclosureError("the raster is finer than allowed", where=COG)
-        source.read(1)
-    item = pystac.Item.from_file(str(folder / ITEM))
-    _refuse_finer(np.asarray(item.bbox), product, ITEM)
-
-
-def _refuse_finer(degrees: np.ndarray[Any, Any], product: Product, where: str) -> None:
-    steps = np.asarray(degrees, float) / product.square
-    if product.disclosure == rules.PUBLIC and not np.allclose(steps, np.round(steps), atol=1e-6):
-        raise DisclosureError("a geometry is finer than the public map allows", where=where)
+    written = check_folder(folder, product.disclosure, policy)
+    for name, layer in product.layers.items():
+        if len(written[name]) != len(layer):
+            raise StoreCorruptError("rows were lost while writing", where=f"{MAP}, {name}")
+    pystac.Item.from_file(str(folder / ITEM))
 
 
 def _put_in_place(staging: Path, folder: Path) -> None:
