@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 # A variable of make may run a shell command when it is expanded: look at the raw text, and hand the
 # value on through the environment only, never through a recipe's text.
-VARIABLES := REGION MODEL SOURCE COLLECTION BANDS SEASON HOSTS CLUSTER DISCLOSURE MAP_LANG WORKSPACE LABELS LABELS_MAPPING LAYERS SEARCHED INSPECTIONS USE_SAMPLE PRIOR SEED WORKERS
+VARIABLES := REGION MODEL SOURCE COLLECTION BANDS SEASON HOSTS CLUSTER DISCLOSURE MAP_LANG WORKSPACE LABELS LABELS_MAPPING LAYERS REMOVALS SEARCHED INSPECTIONS USE_SAMPLE PRIOR SEED WORKERS
 $(foreach name,$(VARIABLES),$(if $(findstring $$,$(value $(name))),$(error $(name) must not hold a dollar sign)))
 $(foreach name,$(VARIABLES),$(if $(value $(name)),$(eval export ASM_ATLAS_$(name) := $$(value $(name)))))
 # Options of single verbs, handed on the same way.

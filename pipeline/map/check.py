@@ -68,6 +68,8 @@ def check_folder(folder: Path, disclosure: str, policy: Policy) -> dict[str, pd.
     """
     tables: dict[str, pd.DataFrame] = {}
     for path in sorted(folder.iterdir()):
+        if path.name.endswith(".aux.xml"):
+            continue  # GDAL lays it beside what it reads; it is not published
         if path.is_symlink() or not path.is_file() or path.suffix not in _CHECKS:
             raise DisclosureError("a file of a kind that is not checked", where=path.name)
         try:
