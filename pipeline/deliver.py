@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -105,10 +106,12 @@ def deliver(
         area=area,
     )
     if not (folder / "manifest.json").is_file():
-        counts = publish(joined, run, folder)
+        page = partial(write_report, joined, run) if report else None
+        counts = publish(joined, run, folder, page)
         say("publish", f"{folder / 'map.gpkg'}: " + _counted(counts))
-    if report:
+    elif report:
         write_report(joined, run, folder)
+    if report:
         say("report", str(folder / "report.html"))
         _point_to(home / "latest", run_id)
     return folder

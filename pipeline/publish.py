@@ -1,8 +1,8 @@
 """Stage 10: joined rows -> styled GeoPackage, QGIS project, COG, STAC item and manifest.
 
 Everything is written into a folder beside the run's, flushed to disk, opened again and held against
-the rules of disclosure; only then do the files take their places, the manifest last. A folder
-without a manifest is not a published map.
+the rules of disclosure; only then does the folder take its place, in one moment. A folder without a
+manifest is not a published map.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import math
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from pipeline.map import disclosure as rules
 from pipeline.map import geopackage, qgis, raster
 from pipeline.map.check import check_folder
 from pipeline.map.words import CREDIT, SIMULATED, say, warning, warnings
+from pipeline.runtime.files import put_in_place, restore
 
 if TYPE_CHECKING:
     from pipeline.join import Joined
@@ -39,7 +41,9 @@ MAP, PROJECT, COG, ITEM, MANIFEST = (
 REPORT = "report.html"
 
 
-def publish(joined: Joined, run: RunInfo, folder: Path) -> dict[str, int]:
+def publish(
+    joined: Joined, run: RunInfo, folder: Path, also: Callable[[Path], object] | None = None
+) -> dict[str, int]:
     """Write one run's map into its folder.
 
     Parameters
@@ -49,7 +53,9 @@ def publish(joined: Joined, run: RunInfo, folder: Path) -> dict[str, int]:
     run : RunInfo
         What they were made from; its configuration says which product is asked for.
     folder : pathlib.Path
-        The run's folder. An earlier map in it is replaced file by file, each of them whole.
+        The run's folder. An earlier one is replaced in one moment, with all that it holds.
+    also : callable, optional
+        Writes further files into the folder that it is given, before that takes its place.
 
     Returns
     -------
@@ -66,13 +72,19 @@ def publish(joined: Joined, run: RunInfo, folder: Path) -> dict[str, int]:
     policy = rules.policy_of(joined)
     product = rules.disclose(joined, run, policy)
     counts = count(product)
+    restore(folder)
     staging = folder.parent / f".{folder.name}.partial"
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     try:
         _write(product, run, policy, counts, staging)
+        if also is not None:
+            also(staging)
         check(product, policy, staging)
-        _put_in_place(staging, folder)
+        for stray in staging.glob("*.aux.xml"):
+            stray.unlink()  # GDAL's notes on what the check has read
+        _flush(staging)
+        put_in_place(staging, folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return counts
@@ -299,16 +311,6 @@ def check(product: Product, policy: Policy, folder: Path) -> None:
         if len(written[name]) != len(layer):
             raise StoreCorruptError("rows were lost while writing", where=f"{MAP}, {name}")
     pystac.Item.from_file(str(folder / ITEM))
-
-
-def _put_in_place(staging: Path, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    # From here to the last line the folder holds no manifest: it is not a published map.
-    for stale in (MANIFEST, REPORT):
-        (folder / stale).unlink(missing_ok=True)
-    for name in (MAP, PROJECT, COG, ITEM, MANIFEST):
-        (staging / name).replace(folder / name)
-    _flush(folder)
 
 
 def _digest(path: Path) -> dict[str, str | int]:
