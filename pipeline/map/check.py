@@ -167,7 +167,9 @@ def _geopackage(path: Path, disclosure: str, policy: Policy) -> dict[str, pd.Dat
         if strange:
             raise DisclosureError(f"nobody asked for {', '.join(strange)}", where=path.name)
         told = base.execute("SELECT table_name, column_name FROM gpkg_data_columns").fetchall()
-        styles = base.execute("SELECT f_table_name, styleQML, styleSLD FROM layer_styles").fetchall()
+        styles = base.execute(
+            "SELECT f_table_name, styleQML, styleSLD FROM layer_styles"
+        ).fetchall()
         projects = base.execute("SELECT content FROM qgis_projects").fetchall()
     for name, column in told:
         _refuse_columns([column], name, disclosure, policy, f"{path.name}, gpkg_data_columns")
@@ -289,7 +291,9 @@ def _waypoints(path: Path, disclosure: str, policy: Policy) -> None:
 class _Page(HTMLParser):
     """What a browser would run, load and read."""
 
-    _LOADED = frozenset({"iframe", "object", "embed", "form", "link", "base", "svg", "audio", "video"})
+    _LOADED = frozenset(
+        {"iframe", "object", "embed", "form", "link", "base", "svg", "audio", "video"}
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -300,7 +304,9 @@ class _Page(HTMLParser):
         given = {key: value or "" for key, value in attributes}
         if tag in self._LOADED or any(key.startswith("on") or key == "style" for key in given):
             self.strange.append(tag)
-        if any(not given[key].startswith("data:image/png;") for key in ("src", "href") if key in given):
+        if any(
+            not given[key].startswith("data:image/png;") for key in ("src", "href") if key in given
+        ):
             self.strange.append(f"{tag} that loads something")
         if given.get("http-equiv") == "Content-Security-Policy":
             self.policy = given.get("content", "")

@@ -141,7 +141,10 @@ def _area(row: dict[str, str]) -> tuple[str, tuple[float, ...]]:
     west, south, east, north = degrees
     if west > east or south > north:
         raise ValueError("a box must have its west before its east and its south before its north")
-    low, high = np.floor(np.round([west * 100, south * 100], 6)), np.round([east * 100, north * 100], 6)
+    low, high = (
+        np.floor(np.round([west * 100, south * 100], 6)),
+        np.round([east * 100, north * 100], 6),
+    )
     edges = np.concatenate([low, np.maximum(np.ceil(high), low + 1)]) / 100
     return "", tuple(edges.tolist())
 

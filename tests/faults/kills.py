@@ -1,8 +1,8 @@
 """Kills ``asm-atlas`` again and again while it publishes, and looks at what is left.
 
 Before each kill the map's folder is absent, or holds an older map. After it, it must be absent, or
-the older map to the byte, or a whole new one that its manifest describes; while it goes on, a reader
-opens the GeoPackage by its path without end, and must find a whole one every time.
+the older map to the byte, or a whole new one that its manifest describes; while it goes on, a
+reader opens the GeoPackage by its path without end, and must find a whole one every time.
 
 ``python tests/faults/kills.py --kills 200``
 """
@@ -60,7 +60,16 @@ class Reader(threading.Thread):
 def run_atlas(workspace: Path, *arguments: str) -> subprocess.Popen[bytes]:
     plain = {key: value for key, value in os.environ.items() if not key.startswith("ASM_ATLAS_")}
     environment = plain | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [*COMMAND, *arguments, "--region", "demo", "--workspace", str(workspace), "--workers", "1"]
+    command = [
+        *COMMAND,
+        *arguments,
+        "--region",
+        "demo",
+        "--workspace",
+        str(workspace),
+        "--workers",
+        "1",
+    ]
     return subprocess.Popen(
         command, env=environment, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
@@ -159,7 +168,9 @@ def main() -> int:
             else:
                 wrong.append(f"kill {number}: {state}")
             if (number + 1) % 10 == 0:
-                print(f"{time.monotonic() - started:6.0f} s  {number + 1} kills {counts}", flush=True)
+                print(
+                    f"{time.monotonic() - started:6.0f} s  {number + 1} kills {counts}", flush=True
+                )
         finish(run_atlas(workspace, "report", "--map-lang", "fr"))
         left = [path.name for path in home.iterdir() if path.name.startswith(".")]
         wrong += [f"left behind: {left}"] if left else []

@@ -127,7 +127,9 @@ class Browser:
 
     def key(self, key: str) -> None:
         codes = {"Enter": (13, "\r"), "Tab": (9, "")}
-        code, text = codes.get(key, (ord(key) if len(key) == 1 else 0, key if len(key) == 1 else ""))
+        code, text = codes.get(
+            key, (ord(key) if len(key) == 1 else 0, key if len(key) == 1 else "")
+        )
         self.call("Input.dispatchKeyEvent", type="keyDown", key=key, text=text,
                   windowsVirtualKeyCode=code)  # fmt: skip
         self.call("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)

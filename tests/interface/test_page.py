@@ -100,9 +100,7 @@ def test_a_candidate_is_chosen_in_the_list_and_on_the_map(
     opened.wait(f"!{CHOSEN}.includes('{word}\\n')")
 
 
-def test_a_square_is_chosen_by_keyboard_and_mouse(
-    opened: Browser, page: tuple[str, Path]
-) -> None:
+def test_a_square_is_chosen_by_keyboard_and_mouse(opened: Browser, page: tuple[str, Path]) -> None:
     x, y, wide, high = canvas_box(opened)
     opened.ask("document.getElementById('layer-candidates').click()")
     opened.ask("document.getElementById('layer-sites').click()")
@@ -185,8 +183,8 @@ def test_names_and_contrast(opened: Browser) -> None:
       const paper = (e) => { for (; e; e = e.parentElement) { const c = getComputedStyle(e)
         .backgroundColor; if (!c.endsWith(', 0)')) return c; } return 'rgb(255, 255, 255)'; };
       return Math.min(...[...document.querySelectorAll('p, td, th, li, h1, h2, h3, dt, dd, button')]
-        .filter((e) => e.offsetParent).map((e) => { const [a, b] = [light(getComputedStyle(e).color),
-          light(paper(e))].sort((x, y) => y - x); return (a + 0.05) / (b + 0.05); }));
+        .filter((e) => e.offsetParent).map((e) => { const [a, b] = [
+          light(getComputedStyle(e).color), light(paper(e))].sort((x, y) => y - x); return (a + 0.05) / (b + 0.05); }));
     })()"""
     assert opened.ask(ratio) >= 4.5
 

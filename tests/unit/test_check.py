@@ -134,7 +134,9 @@ DENIED: dict[str, Callable[[Path], None]] = {
         "manifest.json", lambda v: v["configuration"].update(labels="/home/someone")
     ),
     "model in the manifest": change_json("manifest.json", lambda v: v["model"].update(ground={})),
-    "scene in the manifest": change_json("manifest.json", lambda v: v["scenes"][0].update(href="x")),
+    "scene in the manifest": change_json(
+        "manifest.json", lambda v: v["scenes"][0].update(href="x")
+    ),
     "column on the page": change_page(
         lambda v: v["layers"][1]["columns"].append(
             v["layers"][1]["columns"][0] | {"name": "armed_group1"}
@@ -202,19 +204,29 @@ def searched(folder: Path) -> dict[str, bytes]:
     with zipfile.ZipFile(folder / "map.qgz") as archive:
         found["map.qgz, unpacked"] = archive.read("map.qgs")
     with closing(sqlite3.connect(folder / "map.gpkg")) as base:
-        found["project, unpacked"] = base.execute("SELECT content FROM qgis_projects").fetchone()[0].encode()
+        found["project, unpacked"] = (
+            base.execute("SELECT content FROM qgis_projects").fetchone()[0].encode()
+        )
     with rasterio.open(folder / "probability.tif") as source:
         found["raster, unpacked"] = source.read(1).astype("<f8").tobytes()
-    data = json.loads(found["report.html"].decode().partition('id="data">')[2].partition("</script>")[0])
+    data = json.loads(
+        found["report.html"].decode().partition('id="data">')[2].partition("</script>")[0]
+    )
     for layer in (data["cells"], *data["layers"]):
         for column in layer["columns"]:
-            found[f"page, {layer['name']}.{column['name']}"] = json.dumps(unpack_column(column)).encode()
+            found[f"page, {layer['name']}.{column['name']}"] = json.dumps(
+                unpack_column(column)
+            ).encode()
         if "shapes" in layer:
-            found[f"page, {layer['name']}"] = unpack_numbers(layer["shapes"]["data"]).astype("<f8").tobytes()
+            found[f"page, {layer['name']}"] = (
+                unpack_numbers(layer["shapes"]["data"]).astype("<f8").tobytes()
+            )
     return found
 
 
-def test_denied_values_planted_upstream_are_in_no_byte_of_the_public_product(tmp_path: Path) -> None:
+def test_denied_values_planted_upstream_are_in_no_byte_of_the_public_product(
+    tmp_path: Path,
+) -> None:
     """A marked name and an exact place, put wherever the program keeps anything."""
     name, lon, lat = "Kwibuka-Planted-Name", 5.9137241, 2.1384629
     joined = make_known(tmp_path)
@@ -236,8 +248,8 @@ def test_denied_values_planted_upstream_are_in_no_byte_of_the_public_product(tmp
         run,
         model=run.model | {"ground": {"description": name, "squares": [[lon, lat]]}, "note": name},
         scenes=[scene | {"href": name, "bbox": [lon, lat]} for scene in run.scenes],
-        config=replace(run.config, labels=f"/home/{name}", region=f"bbox:{lon},{lat},6,3", hosts=name,
-                       workspace=f"/home/{name}", cluster=name, searched=name),
+        config=replace(run.config, labels=f"/home/{name}", region=f"bbox:{lon},{lat},6,3",
+                       hosts=name, workspace=f"/home/{name}", cluster=name, searched=name),
     )  # fmt: skip
     planted_run = replace(
         joined,
