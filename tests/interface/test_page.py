@@ -184,7 +184,8 @@ def test_names_and_contrast(opened: Browser) -> None:
         .backgroundColor; if (!c.endsWith(', 0)')) return c; } return 'rgb(255, 255, 255)'; };
       return Math.min(...[...document.querySelectorAll('p, td, th, li, h1, h2, h3, dt, dd, button')]
         .filter((e) => e.offsetParent).map((e) => { const [a, b] = [
-          light(getComputedStyle(e).color), light(paper(e))].sort((x, y) => y - x); return (a + 0.05) / (b + 0.05); }));
+          light(getComputedStyle(e).color), light(paper(e))].sort((x, y) => y - x);
+          return (a + 0.05) / (b + 0.05); }));
     })()"""
     assert opened.ask(ratio) >= 4.5
 
