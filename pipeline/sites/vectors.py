@@ -84,6 +84,7 @@ def read_vector(
         TypeError,
         KeyError,
         RecursionError,
+        OverflowError,
         sqlite3.Error,
         OSError,
         shapely.errors.ShapelyError,
