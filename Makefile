@@ -5,11 +5,11 @@ SHELL := /bin/bash
 
 # A variable of make may run a shell command when it is expanded: look at the raw text, and hand the
 # value on through the environment only, never through a recipe's text.
-VARIABLES := REGION MODEL SOURCE COLLECTION BANDS SEASON HOSTS CLUSTER DISCLOSURE MAP_LANG WORKSPACE LABELS LABELS_MAPPING LAYERS SEARCHED INSPECTIONS USE_SAMPLE PRIOR RANDOM_PLACES SEED WORKERS
+VARIABLES := REGION MODEL SOURCE COLLECTION BANDS SEASON HOSTS CLUSTER DISCLOSURE MAP_LANG WORKSPACE LABELS LABELS_MAPPING LAYERS REMOVALS SEARCHED INSPECTIONS USE_SAMPLE PRIOR RANDOM_PLACES SEED WORKERS
 $(foreach name,$(VARIABLES),$(if $(findstring $$,$(value $(name))),$(error $(name) must not hold a dollar sign)))
 $(foreach name,$(VARIABLES),$(if $(value $(name)),$(eval export ASM_ATLAS_$(name) := $$(value $(name)))))
 # Options of single verbs, handed on the same way.
-OPTIONS := SIZE SAMPLE CHIPS TUNE PDF
+OPTIONS := SIZE SAMPLE CHIPS TUNE PDF KILLS
 $(foreach name,$(OPTIONS),$(if $(findstring $$,$(value $(name))),$(error $(name) must not hold a dollar sign)))
 $(foreach name,$(OPTIONS),$(if $(value $(name)),$(eval export $(name) := $$(value $(name)))))
 
@@ -23,7 +23,7 @@ BIN := $(VENV)/bin
 ATLAS := $(BIN)/asm-atlas
 STAGES := regions scenes composite featurize dataset train predict join publish report
 BESIDE := evaluate models demo context
-DEVELOPERS := test lint interface services africa faults demo-check bench bench-imagery clean
+DEVELOPERS := test lint interface services africa faults kills hostile demo-check bench bench-imagery clean
 
 .PHONY: help install install-dev install-l1c $(STAGES) $(BESIDE) sample area tune $(DEVELOPERS)
 
@@ -150,6 +150,13 @@ bench-imagery:
 # A thousand faults injected into the reading of imagery; minutes, no network.
 faults: install-dev
 	@$(BIN)/python tests/faults/run.py
+
+# kill -9 while it publishes (KILLS=200 for many); hostile files through every door. Minutes each.
+kills: install-dev
+	@$(BIN)/python tests/faults/kills.py --kills $${KILLS:-20}
+
+hostile: install-dev
+	@$(BIN)/python tests/faults/hostile.py
 
 # The kernels and the ridge against other ways; installs torch (docs/benchmarks.md).
 bench: install-dev

@@ -92,6 +92,8 @@ def catalogue_rasters(
     period = _period(dates)
     with _new_catalogue(out, "Imagery at hand") as (folder, items):
         for file in bar(files, "catalogue", len(files)):
+            if not file.is_file():  # a pipe would be waited on for ever
+                raise InputFileError("there is no such file", where=str(file))
             shape, names, nodata = _look(file, bands)
             target = folder / "items" / file.stem / file.name
             if target.exists():

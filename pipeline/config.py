@@ -98,6 +98,9 @@ class Config:
     layers : str
         Folder of context layers, and of declarations of one's own; empty: ``layers`` in the
         workspace.
+    removals : str
+        List of requests to be left out (.csv), see ``data/DISCLOSURE.md``; empty: ``removals.csv``
+        in the workspace, where it is there.
     label_column : str
         Column of the polygons' labels (1 mine, 0 looks like one), where they have it; ``none``:
         every polygon is a mine.
@@ -169,6 +172,7 @@ class Config:
     labels: str = ""
     labels_mapping: str = ""
     layers: str = ""
+    removals: str = ""
     label_column: str = "label"
     searched: str = ""
     inspections: str = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ from pipeline.imagery.items import Scene
 from pipeline.join import Joined
 from pipeline.map.estimates import read_estimates, stored_area
 from pipeline.map.provenance import RunInfo
+from pipeline.map.removals import read_removals
 from pipeline.map.sheets import write_sheets
 from pipeline.predict import Predicted
 from pipeline.publish import PROJECT, SHEETS, publish, record_file
 from pipeline.report import write_report
 from pipeline.runtime.console import say
+from pipeline.runtime.files import read_json
 
 # What a map depends on beside its inputs; the rest of the configuration says where and how fast.
 _OF_THE_MAP = ("season", "min_observed", "disclosure", "map_lang", "seed", "visit_years")
@@ -69,8 +72,14 @@ def deliver(
     area = read_estimates(stored_area(context.config, context.region.name, predicted.entry.sha256))
     if area:
         inputs |= {"area": fingerprint(area)}
+    # So does one that nobody asked to leave anything out of.
+    removals = read_removals(context.config)
+    if removals is not None:
+        inputs |= {"removals": removals.sha256}
     run_id = fingerprint(inputs)[:12]
     home = context.config.processed / context.region.name
+    if removals is not None:
+        _tell_older(home, run_id)
     folder = home / run_id
     finished = "report.html" if report else "manifest.json"
     if (folder / "manifest.json").is_file() and (folder / finished).is_file():
@@ -102,10 +111,12 @@ def deliver(
         area=area,
     )
     if not (folder / "manifest.json").is_file():
-        counts = publish(joined, run, folder)
+        page = partial(write_report, joined, run) if report else None
+        counts = publish(joined, run, folder, page)
         say("publish", f"{folder / 'map.gpkg'}: " + _counted(counts))
-    if report:
+    elif report:
         write_report(joined, run, folder)
+    if report:
         say("report", str(folder / "report.html"))
         _point_to(home / "latest", run_id)
     _print(folder, sheets)
@@ -119,6 +130,16 @@ def _print(folder: Path, sheets: int) -> None:
         if pages:
             record_file(folder, folder / SHEETS)
         say("sheets", f"{folder / SHEETS}: {pages} pages" if pages else "there is no candidate")
+
+
+def _tell_older(home: Path, run_id: str) -> None:
+    """Name the public maps from before the requests: they still hold what must leave."""
+    for manifest in sorted(home.glob("*/manifest.json")):
+        folder = manifest.parent
+        if folder.name in ("latest", run_id):
+            continue
+        if read_json(manifest).get("disclosure") == "public":
+            say("removals", f"{folder} was made from another list of requests: delete it")
 
 
 def _scene_row(scene: Scene) -> dict[str, Any]:

@@ -255,3 +255,9 @@ class DisclosureError(AsmAtlasError):
     """An output would hold more than its disclosure class allows."""
 
     exit_code = 61
+
+
+class RemovalsError(AsmAtlasError):
+    """The list of removal requests cannot be used."""
+
+    exit_code = 65

@@ -1,8 +1,8 @@
 """Stage 10: joined rows -> styled GeoPackage, QGIS project, COG, STAC item and manifest.
 
 Everything is written into a folder beside the run's, flushed to disk, opened again and held against
-the rules of disclosure; only then do the files take their places, the manifest last. A folder
-without a manifest is not a published map.
+the rules of disclosure; only then does the folder take its place, in one moment. A folder without a
+manifest is not a published map.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import math
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +23,12 @@ import pystac
 import rasterio
 import shapely
 
-from pipeline.errors import DisclosureError, StoreCorruptError
+from pipeline.errors import StoreCorruptError
 from pipeline.map import disclosure as rules
 from pipeline.map import geopackage, inspection, qgis, raster
+from pipeline.map.check import check_folder
 from pipeline.map.words import CREDIT, SIMULATED, say, warning, warnings
+from pipeline.runtime.files import put_in_place, restore
 
 if TYPE_CHECKING:
     from pipeline.join import Joined
@@ -39,7 +42,9 @@ FILES = (MAP, PROJECT, COG, COVERAGE, *inspection.FILES, ITEM)
 REPORT, SHEETS = "report.html", "inspection.pdf"
 
 
-def publish(joined: Joined, run: RunInfo, folder: Path) -> dict[str, int]:
+def publish(
+    joined: Joined, run: RunInfo, folder: Path, also: Callable[[Path], object] | None = None
+) -> dict[str, int]:
     """Write one run's map into its folder.
 
     Parameters
@@ -49,7 +54,9 @@ def publish(joined: Joined, run: RunInfo, folder: Path) -> dict[str, int]:
     run : RunInfo
         What they were made from; its configuration says which product is asked for.
     folder : pathlib.Path
-        The run's folder. An earlier map in it is replaced file by file, each of them whole.
+        The run's folder. An earlier one is replaced in one moment, with all that it holds.
+    also : callable, optional
+        Writes further files into the folder that it is given, before that takes its place.
 
     Returns
     -------
@@ -66,13 +73,19 @@ def publish(joined: Joined, run: RunInfo, folder: Path) -> dict[str, int]:
     policy = rules.policy_of(joined)
     product = rules.disclose(joined, run, policy)
     counts = count(product)
+    restore(folder)
     staging = folder.parent / f".{folder.name}.partial"
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     try:
         _write(product, run, policy, counts, staging)
+        if also is not None:
+            also(staging)
         check(product, policy, staging)
-        _put_in_place(staging, folder)
+        for stray in staging.glob("*.aux.xml"):
+            stray.unlink()  # GDAL's notes on what the check has read
+        _flush(staging)
+        put_in_place(staging, folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return counts
@@ -82,6 +95,10 @@ def count(product: Product) -> dict[str, int]:
     """Count what a product holds."""
     cells = product.layers["cells"]
     counts = {name: len(layer) for name, layer in product.layers.items()}
+    candidates = product.layers["candidates"]
+    if "kind" in candidates:
+        drawn = int((candidates["kind"] == "random").sum())
+        counts |= {"candidates": len(candidates) - drawn, "drawn_at_random": drawn}
     counts |= {str(name): int(n) for name, n in cells["class"].value_counts().items()}
     if "sites" in product.layers:
         matched = product.layers["sites"].get("matched")
@@ -310,47 +327,14 @@ def check(product: Product, policy: Policy, folder: Path) -> None:
     StoreCorruptError
         If a file is not whole, or rows were lost.
     """
-    written = geopackage.read_back(folder / MAP)
-    for name, frame in written.items():
-        columns = [str(column) for column in frame.columns if column != "geometry"]
-        out = rules.denied(policy, product.disclosure, name, columns)
-        if out:
-            raise DisclosureError(
-                f"the {product.disclosure} map would show {', '.join(out)}", where=f"{MAP}, {name}"
-            )
-        if name in product.layers:
-            if len(frame) != len(product.layers[name]):
-                raise StoreCorruptError("rows were lost while writing", where=f"{MAP}, {name}")
-            _refuse_finer(shapely.get_coordinates(frame.geometry), product, f"{MAP}, {name}")
-    for name in (COG, COVERAGE):
-        with rasterio.open(folder / name) as source:
-            if source.res[0] < product.square - 1e-9:
-                raise DisclosureError("the raster is finer than allowed", where=name)
-            source.read()
-    for name, (columns, places) in inspection.read_inspection(folder).items():
-        if out := rules.denied(policy, product.disclosure, inspection.LAYER, columns):
-            raise DisclosureError(f"the list would show {', '.join(out)}", where=name)
+    written = check_folder(folder, product.disclosure, policy)
+    for name, layer in product.layers.items():
+        if len(written[name]) != len(layer):
+            raise StoreCorruptError("rows were lost while writing", where=f"{MAP}, {name}")
+    for name, (_, places) in inspection.read_inspection(folder).items():
         if len(places) != len(product.layers["candidates"]):
             raise StoreCorruptError("rows were lost while writing", where=name)
-        _refuse_finer(places, product, name)
-    item = pystac.Item.from_file(str(folder / ITEM))
-    _refuse_finer(np.asarray(item.bbox), product, ITEM)
-
-
-def _refuse_finer(degrees: np.ndarray[Any, Any], product: Product, where: str) -> None:
-    steps = np.asarray(degrees, float) / product.square
-    if product.disclosure == rules.PUBLIC and not np.allclose(steps, np.round(steps), atol=1e-6):
-        raise DisclosureError("a geometry is finer than the public map allows", where=where)
-
-
-def _put_in_place(staging: Path, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    # From here to the last line the folder holds no manifest: it is not a published map.
-    for stale in (MANIFEST, REPORT, SHEETS):
-        (folder / stale).unlink(missing_ok=True)
-    for name in (*FILES, MANIFEST):
-        (staging / name).replace(folder / name)
-    _flush(folder)
+    pystac.Item.from_file(str(folder / ITEM))
 
 
 def _digest(path: Path) -> dict[str, str | int]:

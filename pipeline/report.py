@@ -1,20 +1,33 @@
-"""Stage 11: the self-contained web page, one file with its pictures inside and no script."""
+"""Stage 11: the page, one file with its pictures, its data and its own script inside.
+
+Both languages are in it. Without its script the page is what it was on paper: pictures and tables.
+The browser is told to run and to load nothing but what the page holds, by hash.
+"""
 
 from __future__ import annotations
 
-import os
+import base64
+import hashlib
+import io
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import jinja2
 import pandas as pd
+from markupsafe import Markup
 
 from pipeline import publish
+from pipeline.evaluation.held_out import draw_validation
+from pipeline.map import check, figures, page_data, qgis
 from pipeline.map import disclosure as rules
-from pipeline.map import figures, qgis
+from pipeline.map.page_words import held_out_table, tell, way_of
 from pipeline.map.words import CREDIT, SIMULATED, number, say, warnings
+from pipeline.runtime.files import whole_file
 
 if TYPE_CHECKING:
     from pipeline.join import Joined
@@ -24,6 +37,8 @@ if TYPE_CHECKING:
 MOST_CANDIDATES = 25
 MOST_SCENES = 60
 MOST_FOLDS = 20
+LANGUAGES = ("en", "fr")
+_SCRIPTS = ("data.js", "map.js", "main.js")
 _MODEL_FACTS = (
     "id", "choice", "kind", "bands", "level", "scaling", "data", "thresholds", "created",
 )  # fmt: skip
@@ -37,7 +52,8 @@ def write_report(joined: Joined, run: RunInfo, folder: Path) -> Path:
     joined : Joined
         The run's cells, sites and candidates.
     run : RunInfo
-        What they were made from; its configuration says which product and which language.
+        What they were made from; its configuration says which product, and in which language the
+        page starts.
     folder : pathlib.Path
         The run's folder; made where it does not exist.
 
@@ -49,26 +65,68 @@ def write_report(joined: Joined, run: RunInfo, folder: Path) -> Path:
     Raises
     ------
     DisclosureError
-        If the public page is asked for and the imagery is younger than six months.
+        If the public page is asked for and the imagery is younger than six months, or the page
+        that was written holds what its rules deny.
     StoreCorruptError
         If the joined tables, or the model's thresholds, are incomplete.
     """
     policy = rules.policy_of(joined)
     product = rules.disclose(joined, run, policy)
-    lang = run.config.map_lang
+    text = _page(product, run, policy)
+    page = folder / publish.REPORT
+    with whole_file(page) as part:
+        part.write_text(qgis.printable(text), encoding="utf-8")
+        check.check_page(part, product.disclosure, policy)
+    if (folder / publish.MANIFEST).exists():
+        publish.record_file(folder, page)
+    return page
+
+
+def _page(product: Product, run: RunInfo, policy: Policy) -> str:
     model = rules.allowed(policy, product.disclosure, "model", run.model)
-    scores, thresholds = model.get("scores") or {}, model.get("thresholds") or {}
-    mark = say("simulated", lang) if run.simulated else ""
-    mark = (
-        mark if product.disclosure == rules.PUBLIC else f"{mark} {say('restricted', lang)}".strip()
-    )
-    text = _template().render(
-        t=lambda key: say(key, lang),
-        n=lambda value, digits=2: _cell(value, lang, digits),
+    editions = [_edition(product, run, policy, model, lang) for lang in LANGUAGES]
+    lang = run.config.map_lang
+    titles = {
+        one: qgis.title(replace(run, config=replace(run.config, map_lang=one)), product.disclosure)
+        for one in LANGUAGES
+    }
+    colours = sorted({entry[1] for one in editions for entry in one.map.legend})
+    colours += sorted({entry[1] for one in editions for entry in one.coverage.legend})
+    style = _file("report.css") + "".join(f".c{c[1:]} {{ --c: {c}; }}\n" for c in colours)
+    script = _script()
+    data = page_data.page_data(product, policy, model.get("thresholds") or {}, titles)
+    return _templates().get_template("report.html").render(
         lang=lang,
-        title=qgis.title(run, product.disclosure),
+        titles=titles,
         run=run,
         product=product,
+        editions=editions,
+        n_candidates=len(product.layers["candidates"]),
+        trained=_share_trained(product),
+        how=str((model.get("scores") or {}).get("how", "")),
+        facts=_facts(product, run, policy),
+        policy="default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
+        f"style-src {_hash_of(style)}; script-src {_hash_of(script)}",
+        style=Markup(style),  # ours, as is the script
+        script=Markup(script),
+        data=Markup(embedded(data)),
+    )  # fmt: skip
+
+
+def _edition(
+    product: Product, run: RunInfo, policy: Policy, model: dict[str, Any], lang: str
+) -> SimpleNamespace:
+    """Return what the page says in one language."""
+    scores, thresholds = model.get("scores") or {}, model.get("thresholds") or {}
+    mark = say("simulated", lang) if run.simulated else ""
+    if product.disclosure == rules.RESTRICTED:
+        mark = f"{mark} {say('restricted', lang)}".strip()
+    held_out = model.get("validation") or []
+    return SimpleNamespace(
+        lang=lang,
+        t=lambda key: say(key, lang),
+        w=lambda key: tell(key, lang),
+        n=lambda value, digits=2: _cell(value, lang, digits),
         marks=warnings(lang, run.simulated),
         mark=mark,
         map=figures.draw_map(product, thresholds, lang, mark),
@@ -76,7 +134,6 @@ def write_report(joined: Joined, run: RunInfo, folder: Path) -> Path:
         spread=figures.draw_spread(product, thresholds, lang, mark),
         tiles=_tiles(product, lang),
         candidates=_candidates(product, policy, lang),
-        n_candidates=len(product.layers["candidates"]),
         minerals=_minerals(product, lang),
         matching=_matching(product, policy, lang),
         context=[
@@ -84,32 +141,58 @@ def write_report(joined: Joined, run: RunInfo, folder: Path) -> Path:
             for layer in product.context
         ],
         areas=_areas(product, policy, lang),
-        trained=_share_trained(product),
         model=_model(model, policy, lang),
         scores=score_table(scores, lang),
-        how=str(scores.get("how", "")),
+        held_out=held_out_table(held_out, lang),
+        curves=_curves(held_out, mark, lang),
         scenes=_scenes(product, run, policy, lang),
-        facts=_facts(product, run, policy),
         counts=[
             (k.replace("_", " "), _cell(v, lang))
             for k, v in (run.counts | publish.count(product)).items()
         ],
         credit=(SIMULATED if run.simulated else CREDIT)[lang == "fr"],
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    page = folder / publish.REPORT
-    part = folder / f".{publish.REPORT}.partial"
-    try:
-        with part.open("w", encoding="utf-8") as stream:
-            stream.write(qgis.printable(text))
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(page)
-    finally:
-        part.unlink(missing_ok=True)
-    if (folder / publish.MANIFEST).exists():
-        publish.record_file(folder, page)
-    return page
+
+
+def embedded(value: Any) -> str:
+    """Return JSON that no browser can take for anything but data inside a script element.
+
+    Parameters
+    ----------
+    value : object
+        What JSON can hold; NaN is refused.
+
+    Returns
+    -------
+    str
+        Without ``<``, ``>``, ``&`` and line separators.
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for letter in "<>&\u2028\u2029":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return text
+
+
+def _curves(rows: list[dict[str, Any]], mark: str, lang: str) -> str:
+    if not any("left_out" not in row for row in rows):
+        return ""
+    target = io.BytesIO()
+    draw_validation([r | {"name": way_of(r["name"], lang)} for r in rows], target, mark, lang)
+    return "data:image/png;base64," + base64.b64encode(target.getvalue()).decode("ascii")
+
+
+def _script() -> str:
+    return "(() => {\n'use strict';\n" + "".join(_file(name) for name in _SCRIPTS) + "})();\n"
+
+
+def _hash_of(text: str) -> str:
+    """Return the source expression that allows this inline text and no other."""
+    digest = hashlib.sha256(text.encode("utf-8")).digest()
+    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
+
+
+def _file(name: str) -> str:
+    return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")
 
 
 def score_table(scores: dict[str, Any], lang: str) -> tuple[list[str], list[list[str]]]:
@@ -302,11 +385,11 @@ def _facts(product: Product, run: RunInfo, policy: Policy) -> list[tuple[str, st
     return rows
 
 
-def _template() -> jinja2.Template:
+def _templates() -> jinja2.Environment:
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-    ).get_template("report.html")
+    )

@@ -4,30 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 _INK, _MUTED = "#1b1f24", "#5b6470"
 
 
-def draw_validation(rows: Sequence[dict[str, Any]], path: Path, mark: str = "") -> None:
+# What the axes and the legend say.
+_AXES = {
+    "en": (
+        ("recall: share of the mines found", "precision: share of the found that are mines"),
+        ("probability", "share of mines among rows of that probability"),
+        "mines",
+    ),
+    "fr": (
+        ("rappel : part des mines trouvées", "précision : part de mines parmi les trouvailles"),
+        ("probabilité", "part de mines parmi les lignes de cette probabilité"),
+        "de mines",
+    ),
+}
+
+
+def draw_validation(
+    rows: Sequence[dict[str, Any]], path: Path | IO[bytes], mark: str = "", lang: str = "en"
+) -> None:
     """Draw precision by recall, and the share of mines by probability.
 
     Parameters
     ----------
     rows : sequence of dict
         As ``models.validation.validate`` gives them; those that were left out are not drawn.
-    path : pathlib.Path
+    path : pathlib.Path or binary stream
         The picture, PNG.
     mark : str
         Written across the picture; empty for none.
+    lang : str
+        ``en`` or ``fr``.
     """
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     judged = [row for row in rows if "left_out" not in row]
+    by_recall, by_probability, mines = _AXES[lang]
     shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(judged)))
     fig = Figure(figsize=(11, 4.6))
     fig.subplots_adjust(0.06, 0.11, 0.73, 0.97, wspace=0.2)
@@ -35,16 +55,12 @@ def draw_validation(rows: Sequence[dict[str, Any]], path: Path, mark: str = "") 
     found, reliable = fig.subplots(1, 2)
     for row, shade in zip(judged, shades, strict=True):
         recall, precision = zip(*row["precision_by_recall"], strict=True)
-        label = f"{row['name']} ({row['prevalence']:.0%} mines)"
+        label = f"{row['name']} ({row['prevalence']:.0%} {mines})"
         found.plot(recall, precision, color=shade, marker=".", label=label)
         said, true, _ = zip(*row["reliability"], strict=True)
         reliable.plot(said, true, color=shade, marker=".")
     reliable.plot([0, 1], [0, 1], color=_MUTED, linewidth=0.8, linestyle="--")
-    words = (
-        (found, "recall: share of the mines found", "precision: share of the found that are mines"),
-        (reliable, "probability", "share of mines among rows of that probability"),
-    )
-    for ax, x, y in words:
+    for ax, (x, y) in ((found, by_recall), (reliable, by_probability)):
         ax.set_xlabel(x, color=_INK)
         ax.set_ylabel(y, color=_INK)
         ax.set_xlim(0, 1.02)

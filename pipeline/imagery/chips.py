@@ -109,6 +109,8 @@ def read_chips(path: Path, imagery: ChipImagery | None = None) -> Chips:
     """
     imagery = imagery or ChipImagery()
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited on for ever
+            raise ChipsError("this is no file", where=str(path))
         with zipfile.ZipFile(path) as archive:
             if sum(part.file_size for part in archive.infolist()) > MAX_BYTES:
                 raise ChipsError("the archive unpacks to more than 4 GiB", where=str(path))

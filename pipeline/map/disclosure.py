@@ -20,6 +20,7 @@ import pandas as pd
 from pipeline.errors import DisclosureError, StoreCorruptError
 from pipeline.map import coarse
 from pipeline.map.estimates import regions_layer
+from pipeline.map.removals import mark, read_removals, withhold
 from pipeline.regions import data_folder
 from pipeline.sites.layers.attach import attach, for_public, made_columns
 from pipeline.sites.matching import match_table
@@ -204,7 +205,10 @@ def disclose(joined: Joined, run: RunInfo, policy: Policy | None = None) -> Prod
     Raises
     ------
     DisclosureError
-        If the public product is asked for and the imagery is younger than six months.
+        If the public product is asked for and the imagery is younger than six months, or the
+        removal requests leave nothing.
+    RemovalsError
+        If the list of removal requests cannot be used.
     StoreCorruptError
         If the table of cells is empty or lacks a column.
     """
@@ -214,6 +218,9 @@ def disclose(joined: Joined, run: RunInfo, policy: Policy | None = None) -> Prod
         what = f"the joined cells lack {', '.join(missing)}" if missing else "there is no cell"
         raise StoreCorruptError(what, next_step=f"make join REGION={run.region.name}")
     disclosure = run.config.disclosure
+    asked = read_removals(run.config)
+    if asked is not None:
+        joined = (withhold if disclosure == PUBLIC else mark)(joined, asked)
     cells, sites, candidates = joined.cells, joined.sites, joined.candidates
     held_back = 0
     if disclosure == PUBLIC:

@@ -251,7 +251,6 @@ def _form(
         locked=told,
     )  # fmt: skip
     notes = {name: row.note for name, row in policy[LAYER].items()}
-    dress(path, [view], {LAYER: notes}, None, "", about["created"])
     project = pack_project(
         title=f"{about['title']} – {view.title}",
         words="\n".join(warnings(lang, about["simulated"] == "yes")),
@@ -266,6 +265,7 @@ def _form(
         groups=[{"title": say("group_inspect", lang), "layers": [view]}],
         decimals=4 if about["edition"] == "restricted" else 2,
     )
+    dress(path, [view], {LAYER: notes}, project, "map", about["created"])
     (folder / FORM_PROJECT).write_bytes(project)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
 import os
@@ -96,19 +97,69 @@ def whole_folder(path: Path) -> Iterator[Path]:
             if file.is_file():
                 with file.open("rb") as handle:
                     os.fsync(handle.fileno())
-        if path.exists():
-            old = beside.with_name(beside.name + ".old")
-            path.rename(old)
-            try:
-                beside.rename(path)
-            except OSError:
-                old.rename(path)
-                raise
-            shutil.rmtree(old)
-        else:
-            beside.rename(path)
+        put_in_place(beside, path)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def put_in_place(new: Path, path: Path) -> None:
+    """Let a folder take a path in one moment: who opens it finds the old or the new, never a mix.
+
+    Linux exchanges the two names in one step; what stood at ``path`` is then deleted. On a file
+    system that cannot, the old folder steps aside first, and a process that is killed in between
+    leaves it there for :func:`restore`.
+
+    Parameters
+    ----------
+    new : pathlib.Path
+        The folder, in the same folder as ``path``; its files are on disk.
+    path : pathlib.Path
+        Where it is to stand.
+    """
+    if not path.exists():
+        new.rename(path)
+    elif _exchange(new, path):
+        shutil.rmtree(new, ignore_errors=True)
+    else:
+        old = _aside(path)
+        shutil.rmtree(old, ignore_errors=True)
+        path.rename(old)
+        try:
+            new.rename(path)
+        except OSError:
+            old.rename(path)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+    handle = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def restore(path: Path) -> None:
+    """Bring a folder back that stepped aside for another which never came.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Where it stood.
+    """
+    if _aside(path).exists() and not path.exists():
+        _aside(path).rename(path)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.old")
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two names in one step (renameat2, Linux 3.15); False where that cannot be done."""
+    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if call is None:
+        return False
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return bool(call(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0)
 
 
 def write_json(path: Path, value: Any) -> None:

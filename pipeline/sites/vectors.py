@@ -24,6 +24,7 @@ import shapely
 
 from pipeline.errors import InputFileError
 from pipeline.runtime.files import is_safe_path
+from pipeline.sites.tangles import tangled
 
 SUFFIXES = (".geojson", ".json", ".gpkg", ".shp", ".csv")
 MAX_BYTES = 64 * 1024 * 1024
@@ -83,6 +84,7 @@ def read_vector(
         TypeError,
         KeyError,
         RecursionError,
+        OverflowError,
         sqlite3.Error,
         OSError,
         shapely.errors.ShapelyError,
@@ -417,6 +419,12 @@ def _checked(frame: gpd.GeoDataFrame, where: str, max_longitude: float) -> gpd.G
     if (over > 0).any():
         limits = (max_longitude, 90.0)
         shapes = shapely.transform(shapes, lambda at: np.clip(at, np.negative(limits), limits))
+    if (place := tangled(shapes)) >= 0:
+        raise InputFileError(
+            f"the outline of feature {place + 1} crosses itself too often to be mended",
+            where=where,
+            next_step="draw it again, or repair it in QGIS (Fix geometries)",
+        )
     frame = frame.set_geometry(shapely.make_valid(shapes), crs="EPSG:4326")
     return frame[~frame.geometry.is_empty].reset_index(drop=True)
 

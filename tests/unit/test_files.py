@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.runtime import files
 from pipeline.runtime.files import read_json, sha256_of, whole_file, whole_folder, write_json
 
 
@@ -101,6 +102,7 @@ def test_a_move_that_fails_puts_the_old_folder_back(
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", failing)
+    monkeypatch.setattr(files, "_exchange", lambda *_: False)
     with pytest.raises(OSError, match="no space"), whole_folder(path) as beside:
         (beside / "new").write_text("2")
     assert names_in(tmp_path) == ["run"]
@@ -127,3 +129,23 @@ def test_the_sha256_is_of_the_content(tmp_path: Path) -> None:
     content = bytes(range(256)) * 5_000
     (tmp_path / "a").write_bytes(content)
     assert sha256_of(tmp_path / "a") == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize("can", [True, False])
+def test_a_folder_takes_the_place_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can: bool
+) -> None:
+    if not can:
+        monkeypatch.setattr(files, "_exchange", lambda *_: False)
+    for name in ("new", "old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).touch()
+    files.put_in_place(tmp_path / "new", tmp_path / "old")
+    assert names_in(tmp_path) == ["old"] and names_in(tmp_path / "old") == ["new"]
+
+
+def test_a_folder_that_stepped_aside_comes_back(tmp_path: Path) -> None:
+    (tmp_path / ".run.old").mkdir()
+    files.restore(tmp_path / "run")
+    files.restore(tmp_path / "run")
+    assert names_in(tmp_path) == ["run"]

@@ -3,9 +3,11 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import time
 from pathlib import Path
 
 import geopandas as gpd
+import numpy as np
 import pytest
 import shapely
 
@@ -185,3 +187,26 @@ def test_real_files(file: str, count: int) -> None:
     found = read_vector(Path(os.environ["ASM_ATLAS_TEST_DATA"]) / file)
     assert len(found) == count
     assert found.is_valid.all()
+
+
+def test_an_outline_that_no_one_could_mend_is_refused_in_time(tmp_path: Path) -> None:
+    places = np.random.default_rng(1).uniform(0, 1, (3_000, 2)).tolist()
+    path = tmp_path / "tangle.geojson"
+    shape = {"type": "Polygon", "coordinates": [[*places, places[0]]]}
+    feature = {"type": "Feature", "properties": {}, "geometry": shape}
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    begun = time.monotonic()
+    with pytest.raises(InputFileError, match="crosses itself"):
+        read_vector(path)
+    assert time.monotonic() - begun < 10
+
+
+def test_an_outline_that_crosses_itself_here_and_there_is_mended(tmp_path: Path) -> None:
+    angle = np.linspace(0, 2 * np.pi, 5_000)
+    radius = 1 + 0.0008 * np.random.default_rng(1).standard_normal(len(angle))
+    ring = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).tolist()
+    path = tmp_path / "coast.geojson"
+    shape = {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
+    feature = {"type": "Feature", "properties": {}, "geometry": shape}
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    assert read_vector(path).geometry.is_valid.all()

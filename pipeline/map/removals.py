@@ -1,0 +1,275 @@
+"""Requests to be left out: what they name leaves the public product, whole.
+
+Somebody may ask that a site, a place or an area is not shown. A gap in the map tells that something
+was taken out, so the gap around a site or a place is a square of 0.05 degree of a fixed grid, in
+which the place may be anywhere; not a ring around it. The list itself is never published.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+from numpy.typing import NDArray
+
+from pipeline import grid
+from pipeline.errors import DisclosureError, RemovalsError
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
+    from pipeline.join import Joined
+
+COLUMNS = (
+    "site", "longitude", "latitude", "west", "south", "east", "north", "since", "why",
+)  # fmt: skip
+# Side, in 0.01-degree squares, of the area that leaves with a site or a place.
+GAP_SQUARES = 5
+WITHHELD = "withheld"
+_LARGEST_FILE = 10_000_000
+_FORM = f"its columns are {','.join(COLUMNS)}; a row names a site, or a place, or a box"
+
+
+@dataclass(frozen=True)
+class Removals:
+    """What must not be shown.
+
+    Parameters
+    ----------
+    sites : frozenset of str
+        Codes of sites.
+    boxes : numpy.ndarray of float64, shape (n, 4)
+        West, south, east, north of areas, degrees, multiples of 0.01.
+    sha256 : str
+        Of the list.
+    """
+
+    sites: frozenset[str]
+    boxes: NDArray[np.float64]
+    sha256: str
+
+
+def removals_file(config: Config) -> Path | None:
+    """Return the list of requests: the configured one, else the workspace's, else none.
+
+    Parameters
+    ----------
+    config : Config
+        ``removals`` and the workspace.
+
+    Returns
+    -------
+    pathlib.Path or None
+        The file; a configured one need not be there.
+    """
+    if config.removals:
+        return Path(config.removals)
+    own = Path(config.workspace) / "removals.csv"
+    return own if own.exists() or own.is_symlink() else None
+
+
+def read_removals(config: Config) -> Removals | None:
+    """Read the list of requests.
+
+    Parameters
+    ----------
+    config : Config
+        Says where it is.
+
+    Returns
+    -------
+    Removals or None
+        None: there is no list.
+
+    Raises
+    ------
+    RemovalsError
+        If the list cannot be read, or a row names nothing, or more than one thing, or has no date;
+        nothing is published then.
+    """
+    path = removals_file(config)
+    if path is None:
+        return None
+    try:
+        if not path.is_file() or path.stat().st_size > _LARGEST_FILE:
+            raise RemovalsError("this is no file, or one of more than 10 MB", where=str(path))
+        content = path.read_bytes()
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (OSError, ValueError) as error:  # pandas' and Unicode's own errors are of these
+        what = f"the list of removal requests cannot be read: {error}"
+        raise RemovalsError(what, where=str(path), next_step=_FORM) from None
+    if tuple(table.columns) != COLUMNS:
+        raise RemovalsError("the list has other columns", where=str(path), next_step=_FORM)
+    sites, boxes = set(), []
+    for line, row in enumerate(table.to_dict("records"), 2):
+        where = f"{path}, line {line}"
+        given: dict[str, str] = {str(key): value.strip() for key, value in row.items()}
+        try:
+            dt.date.fromisoformat(given["since"])
+            site, box = _area(given)
+        except ValueError as error:
+            raise RemovalsError(str(error), where=where, next_step=_FORM) from None
+        if site:
+            sites.add(site)
+        else:
+            boxes.append(box)
+    digest = hashlib.sha256(content).hexdigest()
+    return Removals(frozenset(sites), np.array(boxes, float).reshape(-1, 4), digest)
+
+
+def _area(row: dict[str, str]) -> tuple[str, tuple[float, ...]]:
+    """Return the code of a site, or the box of a place or an area."""
+    place = [row["longitude"], row["latitude"]]
+    box = [row["west"], row["south"], row["east"], row["north"]]
+    if [bool(row["site"]), any(place), any(box)].count(True) != 1:
+        raise ValueError("a row must name one site, one place or one box")
+    if row["site"]:
+        return row["site"], ()
+    degrees = [float(text) for text in (place if any(place) else box)]
+    lon, lat = np.array(degrees[::2]), np.array(degrees[1::2])
+    if not ((np.abs(lon) <= 180) & (np.abs(lat) <= 90)).all():
+        raise ValueError("longitudes lie within 180 degrees and latitudes within 90")
+    if any(place):
+        return "", gap_around(*degrees)
+    west, south, east, north = degrees
+    if west > east or south > north:
+        raise ValueError("a box must have its west before its east and its south before its north")
+    low, high = (
+        np.floor(np.round([west * 100, south * 100], 6)),
+        np.round([east * 100, north * 100], 6),
+    )
+    edges = np.concatenate([low, np.maximum(np.ceil(high), low + 1)]) / 100
+    return "", tuple(edges.tolist())
+
+
+def gap_around(lon: float, lat: float) -> tuple[float, float, float, float]:
+    """Return the square of 0.05 degree that holds a place.
+
+    Parameters
+    ----------
+    lon, lat : float
+        Degrees.
+
+    Returns
+    -------
+    tuple of float
+        West, south, east, north; multiples of 0.05 degree.
+    """
+    per_degree = 100 // GAP_SQUARES
+    col, row = (int(np.floor(round(x * per_degree, 6))) for x in (lon, lat))
+    return col / per_degree, row / per_degree, (col + 1) / per_degree, (row + 1) / per_degree
+
+
+def withhold(joined: Joined, removals: Removals) -> Joined:
+    """Return a run without what the requests name, for the public product.
+
+    Parameters
+    ----------
+    joined : Joined
+        The run.
+    removals : Removals
+        The requests.
+
+    Returns
+    -------
+    Joined
+        Without the named sites, and without cells, sites, candidates and whole features of context
+        layers in the named areas and around the named sites. Candidates are numbered and ranked
+        anew, since a missing number would tell; what they say about known sites is left out.
+
+    Raises
+    ------
+    DisclosureError
+        If no cell is left.
+    """
+    cells, sites, candidates, layers = _touched(joined, removals)
+    if cells.all():
+        raise DisclosureError(
+            "the removal requests cover the whole region: there is nothing to publish",
+            next_step="choose a larger REGION",
+        )
+    kept = joined.candidates[~candidates].sort_values("rank", kind="stable")
+    told = ["reasons", "nearest_site_km", "known_sites"]
+    kept = kept.drop(columns=told, errors="ignore")
+    order = kept["candidate"].rank(method="first").astype(int)
+    kept = kept.assign(rank=np.arange(1, len(kept) + 1), candidate=order)
+    return replace(
+        joined,
+        cells=joined.cells[~cells],
+        sites=None if joined.sites is None else joined.sites[~sites],
+        candidates=kept,
+        context=[
+            replace(layer, features=layer.features[~out].reset_index(drop=True))
+            for layer, out in zip(joined.context, layers, strict=True)
+            if not out.all()
+        ],
+    )
+
+
+def mark(joined: Joined, removals: Removals) -> Joined:
+    """Return a run in which what the requests name is marked, for the restricted product.
+
+    Parameters
+    ----------
+    joined : Joined
+        The run.
+    removals : Removals
+        The requests.
+
+    Returns
+    -------
+    Joined
+        With a column ``withheld`` (bool) in cells, sites and candidates.
+    """
+    cells, sites, candidates, _ = _touched(joined, removals)
+    return replace(
+        joined,
+        cells=joined.cells.assign(**{WITHHELD: cells}),
+        sites=None if joined.sites is None else joined.sites.assign(**{WITHHELD: sites}),
+        candidates=joined.candidates.assign(**{WITHHELD: candidates}),
+    )
+
+
+_Mask = NDArray[np.bool_]
+
+
+def _touched(joined: Joined, removals: Removals) -> tuple[_Mask, _Mask, _Mask, list[_Mask]]:
+    """Say which cells, sites, candidates and features of each layer the requests name."""
+    boxes = [*removals.boxes.tolist()]
+    named: _Mask = np.zeros(0, bool)
+    if joined.sites is not None:
+        named = joined.sites["pcode"].astype(str).str.strip().isin(removals.sites).to_numpy(bool)
+        boxes += [gap_around(point.x, point.y) for point in joined.sites.geometry[named]]
+    areas = shapely.box(*np.array(boxes, float).reshape(-1, 4).T)
+    shapely.prepare(areas)
+    lon, lat = grid.cell_centres(joined.cells["cell"].to_numpy(np.int64))
+    cells = _within(np.asarray(shapely.points(lon, lat), object), areas)
+    sites = named
+    if joined.sites is not None:
+        sites = named | _within(joined.sites.geometry.to_numpy(), areas)
+    candidates = _overlapping(joined.candidates, areas)
+    layers = [_within(layer.features.geometry.to_numpy(), areas) for layer in joined.context]
+    return cells, sites, candidates, layers
+
+
+def _within(shapes: NDArray[np.object_], areas: Sequence[Any]) -> _Mask:
+    inside = np.zeros(len(shapes), bool)
+    for area in areas:
+        inside |= shapely.covered_by(shapes, area)
+    return inside
+
+
+def _overlapping(candidates: gpd.GeoDataFrame, areas: Sequence[Any]) -> _Mask:
+    hit = np.zeros(len(candidates), bool)
+    for area in areas:
+        # The public product draws whole squares of 0.01 degree around a candidate.
+        wide = shapely.buffer(area, 0.01 - 1e-9, join_style="mitre")
+        hit |= shapely.intersects(candidates.geometry.to_numpy(), wide)
+    return hit
