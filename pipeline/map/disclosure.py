@@ -219,6 +219,7 @@ def disclose(joined: Joined, run: RunInfo, policy: Policy | None = None) -> Prod
         raise StoreCorruptError(what, next_step=f"make join REGION={run.region.name}")
     disclosure = run.config.disclosure
     asked = read_removals(run.config)
+    withheld = disclosure == PUBLIC and asked is not None
     if asked is not None:
         joined = (withhold if disclosure == PUBLIC else mark)(joined, asked)
     cells, sites, candidates = joined.cells, joined.sites, joined.candidates
@@ -228,6 +229,7 @@ def disclose(joined: Joined, run: RunInfo, policy: Policy | None = None) -> Prod
         _refuse_young_imagery(run, cells, last_day)
         young = gpd.GeoDataFrame() if sites is None else sites[_visited_after(sites, last_day)]
         held_back = len(young)
+        withheld = withheld or held_back > 0
         kept = sites.drop(young.index) if sites is not None else None
         cells = coarse.coarse_cells(cells, kept, young)
         sites = coarse.round_points(kept, DECIMALS[PUBLIC]) if kept is not None else None
@@ -247,9 +249,9 @@ def disclose(joined: Joined, run: RunInfo, policy: Policy | None = None) -> Prod
         known(coarse.located(candidates, 2 if disclosure == PUBLIC else 4)),
         [layer.declaration.name for layer in context],
         run.config.map_lang,
-        NO_TABLE if joined.sites is None else WITHHELD if held_back else COMPARED,
+        NO_TABLE if joined.sites is None else WITHHELD if withheld else COMPARED,
     )
-    if held_back:
+    if withheld:
         candidates = candidates.drop(columns=["nearest_site_km", "known_sites"])
     layers = {
         "cells": known(squares),

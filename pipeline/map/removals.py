@@ -181,8 +181,8 @@ def withhold(joined: Joined, removals: Removals) -> Joined:
     -------
     Joined
         Without the named sites, and without cells, sites, candidates and whole features of context
-        layers in the named areas and around the named sites. Candidates are numbered and ranked
-        anew, since a missing number would tell; what they say about known sites is left out.
+        layers in the named areas and around the named sites. Candidates are numbered anew, since a
+        missing number would tell.
 
     Raises
     ------
@@ -195,11 +195,12 @@ def withhold(joined: Joined, removals: Removals) -> Joined:
             "the removal requests cover the whole region: there is nothing to publish",
             next_step="choose a larger REGION",
         )
-    kept = joined.candidates[~candidates].sort_values("rank", kind="stable")
-    told = ["reasons", "nearest_site_km", "known_sites"]
-    kept = kept.drop(columns=told, errors="ignore")
-    order = kept["candidate"].rank(method="first").astype(int)
-    kept = kept.assign(rank=np.arange(1, len(kept) + 1), candidate=order)
+    kept = joined.candidates[~candidates]
+    numbers = {"candidate": kept["candidate"].rank(method="first").astype(int)}
+    if "part_of" in kept:
+        large = kept["part_of"].where(kept["part_of"] > 0)
+        numbers["part_of"] = large.rank(method="dense").fillna(0).astype(int)
+    kept = kept.assign(**numbers)
     return replace(
         joined,
         cells=joined.cells[~cells],

@@ -107,7 +107,7 @@ def rank_candidates(
     geopandas.GeoDataFrame
         The same rows, by rank.
     """
-    table = candidates.copy()
+    table = candidates.reset_index(drop=True)
     count = len(table)
     doubt = table[["dissimilarity", "dispute"]].max(axis=1).fillna(0.0).to_numpy(float)
     table["factor_probability"] = np.round(table["probability"].to_numpy(float), 3)

@@ -65,7 +65,10 @@ def test_the_manifest_names_every_file_by_its_hash(made):
 
 def test_counts_are_those_of_the_layers(made):
     folder, _, counts = made
-    for layer in ("cells", "candidates", "sites", "coverage"):
+    found = pyogrio.read_dataframe(folder / "map.gpkg", layer="candidates")["kind"].value_counts()
+    assert counts["candidates"] == found["candidate"]
+    assert counts["drawn_at_random"] == found["random"]
+    for layer in ("cells", "sites", "coverage"):
         assert counts[layer] == pyogrio.read_info(folder / "map.gpkg", layer=layer)["features"]
     kinds = ("likely", "possible", "unlikely", "cannot_tell")
     assert sum(counts[kind] for kind in kinds) == counts["cells"]
