@@ -59,11 +59,11 @@ def test_the_page_shows_it(tmp_path: Path, lang: str, number: str) -> None:
         make_joined(rows=24, cols=32), make_run(area=RECORD, map_lang=lang), tmp_path
     )
     text = page.read_text(encoding="utf-8")
-    section = text[text.index('id="areas"') : text.index('id="saw"')]
+    section = text[text.index(f'id="areas-{lang}"') : text.index(f'id="saw-{lang}"')]
     assert number in section and "stratified estimate" in section
     assert "West" in section and "Pit" not in section
     without = write_report(make_joined(rows=24, cols=32), make_run(), tmp_path)
-    assert 'id="areas"' not in without.read_text(encoding="utf-8")
+    assert 'id="areas-' not in without.read_text(encoding="utf-8")
 
 
 def test_a_map_without_estimates_has_no_such_layer(tmp_path: Path) -> None:

@@ -70,7 +70,8 @@ def test_another_layer_mapping_or_rule_is_another_join(
     drop_layer(tmp_path / "layers")
     joined, identity = made(layers=str(tmp_path / "layers"))
     identities.append(identity)
-    assert "industrial" in set(joined.cells["class"]) and joined.candidates.empty
+    assert "industrial" in set(joined.cells["class"])
+    assert set(joined.candidates["kind"]) == {"random"}
     assert joined.sites.set_index("pcode").loc["a", "matched"]
     drop_layer(tmp_path / "layers", 28.19)
     identities.append(made(layers=str(tmp_path / "layers"))[1])
