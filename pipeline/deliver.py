@@ -15,6 +15,7 @@ from pipeline.config import fingerprint
 from pipeline.context import Context
 from pipeline.imagery.items import Scene
 from pipeline.join import Joined
+from pipeline.map.disclosure import load_policy
 from pipeline.map.estimates import read_estimates, stored_area
 from pipeline.map.provenance import RunInfo
 from pipeline.map.removals import read_removals
@@ -25,6 +26,8 @@ from pipeline.report import write_report
 from pipeline.runtime.console import say
 from pipeline.runtime.files import read_json
 
+# Raise it when the same inputs would give another product.
+VERSION = 2
 # What a map depends on beside its inputs; the rest of the configuration says where and how fast.
 _OF_THE_MAP = ("season", "min_observed", "disclosure", "map_lang", "seed", "visit_years")
 
@@ -66,7 +69,8 @@ def deliver(
         "season": context.season,
         "model": model.sha256,
         "scenes": [scene.id for scene in found.scenes],
-        "version": version("asm-atlas"),
+        "version": [VERSION, version("asm-atlas")],
+        "rules": fingerprint(repr(load_policy())),
     }
     # A map without estimates keeps its name.
     area = read_estimates(stored_area(context.config, context.region.name, predicted.entry.sha256))

@@ -23,7 +23,8 @@ from pipeline.sample import sample_region
 from pipeline.scenes import demo_folder
 from pipeline.sites.nearest import cell_area_km2
 
-DRAWS = 5
+# Of 95 % intervals; with so few draws chance alone lets some more miss.
+DRAWS, HELD = 40, 34
 
 
 def test_the_true_area_of_mines_lies_in_the_interval(
@@ -64,7 +65,8 @@ def test_the_true_area_of_mines_lies_in_the_interval(
             cells_km2["low"] <= true_cells <= cells_km2["high"],
             mined["low"] <= true_mined <= mined["high"],
         ]
-    assert (held >= DRAWS - 1).all()
+    print(f"\nheld the truth: {held[0]} and {held[1]} of {DRAWS} intervals")
+    assert (held >= HELD).all()
     # The map that is published after it shows the estimate and is another run.
     again = map_region(context, "publish")
     assert again is not None and again != folder
