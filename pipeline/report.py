@@ -101,7 +101,7 @@ def _page(product: Product, run: RunInfo, policy: Policy) -> str:
         run=run,
         product=product,
         editions=editions,
-        n_candidates=len(product.layers["candidates"]),
+        n_candidates=len(product.ranked),
         trained=_share_trained(product),
         how=str((model.get("scores") or {}).get("how", "")),
         facts=_facts(product, run, policy),
@@ -271,7 +271,7 @@ def _candidates(product: Product, policy: Policy, lang: str) -> tuple[list[str],
         "rank", "longitude", "latitude", "probability", "cells", "area_km2", "nearest_site_km",
         "known_sites", "clear_observations", "reasons",
     )  # fmt: skip
-    table = product.layers["candidates"].head(MOST_CANDIDATES)
+    table = product.ranked.head(MOST_CANDIDATES)
     columns = [name for name in shown if name in table]
     heading = [policy["candidates"][name].alias(lang) for name in columns]
     place = 2 if product.disclosure == rules.PUBLIC else 4

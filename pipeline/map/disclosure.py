@@ -99,6 +99,12 @@ class Product:
         """Side of a square, degrees."""
         return SQUARE_DEGREES[self.disclosure]
 
+    @property
+    def ranked(self) -> gpd.GeoDataFrame:
+        """The candidates without the places that were drawn at random beside them."""
+        layer = self.layers["candidates"]
+        return layer[layer["kind"] != "random"] if "kind" in layer else layer
+
 
 def load_policy(file: Traversable | None = None) -> Policy:
     """Read the table of columns.

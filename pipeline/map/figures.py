@@ -77,7 +77,7 @@ def draw_map(product: Product, thresholds: dict[str, float], lang: str, mark: st
         legend.append(("square", symbology.INDUSTRIAL, say("industrial", lang)))
     fig, ax = _panel(cells, lang, product.square)
     _squares(ax, product, classes, (*symbology.SCORE_COLOURS, symbology.INDUSTRIAL))
-    candidates, sites = product.layers["candidates"], product.layers.get("sites")
+    candidates, sites = product.ranked, product.layers.get("sites")
     if len(candidates):
         _outline(ax, candidates)
         legend.append(("outline", symbology.CANDIDATE, say("candidate", lang)))
