@@ -126,6 +126,7 @@ def fit_shares(
     labels: NDArray[np.int8],
     scores: Mapping[str, NDArray[np.float64]],
     curves: Mapping[str, Calibration],
+    weights: NDArray[np.float64] | None = None,
 ) -> dict[str, float]:
     """Find what each score should count for in the average.
 
@@ -137,6 +138,8 @@ def fit_shares(
         Out of fold, as the curves are.
     curves : mapping of str to Calibration
         Of each.
+    weights : numpy.ndarray of float64, shape (n,), optional
+        What each row counts for; default 1.
 
     Returns
     -------
@@ -149,8 +152,8 @@ def fit_shares(
     calibrated logits, which are at home on one scale.
     """
     logits = np.column_stack([curves[name].logit(values) for name, values in scores.items()])
-    found = LogisticRegression(C=1e6, max_iter=1000).fit(logits, labels).coef_[0]
-    weights = np.maximum(found, 0)
-    if not weights.sum():
-        weights = np.ones(len(weights))
-    return dict(zip(scores, (weights / weights.sum()).tolist(), strict=True))
+    stacked = LogisticRegression(C=1e6, max_iter=1000).fit(logits, labels, sample_weight=weights)
+    shares = np.maximum(stacked.coef_[0], 0)
+    if not shares.sum():
+        shares = np.ones(len(shares))
+    return dict(zip(scores, (shares / shares.sum()).tolist(), strict=True))

@@ -116,7 +116,7 @@ class Fits:
             return Fitted(Scorer(weights, {}, {}), near[kind], apart[kind])
         label = self._table.label
         curves = {part: calibrate(label, scores) for part, scores in apart.items()}
-        shares = fit_shares(label, apart, curves)
+        shares = fit_shares(label, apart, curves, self._table.weight)
         return Fitted(
             Scorer(weights, curves, shares),
             mean_logit(near, curves, shares),

@@ -55,12 +55,17 @@ class LabelledChips:
     sha256: list[str]
 
     @cached_property
+    def roughly(self) -> NDArray[np.float64]:
+        """Degrees, shape (2, n), of exact and rough places; NaN where there is neither."""
+        names = ["lon", "lat"]
+        if not set(names) <= set(self.table.columns):
+            return np.full((2, len(self.table)), np.nan)
+        return self.table[names].to_numpy(float).T
+
+    @cached_property
     def lonlat(self) -> NDArray[np.float64]:
         """Degrees, shape (2, n); NaN where a place is not exact."""
-        known = located(self.table)
-        return np.array(
-            [np.where(known, self.table[name].to_numpy(float), np.nan) for name in ("lon", "lat")]
-        )
+        return np.where(located(self.table), self.roughly, np.nan)
 
     @cached_property
     def groups(self) -> NDArray[np.str_]:
@@ -69,8 +74,11 @@ class LabelledChips:
 
     @cached_property
     def region(self) -> NDArray[np.int16]:
-        """Region of each chip: as far apart as the places that a model is asked about."""
-        lon, lat = self.lonlat
+        """Region of each chip: as far apart as the places that a model is asked about.
+
+        A rough place is good enough to tell which region a chip must not be judged by.
+        """
+        lon, lat = self.roughly
         return region_folds(lon, lat, self.label)
 
     def features(

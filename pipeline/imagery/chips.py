@@ -167,13 +167,15 @@ def read_table(path: Path, count: int) -> pd.DataFrame:
 
 def _check_places(table: pd.DataFrame, path: Path) -> None:
     known = located(table)
-    if not known.any():
-        return
     limits = {"lon": 180, "lat": 90, "ulx": 1e7, "uly": 2e7, "epsg": 1e5}
     for name, limit in limits.items():
         if name not in table.columns:
-            raise ChipsError(f"located chips have no column {name}", where=str(path))
-        numbers = pd.to_numeric(table[name], errors="coerce").to_numpy(float)[known]
+            if known.any():
+                raise ChipsError(f"located chips have no column {name}", where=str(path))
+            continue
+        # Of a rough place only the degrees are used.
+        said = known | table[name].notna().to_numpy() if name in ("lon", "lat") else known
+        numbers = pd.to_numeric(table[name], errors="coerce").to_numpy(float)[said]
         if not (np.abs(numbers) <= limit).all():
             raise ChipsError(
                 f"the place of a chip lies beyond {limit:g}, or is no number",

@@ -13,6 +13,7 @@ import pytest
 from sample_chips import write_archive
 
 from features.scaling import Scaling
+from models.errors import TrainingError
 from pipeline import grid
 from pipeline.errors import ChipsError
 from pipeline.imagery import chips as module
@@ -24,6 +25,7 @@ from pipeline.imagery.chips import (
     read_chips,
     read_table,
 )
+from pipeline.labelled_chips import read_labelled_chips
 
 PIXELS = np.arange(5 * 8 * 8 * 3, dtype=np.uint16).reshape(5, 8, 8, 3)
 
@@ -139,6 +141,8 @@ def test_the_table_is_sorted_by_chip(tmp_path) -> None:
         (lambda t: t.assign(lon=np.nan), "column lon"),
         (lambda t: t.assign(ulx="east"), "column ulx"),
         (lambda t: t.assign(epsg=np.inf), "column epsg"),
+        (lambda t: t.assign(epsg=np.nan, lon="east"), "column lon"),
+        (lambda t: t.assign(epsg=np.nan, lat=np.inf), "column lat"),
     ],
 )
 def test_a_table_of_another_form_is_refused(tmp_path, change, words) -> None:
@@ -162,3 +166,19 @@ def test_places_and_folds(tmp_path) -> None:
     runs = pd.Series(groups[~known])
     assert runs.nunique() == 2
     assert runs.value_counts().max() == 50, "others: runs of neighbours"
+
+
+def test_a_rough_place_tells_the_region(tmp_path) -> None:
+    archive = write_archive(tmp_path, count=80)
+    table = pd.read_csv(archive / "chips.csv")
+    rough = table.assign(epsg=table["epsg"].where(table.index < 60))
+    rough.to_csv(archive / "chips.csv", index=False)
+    found = read_labelled_chips(archive)
+    assert np.isnan(found.lonlat[0, 60:]).all(), "not exact enough for a cell"
+    square = np.floor(table["lon"]).to_numpy(int)
+    for name in np.unique(square):
+        assert len(np.unique(found.region[square == name])) == 1
+    assert len(np.unique(found.region)) == len(np.unique(square))
+    rough.drop(columns=["lon", "epsg"]).to_csv(archive / "chips.csv", index=False)
+    with pytest.raises(TrainingError, match="two 1-degree squares"):
+        _ = read_labelled_chips(archive).region
