@@ -27,7 +27,7 @@ from pipeline.runtime.console import say
 from pipeline.runtime.files import read_json
 
 # Raise it when the same inputs would give another product.
-VERSION = 2
+VERSION = 3
 # What a map depends on beside its inputs; the rest of the configuration says where and how fast.
 _OF_THE_MAP = ("season", "min_observed", "disclosure", "map_lang", "seed", "visit_years")
 

@@ -110,7 +110,7 @@ def join_cells(
         Those that are industrial tell industrial pits apart; the columns of all are added when a
         map is made (``pipeline.sites.layers.attach``).
     lang : str, optional
-        Language of the scorecard's and the candidates' reasons.
+        Language of the scorecard's reasons.
     random_places : int, optional
         Cells below possible to draw for visits.
     seed : int, optional
@@ -127,7 +127,7 @@ def join_cells(
         If a column is missing, a cell stands there twice, or the thresholds are not in order.
     """
     cells = _classified(predictions, thresholds)
-    search = Search(float(thresholds["likely"]), random=random_places, seed=seed, lang=lang)
+    search = Search(float(thresholds["likely"]), random=random_places, seed=seed)
     ids = cells["cell"].to_numpy(np.int64)
     called = cells["class"].isin(CLASSES[:2]).to_numpy()
     cells.loc[called & in_industrial(ids, context), "class"] = INDUSTRIAL

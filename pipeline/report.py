@@ -269,11 +269,12 @@ def _tiles(product: Product, lang: str) -> list[tuple[str, str, str]]:
 def _candidates(product: Product, policy: Policy, lang: str) -> tuple[list[str], list[list[Any]]]:
     shown = (
         "rank", "longitude", "latitude", "probability", "cells", "area_km2", "nearest_site_km",
-        "known_sites", "clear_observations", "reasons",
+        "known_sites", "clear_observations", f"reasons_{lang}",
     )  # fmt: skip
     table = product.ranked.head(MOST_CANDIDATES)
     columns = [name for name in shown if name in table]
-    heading = [policy["candidates"][name].alias(lang) for name in columns]
+    heading = [policy["candidates"][name].alias(lang) for name in columns[:-1]]
+    heading.append(say("reasons", lang))
     place = 2 if product.disclosure == rules.PUBLIC else 4
     decimals = {
         "longitude": place,

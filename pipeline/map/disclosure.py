@@ -254,7 +254,6 @@ def disclose(joined: Joined, run: RunInfo, policy: Policy | None = None) -> Prod
     candidates = rank_candidates(
         known(coarse.located(candidates, 2 if disclosure == PUBLIC else 4)),
         [layer.declaration.name for layer in context],
-        run.config.map_lang,
         NO_TABLE if joined.sites is None else WITHHELD if withheld else COMPARED,
     )
     if withheld:

@@ -43,8 +43,8 @@ CSV, GEOJSON, GPX, FORM, FORM_PROJECT = (
 )  # fmt: skip
 FILES = (CSV, GEOJSON, GPX, FORM, FORM_PROJECT)
 TOLD = (
-    "rank", "candidate", "kind", "priority", "probability", "low", "high", "area_km2", "reasons",
-    "longitude", "latitude", "edition", "simulated",
+    "rank", "candidate", "kind", "priority", "probability", "low", "high", "area_km2", "reasons_en",
+    "reasons_fr", "longitude", "latitude", "edition", "simulated",
 )  # fmt: skip
 # What the inspector fills in, with the types that QGIS makes its form from.
 TO_FILL = {
@@ -197,7 +197,7 @@ def _gpx(points: gpd.GeoDataFrame, about: Mapping[str, str], lang: str) -> str:
             ),
             text("name", f"{'R' if random else 'C'}{int(row['rank']):0{digits}d}"),
             text("cmt", short),
-            text("desc", row["reasons"]),
+            text("desc", row[f"reasons_{lang}"]),
             text("sym", "Flag, Blue" if random else "Mine"),
             text("type", say("kind_random" if random else "kind_candidate", lang)),
             "</wpt>",

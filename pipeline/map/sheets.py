@@ -177,7 +177,7 @@ def sheet_of(
         f"{say('longitude', lang)} {column('longitude', degrees)}   (WGS 84)   "
         f"{view.aliases['probability']}{colon} {column('probability', 2)}",
         facts="\n".join(facts),
-        reasons=f'{view.aliases["reasons"]}{colon} [% "reasons" %]',
+        reasons=f'{say("reasons", lang)}{colon} [% "reasons_{lang}" %]',
         form=say("sheet_form", lang),
         words="\n".join(
             [

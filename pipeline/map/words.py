@@ -112,6 +112,7 @@ _WORDS = {
     ),
     "score": ("score", "score"),
     "rank": ("rank", "rang"),
+    "reasons": ("Reasons", "Raisons"),
     "latitude": ("Latitude", "Latitude"),
     "longitude": ("Longitude", "Longitude"),
     "sheets": ("Field sheets", "Fiches de terrain"),

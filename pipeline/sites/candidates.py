@@ -54,7 +54,8 @@ COLUMNS = (
     "nearest_site_km",
     "known_sites",
     "clear_observations",
-    "reasons",
+    "reasons_en",
+    "reasons_fr",
 )
 # What a model may not say, and what stands there then.
 _OF_THE_STRONGEST = {
@@ -100,15 +101,12 @@ class Search:
         Cells below possible to draw.
     seed : int
         Of the drawing.
-    lang : str
-        ``en`` or ``fr``: the language of the reasons.
     """
 
     likely: float = 0.5
     most_cells: int = MOST_CELLS
     random: int = 0
     seed: int = 1
-    lang: str = "en"
 
 
 def find_candidates(
@@ -152,7 +150,7 @@ def find_candidates(
     outlines = [shapely.union_all(squares[rows]) for _, rows in sorted(groups.items())]
     frame = gpd.GeoDataFrame(found, geometry=outlines, crs=grid.CRS)
     compared = NO_TABLE if reach is None else COMPARED
-    ranked = rank_candidates(frame, (), search.lang, compared)
+    ranked = rank_candidates(frame, (), compared)
     return ranked[[*COLUMNS, "geometry"]]
 
 
@@ -273,7 +271,8 @@ def _described(part: pd.DataFrame, vague: pd.DataFrame) -> pd.DataFrame:
 
 def _none() -> gpd.GeoDataFrame:
     whole = ("candidate", "rank", "cell", "cells", "part_of", "known_sites")
-    kinds = dict.fromkeys(whole, "int64") | dict.fromkeys(("kind", "labels", "reasons"), "str")
+    texts = ("kind", "labels", "reasons_en", "reasons_fr")
+    kinds = dict.fromkeys(whole, "int64") | dict.fromkeys(texts, "str")
     kinds["applicable"] = "bool"
     empty = {name: pd.Series(dtype=kinds.get(name, "float64")) for name in COLUMNS}
     return gpd.GeoDataFrame(empty, geometry=gpd.GeoSeries([], crs=grid.CRS))

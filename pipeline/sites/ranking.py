@@ -72,7 +72,7 @@ _WORDS = {
 
 
 def rank_candidates(
-    candidates: gpd.GeoDataFrame, context: Collection[str], lang: str, sites: str = COMPARED
+    candidates: gpd.GeoDataFrame, context: Collection[str], sites: str = COMPARED
 ) -> gpd.GeoDataFrame:
     """Give candidates their factors, priority, rank and reasons.
 
@@ -97,8 +97,6 @@ def rank_candidates(
         layers (``<layer>_<column>``).
     context : collection of str
         Names of the layers that the product has.
-    lang : str
-        ``en`` or ``fr``: the language of the reasons.
     sites : str, optional
         ``COMPARED``; ``NO_TABLE``; or ``WITHHELD``: what is known of sites must not be told.
 
@@ -128,8 +126,9 @@ def rank_candidates(
     ].reset_index(drop=True)
     table["rank"] = np.arange(1, count + 1)
     rows = pd.DataFrame(table.drop(columns="geometry")).to_dict("records")
-    words = [_reasons(row, context, lang, sites) for row in rows]
-    table["reasons"] = pd.Series(words, dtype="str")
+    for lang in ("en", "fr"):
+        words = [_reasons(row, context, lang, sites) for row in rows]
+        table[f"reasons_{lang}"] = pd.Series(words, dtype="str")
     return table
 
 

@@ -71,7 +71,7 @@ function card(title, table, row, open) {
   head.append(isolated(title));
   made.append(head);
   for (const line of sentences(table, row)) made.append(element('p', line));
-  const reasons = valueOf(table, 'reasons', row);
+  const reasons = valueOf(table, `reasons_${lang}`, row);
   if (reasons !== null) { const line = element('p'); line.append(isolated(reasons)); made.append(line); }
   const more = element('details');
   more.open = open;
@@ -79,7 +79,7 @@ function card(title, table, row, open) {
   const list = element('dl');
   for (const [name, column] of table.columns) {
     const value = valueOf(table, name, row);
-    if (value === null || name === 'reasons') continue;
+    if (value === null || name.startsWith('reasons_')) continue;
     list.append(element('dt', column[lang]));
     const text = element('dd');
     const exact = name === 'longitude' || name === 'latitude';

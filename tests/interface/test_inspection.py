@@ -56,7 +56,7 @@ def test_each_candidate_gets_its_sheet(made):
         flat = " ".join(text.split())
         assert ("RESTREINT" if french else "PUBLIC") in flat
         assert f"{'rang' if french else 'rank'} {row['rank']}" in flat
-        assert row["reasons"].split(";")[0] in flat
+        assert row["reasons_en"].split(";")[0] in flat
         assert f"{row['latitude']}".replace(".", "," if french else ".") in flat
         assert "not evidence of illegality" in flat and "ne prouve aucune illégalité" in flat
         assert "Copernicus Sentinel" in flat
@@ -88,7 +88,7 @@ def test_the_form_is_filled_in_and_becomes_labels(made, tmp_path):
     assert set(told["values"]["certificationStatus"].values()) == set("0123")
     assert set(told["values"]["activityStatus"].values()) == set("012")
     assert "7108.12.00" in told["values"]["mineral"].values()
-    assert {"rank", "reasons", "longitude"} <= set(told["read_only"])
+    assert {"rank", "reasons_en", "longitude"} <= set(told["read_only"])
     assert "label" not in told["read_only"] and ("inspector" in told["aliases"]) == french
     assert told["started"] and told["saved"], told["errors"]
     labels = label_inspections(tmp_path / "inspection.gpkg", DEMO, "2021-12..2022-02")

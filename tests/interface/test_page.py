@@ -33,7 +33,9 @@ def page(request: Any, tmp_path_factory: Any) -> tuple[str, Path]:
     disclosure, lang = request.param
     run = make_run(disclosure=disclosure, map_lang=lang)
     joined = make_joined()
-    joined = replace(joined, candidates=joined.candidates.assign(reasons=HOSTILE))
+    joined = replace(
+        joined, candidates=joined.candidates.assign(reasons_en=HOSTILE, reasons_fr=HOSTILE)
+    )
     run = replace(run, region=replace(run.region, title="</script><script>alert(1)</script>"))
     return lang, write_report(joined, run, tmp_path_factory.mktemp("page"))
 

@@ -77,7 +77,7 @@ def test_a_roughly_located_site_marks_and_does_not_hide() -> None:
     cells = cells_of(["L...........L"])
     found = find_candidates(cells, sites_at((0, 1, 3.0, False)))
     assert found["known_sites"].tolist() == [0, 1]
-    assert "may be one of 1 known sites" in found["reasons"][1]
+    assert "may be one of 1 known sites" in found["reasons_en"][1]
     # The marked one comes last, though both have the same score and area.
     assert found["candidate"].tolist() == [2, 1]
 
@@ -85,13 +85,13 @@ def test_a_roughly_located_site_marks_and_does_not_hide() -> None:
 def test_reasons_say_what_was_compared() -> None:
     cells = cells_of(["Lp"]).assign(nearest_site_km=7.26)
     cells.loc[0, "in_training"] = True
-    alone = find_candidates(cells, None)["reasons"][0]
+    alone = find_candidates(cells, None)["reasons_en"][0]
     assert "not compared with any table of sites" in alone
     assert "50 % of its cells likely" in alone
     assert "50 % of its cells were used to train" in alone
     assert "no known site nearer than 7.3 km" in find_candidates(
         cells, sites_at((5, 50, 0.1, True))
-    )["reasons"][0]  # fmt: skip
+    )["reasons_en"][0]  # fmt: skip
 
 
 @pytest.mark.parametrize("picture", [["."], ["p"], ["?"]])
@@ -157,7 +157,7 @@ def test_a_large_cluster_is_cut_and_says_so() -> None:
     assert parts["cells"].sum() == 300 and parts["cells"].between(9, 36).all()
     assert set(parts["part_of"]) == {1}
     assert found.loc[found["part_of"] == 0, "cells"].tolist() == [2]
-    assert parts["reasons"].str.contains("part of a larger cluster, number 1").all()
+    assert parts["reasons_en"].str.contains("part of a larger cluster, number 1").all()
     assert shapely.union_all(parts.geometry).area == pytest.approx(300 * 0.005**2)
 
 
@@ -176,7 +176,7 @@ def test_the_random_sample_is_marked_last_and_the_seeds() -> None:
     drawn = found["cell"].tolist()[1:]
     assert len(set(drawn)) == 5
     assert set(drawn) <= set(cells.loc[cells["class"] == "unlikely", "cell"])
-    assert found["reasons"].str.contains("drawn at random").tolist() == [False, *[True] * 5]
+    assert found["reasons_en"].str.contains("drawn at random").tolist() == [False, *[True] * 5]
     again = find_candidates(cells, None, Search(random=5, seed=7))
     assert again["cell"].tolist()[1:] == drawn
     assert find_candidates(cells, None, Search(random=5, seed=8))["cell"].tolist()[1:] != drawn
@@ -206,8 +206,8 @@ def test_what_the_model_says_of_the_strongest_cell_goes_along() -> None:
     row = find_candidates(cells, None).iloc[0]
     assert row["cell"] == CORNER + 1 and row["labels"] == "mine" and not row["applicable"]
     assert (row["low"], row["high"]) == (0.2, 0.99)
-    assert "highest score 0.95 (0.2 to 0.99)" in row["reasons"]
-    assert "unlike the training ground" in row["reasons"]
-    french = find_candidates(cells, None, Search(lang="fr")).iloc[0]["reasons"]
+    assert "highest score 0.95 (0.2 to 0.99)" in row["reasons_en"]
+    assert "unlike the training ground" in row["reasons_en"]
+    french = row["reasons_fr"]
     assert "score le plus élevé 0,95 (0,2 à 0,99)" in french
     assert "comparé à aucun tableau" in french

@@ -156,7 +156,7 @@ def test_young_visits_are_held_back_with_all_that_tells_of_them(joined):
     candidates = product.layers["candidates"]
     assert {"known_sites", "nearest_site_km"}.isdisjoint(candidates)
     assert (candidates["factor_novelty"] == 1).all()
-    assert not candidates["reasons"].str.contains("site").any()
+    assert not candidates["reasons_en"].str.contains("site").any()
 
 
 def test_coverage_strips_hold_every_cell_once(joined):

@@ -101,14 +101,14 @@ def test_texts_that_would_run_stay_texts(tmp_path):
     joined = make_joined()
     product = publish.rules.disclose(joined, make_run())
     evil = ["=1+1", "+2", "-2+3", "@SUM(A1)", "\t=1", "<x>&\"']]>\x00\u202e"]
-    layer = product.layers["candidates"].head(len(evil)).assign(reasons=evil)
+    layer = product.layers["candidates"].head(len(evil)).assign(reasons_en=evil, reasons_fr=evil)
     points = inspection.inspection_points(layer, "public")
     about = {"title": "=T<x>", "words": "&", "edition": "public", "run": "r",
              "created": "2022-11-05T10:00:00Z", "simulated": "yes"}  # fmt: skip
     policy = publish.rules.policy_of(joined)
     inspection.write_inspection(tmp_path, points, about, policy, "en")
     with (tmp_path / "inspection.csv").open(encoding="utf-8", newline="") as stream:
-        told = [row["reasons"] for row in csv.DictReader(stream)]
+        told = [row["reasons_en"] for row in csv.DictReader(stream)]
     assert told[:5] == ["'=1+1", "+2", "'-2+3", "'@SUM(A1)", "'=1"]
     assert not any(sign in told[5] for sign in "\x00\u202e")
     root = ElementTree.parse(tmp_path / "inspection.gpx").getroot()

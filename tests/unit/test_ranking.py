@@ -52,7 +52,7 @@ def by_hand(row: dict[str, float]) -> float:
 
 
 def test_the_rank_can_be_computed_again_from_the_row() -> None:
-    ranked = rank_candidates(candidates(), ALL, "en")
+    ranked = rank_candidates(candidates(), ALL)
     rows = ranked.drop(columns="geometry").to_dict("records")
     for row in rows:
         assert row["priority"] == pytest.approx(by_hand(row), abs=2e-3)
@@ -70,19 +70,19 @@ def test_the_rank_can_be_computed_again_from_the_row() -> None:
 
 
 def test_a_layer_that_is_not_given_counts_one() -> None:
-    assert (rank_candidates(candidates(), (), "en")["factor_context"] == 1).all()
-    assert set(rank_candidates(candidates(), ALL[:1], "en")["factor_context"]) == {0.5, 1.0}
+    assert (rank_candidates(candidates(), ())["factor_context"] == 1).all()
+    assert set(rank_candidates(candidates(), ALL[:1])["factor_context"]) == {0.5, 1.0}
 
 
 def test_what_is_withheld_moves_nothing_and_is_not_told() -> None:
     table = candidates()
     other = table.assign(nearest_site_km=0.1, known_sites=7)
-    ranked = [rank_candidates(one, (), "en", WITHHELD) for one in (table, other)]
+    ranked = [rank_candidates(one, (), WITHHELD) for one in (table, other)]
     assert ranked[0]["candidate"].tolist() == ranked[1]["candidate"].tolist()
-    assert ranked[0]["reasons"].tolist() == ranked[1]["reasons"].tolist()
-    assert not ranked[0]["reasons"].str.contains("site").any()
-    none = rank_candidates(table, (), "en", NO_TABLE)
-    assert none.loc[none["kind"] == "candidate", "reasons"].str.contains("not compared").all()
+    assert ranked[0]["reasons_en"].tolist() == ranked[1]["reasons_en"].tolist()
+    assert not ranked[0]["reasons_en"].str.contains("site").any()
+    none = rank_candidates(table, (), NO_TABLE)
+    assert none.loc[none["kind"] == "candidate", "reasons_en"].str.contains("not compared").all()
 
 
 def test_the_reasons_name_the_context_in_both_languages() -> None:
@@ -90,14 +90,14 @@ def test_the_reasons_name_the_context_in_both_languages() -> None:
         kind="candidate", industrial_mines_count=1, mining_titles_count=1,
         protected_areas_count=1, other_detections_km=1.25,
     )  # fmt: skip
-    english = rank_candidates(table, ALL, "en")["reasons"][0]
+    english = rank_candidates(table, ALL)["reasons_en"][0]
     for words in ("touches an industrial mine", "mining title", "protected area", "1.2 km away"):
         assert words in english
-    french = rank_candidates(table, ALL, "fr")["reasons"][0]
+    french = rank_candidates(table, ALL)["reasons_fr"][0]
     for words in ("mine industrielle", "titre minier", "aire protégée", "à 1,2 km"):
         assert words in french
 
 
 def test_a_model_that_says_nothing_of_its_doubt_is_taken_at_its_word() -> None:
     table = candidates().assign(dissimilarity=np.nan, dispute=np.nan)
-    assert (rank_candidates(table, (), "en")["factor_applicability"] == 1).all()
+    assert (rank_candidates(table, ())["factor_applicability"] == 1).all()

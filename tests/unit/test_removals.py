@@ -66,7 +66,7 @@ def test_candidates_have_no_gap_in_their_numbers(joined: Joined, tmp_path: Path)
     assert 0 < len(layer) < 4
     assert sorted(layer["rank"]) == sorted(layer["candidate"]) == list(range(1, len(layer) + 1))
     assert {"nearest_site_km", "known_sites"}.isdisjoint(layer)
-    assert not layer["reasons"].str.contains("site").any()
+    assert not layer["reasons_en"].str.contains("site").any()
 
 
 def test_whole_features_of_layers_leave_and_larger_ones_stay(

@@ -25,11 +25,15 @@ from pipeline.report import embedded, score_table, write_report
 @pytest.fixture(scope="module")
 def joined():
     joined = make_joined(rows=24, cols=32)
-    reasons = [HOSTILE, *joined.candidates["reasons"].iloc[1:]]
+    reasons = [HOSTILE, *joined.candidates["reasons_en"].iloc[1:]]
     sites = joined.sites.assign(
         mineral=["<img src=x onerror=alert(1)>", *joined.sites["mineral"][1:]]
     )
-    return replace(joined, sites=sites, candidates=joined.candidates.assign(reasons=reasons))
+    return replace(
+        joined,
+        sites=sites,
+        candidates=joined.candidates.assign(reasons_en=reasons, reasons_fr=reasons),
+    )
 
 
 @pytest.fixture(scope="module")

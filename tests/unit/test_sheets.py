@@ -101,5 +101,5 @@ def test_the_layout_has_all_that_a_sheet_needs(tmp_path):
     atlas = layout.find("Atlas")
     assert atlas.get("coverageLayer") == "asm_atlas_candidates_layer"
     texts = {item.get("id"): item.get("labelText") for item in layout.iter("LayoutItem")}
-    assert texts["edition"] == "RESTRICTED" and '"reasons"' in texts["reasons"]
+    assert texts["edition"] == "RESTRICTED" and '"reasons_en"' in texts["reasons"]
     assert "not to be handed on" in texts["words"] and "Copernicus" in texts["words"]
