@@ -51,7 +51,7 @@ from pipeline.train import About, preference, squares_of, train_models
 
 MAP_STAGES = ("scenes", "composite", "featurize", "predict", "join", "publish", "report")
 _VERSION = 1
-_JOIN_VERSION = 3
+_JOIN_VERSION = 4
 
 
 def map_region(
