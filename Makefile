@@ -9,7 +9,7 @@ VARIABLES := REGION MODEL SOURCE COLLECTION BANDS SEASON HOSTS CLUSTER DISCLOSUR
 $(foreach name,$(VARIABLES),$(if $(findstring $$,$(value $(name))),$(error $(name) must not hold a dollar sign)))
 $(foreach name,$(VARIABLES),$(if $(value $(name)),$(eval export ASM_ATLAS_$(name) := $$(value $(name)))))
 # Options of single verbs, handed on the same way.
-OPTIONS := SIZE SAMPLE CHIPS TUNE PDF KILLS
+OPTIONS := SIZE CELL SAMPLE CHIPS TUNE PDF KILLS
 $(foreach name,$(OPTIONS),$(if $(findstring $$,$(value $(name))),$(error $(name) must not hold a dollar sign)))
 $(foreach name,$(OPTIONS),$(if $(value $(name)),$(eval export $(name) := $$(value $(name)))))
 
@@ -25,7 +25,7 @@ STAGES := regions scenes composite featurize dataset train predict join publish 
 BESIDE := evaluate models demo context
 DEVELOPERS := test lint interface services africa faults kills hostile demo-check bench bench-imagery clean
 
-.PHONY: help install install-dev install-l1c $(STAGES) $(BESIDE) sample area tune $(DEVELOPERS)
+.PHONY: help install install-dev install-l1c $(STAGES) $(BESIDE) explain sample area tune $(DEVELOPERS)
 
 help:
 	@echo "make predict REGION=demo     maps the simulated landscape, nothing else needed"
@@ -42,6 +42,7 @@ help:
 	@echo "  join        join the predictions with known sites"
 	@echo "  publish     write the styled map and the inspection list; PDF=50: field sheets too (QGIS)"
 	@echo "  report      write the page that explains it"
+	@echo "  explain     rebuild CELL (its number, or longitude,latitude) from its scenes"
 	@echo "  sample      draw SIZE cells to label in QGIS (DISCLOSURE=restricted)"
 	@echo "  area        areas with intervals from the labelled SAMPLE"
 	@echo "  tune        judge settings of bank and model on the archive CHIPS (models/tuning.csv)"
@@ -90,6 +91,9 @@ $(filter-out publish,$(STAGES)) $(BESIDE): install
 
 publish: install
 	@$(ATLAS) publish $${PDF:+--pdf "$$PDF"}
+
+explain: install
+	@$(ATLAS) explain --cell "$${CELL:?the cell is missing: make explain REGION=demo CELL=5.8675,2.2825}"
 
 sample: install
 	@$(ATLAS) sample $${SIZE:+--size "$$SIZE"}

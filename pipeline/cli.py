@@ -207,6 +207,13 @@ def _evaluate(options: argparse.Namespace) -> None:
         evaluate_region(context, options.truth, options.out)
 
 
+def _explain(options: argparse.Namespace) -> None:
+    from pipeline.explain import explain_cell
+
+    with _context(options) as context:
+        explain_cell(context, options.cell, Path(options.out) if options.out else None)
+
+
 def _sample(options: argparse.Namespace) -> None:
     from pipeline.sample import sample_region
 
@@ -345,6 +352,10 @@ def _parser() -> argparse.ArgumentParser:
         help="print field sheets of the first N candidates (50) with QGIS",
     )
     verb("report", "write the page that explains it", _stage("report"))
+    text = "rebuild one cell from its scenes, and show its images (pictures: restricted)"
+    explain = verb("explain", text, _explain)
+    explain.add_argument("--cell", required=True, help="its number, or longitude,latitude")
+    explain.add_argument("--out", help="folder to write; default: with the region's maps")
     evaluate = verb("evaluate", "compare a map with what is known to be true", _evaluate)
     evaluate.add_argument(
         "--truth", help="label raster, polygons or points; default: the demo's truth"
