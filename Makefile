@@ -22,7 +22,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ATLAS := $(BIN)/asm-atlas
 STAGES := regions scenes composite featurize dataset train predict join publish report
-BESIDE := evaluate models demo context
+BESIDE := plan evaluate models demo context
 DEVELOPERS := test lint interface services africa faults kills hostile demo-check bench bench-imagery clean
 
 .PHONY: help install install-dev install-l1c $(STAGES) $(BESIDE) explain sample area tune $(DEVELOPERS)
@@ -46,7 +46,7 @@ help:
 	@echo "  sample      draw SIZE cells to label in QGIS (DISCLOSURE=restricted)"
 	@echo "  area        areas with intervals from the labelled SAMPLE"
 	@echo "  tune        judge settings of bank and model on the archive CHIPS (models/tuning.csv)"
-	@echo "Beside them:  evaluate  models  demo  context    and in $(ATLAS): catalogue  features export  score"
+	@echo "Beside them:  plan  evaluate  models  demo  context    and in $(ATLAS): catalogue  features export  score"
 	@echo "Developers:   $(DEVELOPERS)"
 	@echo
 	@echo "Variables:    $(VARIABLES)"

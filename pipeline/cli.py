@@ -207,6 +207,15 @@ def _evaluate(options: argparse.Namespace) -> None:
         evaluate_region(context, options.truth, options.out)
 
 
+def _plan(options: argparse.Namespace) -> None:
+    from pipeline.plan import Prices, plan_region
+
+    # No pixel is read: a region that is too large to map at once can be planned.
+    with _context(options, largest=10_000_000) as context:
+        prices = Prices(options.core_hour, options.gb_read, options.gb_month)
+        plan_region(context, prices)
+
+
 def _explain(options: argparse.Namespace) -> None:
     from pipeline.explain import explain_cell
 
@@ -259,7 +268,7 @@ def _models(options: argparse.Namespace) -> None:
     console.print("\n".join(list_models(_config(options).workspace)), markup=False)
 
 
-def _context(options: argparse.Namespace):  # type: ignore[no-untyped-def]
+def _context(options: argparse.Namespace, largest: int = 0):  # type: ignore[no-untyped-def]
     from contextlib import contextmanager
 
     from pipeline.context import Context
@@ -273,7 +282,7 @@ def _context(options: argparse.Namespace):  # type: ignore[no-untyped-def]
             raise ConfigError(
                 "no region was given", next_step="REGION=demo, or see asm-atlas regions"
             )
-        region = resolve_region(config.region, config.max_blocks)
+        region = resolve_region(config.region, largest or config.max_blocks)
         with workers(config.cluster, config.workers) as pool:
             yield Context(config, region, pool)
 
@@ -297,6 +306,11 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     verb("regions", "show a region, or list the names", _regions)
+    text = "say what a run will need: blocks, scenes, gigabytes, core-hours, room, cost"
+    plan = verb("plan", text, _plan)
+    plan.add_argument("--core-hour", type=float, default=0.0, help="price of an hour of a core")
+    plan.add_argument("--gb-read", type=float, default=0.0, help="price of reading a gigabyte")
+    plan.add_argument("--gb-month", type=float, default=0.0, help="price of keeping one a month")
     for name, text in (
         ("scenes", "find the scenes of a region and season"),
         ("composite", "blend them into cloud-free blocks"),
