@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from itertools import chain, islice
 from typing import Any
 
 import dask
-from dask.system import CPU_COUNT
 from distributed import Client, KilledWorker, LocalCluster, as_completed
+from distributed.security import Security
 
-from pipeline.errors import ConfigError, WorkerLostError
+from pipeline.errors import AsmAtlasError, ClusterError, ConfigError, WorkerLostError
+from pipeline.runtime.jobs import Jobs, check_network, security_of
+from pipeline.runtime.machine import local_workers
+from pipeline.where import Slurm, Tls
 
 # Enough to keep workers busy while results come back, few enough that a scheduler holds little.
 IN_FLIGHT_PER_WORKER = 3
-MEMORY_PER_WORKER = "2GiB"
+KINDS = ("local", "slurm", "none")
+LOOPBACK = "127.0.0.1"
+# A scheduler elsewhere that has no worker by then is not worth waiting for.
+WORKERS_WITHIN_S = 60
 # So many workers may die over a block before it is tried alone, and then before it is given up.
 DEATHS = 3
 
@@ -27,22 +34,37 @@ class Workers:
     Parameters
     ----------
     cluster : str
-        ``local``, the address of a Dask scheduler (``tcp://...``, ``tls://...``), or ``none``: in
-        this process, one block after the other.
+        ``local``, ``slurm``, the address of a Dask scheduler (``tcp://...``, ``tls://...``), or
+        ``none``: in this process, one block after the other.
     count : int
-        Worker processes of a local cluster; 0: one a core.
+        Worker processes of a local cluster; 0: one a core, and no more than memory allows.
+    slurm : Slurm
+        How jobs are asked for.
+    tls : Tls
+        Certificates, where connections are to be encrypted.
     """
 
-    def __init__(self, cluster: str, count: int = 0) -> None:
-        if cluster not in ("local", "none") and not cluster.startswith(("tcp://", "tls://")):
+    def __init__(
+        self, cluster: str, count: int = 0, slurm: Slurm | None = None, tls: Tls | None = None
+    ) -> None:
+        if cluster not in KINDS and not cluster.startswith(("tcp://", "tls://")):
             raise ConfigError(
-                f"cluster must be 'local', 'none' or an address such as tcp://host:8786, "
-                f"not {cluster!r}"
+                f"cluster must be 'local', 'slurm', 'none' or an address such as "
+                f"tcp://host:8786, not {cluster!r}"
             )
+        self.slurm, self.tls = slurm or Slurm(), tls or Tls()
+        if cluster.startswith("tls://") and not self.tls:
+            raise ConfigError(
+                f"{cluster} is an encrypted address, and no certificates are configured",
+                next_step="ca, cert and key in the table [tls] of the configuration",
+            )
+        if cluster == "slurm":
+            check_network(self.slurm, self.tls)
         self.cluster = cluster
-        self.count = count or CPU_COUNT
+        self.count, self.memory = local_workers(count)
         self._client: Client | None = None
         self._local: LocalCluster | None = None
+        self._jobs: Jobs | None = None
 
     def map(
         self, task: Callable[..., Any], items: Iterable[Any], *shared: Any
@@ -93,6 +115,8 @@ class Workers:
                 result = future.result()
             except KilledWorker:
                 suspects.append(item)
+            except CancelledError as error:
+                raise self._lost(error) from None
             else:
                 yield item, result
             future.release()
@@ -103,6 +127,8 @@ class Workers:
             alone = client.submit(task, item, *shared, pure=False)
             try:
                 result = alone.result()
+            except CancelledError as error:
+                raise self._lost(error) from None
             except KilledWorker as error:
                 result = WorkerLostError(
                     f"worker processes died over it again and again, {DEATHS} times with nothing "
@@ -113,35 +139,75 @@ class Workers:
             alone.release()
             yield item, result
 
+    def _lost(self, error: CancelledError) -> AsmAtlasError:
+        """Say why tasks that nobody cancelled ended as cancelled."""
+        if self._jobs is not None and self._jobs.trouble is not None:
+            return self._jobs.trouble
+        return ClusterError(
+            f"the scheduler went away: {getattr(error, 'reason', None) or 'connection lost'}",
+            where=self.cluster,
+            next_step="run the same command again: finished blocks are kept",
+        )
+
     def _start(self) -> Client:
         if self._client is None:
+            # distributed takes None for no encryption.
+            security = security_of(self.tls)
             if self.cluster == "local":
                 self._local = LocalCluster(
                     n_workers=self.count,
                     threads_per_worker=1,
-                    memory_limit=MEMORY_PER_WORKER,
-                    host="127.0.0.1",
+                    memory_limit=self.memory,
+                    host=LOOPBACK,
                     # Any free port: None would insist on 8787, which another run may hold.
-                    dashboard_address="127.0.0.1:0",
+                    dashboard_address=f"{LOOPBACK}:0",
+                    worker_dashboard_address=f"{LOOPBACK}:0",
                     preload="pipeline.runtime.worker",
                     silence_logs="ERROR",
                 )
                 self._client = Client(self._local)
+            elif self.cluster == "slurm":
+                self._jobs = Jobs(self.slurm, security)
+                self._client = Client(self._jobs.cluster)
             else:
-                self._client = Client(self.cluster, timeout="30s")
+                self._client = self._connect(security)
         return self._client
+
+    def _connect(self, security: Security | None) -> Client:
+        """Connect to a scheduler elsewhere that has workers."""
+        try:
+            client = Client(self.cluster, timeout="30s", security=security)
+        except (OSError, TimeoutError) as error:
+            raise ClusterError(
+                f"no scheduler answers: {error}",
+                where=self.cluster,
+                next_step="start it, or CLUSTER=local",
+            ) from None
+        try:
+            client.wait_for_workers(1, timeout=WORKERS_WITHIN_S)
+        except TimeoutError:
+            client.close()
+            raise ClusterError(
+                f"the scheduler has had no worker for {WORKERS_WITHIN_S} s",
+                where=self.cluster,
+                next_step="start workers: dask worker ADDRESS --nthreads 1 "
+                "--preload pipeline.runtime.worker",
+            ) from None
+        return client
 
     def close(self) -> None:
         """End the workers that this object started."""
-        for part in (self._client, self._local):
+        for part in (self._client, self._local, self._jobs):
             if part is not None:
                 with contextlib.suppress(Exception):
                     part.close()
-        self._client = self._local = None
+        self._client = self._local = self._jobs = None
 
 
 @contextmanager
-def workers(cluster: str, count: int = 0) -> Iterator[Workers]:
+def workers(
+    cluster: str, count: int = 0, slurm: Slurm | None = None, tls: Tls | None = None
+) -> Iterator[Workers]:
     """Give workers that end with the ``with`` block.
 
     Parameters
@@ -149,6 +215,10 @@ def workers(cluster: str, count: int = 0) -> Iterator[Workers]:
     cluster : str
         As for ``Workers``.
     count : int
+        As for ``Workers``.
+    slurm : Slurm, optional
+        As for ``Workers``.
+    tls : Tls, optional
         As for ``Workers``.
 
     Yields
@@ -170,7 +240,7 @@ def workers(cluster: str, count: int = 0) -> Iterator[Workers]:
         "distributed.nanny.pre-spawn-environ.MALLOC_ARENA_MAX": 1,
     }
     with dask.config.set(settings):
-        pool = Workers(cluster, count)
+        pool = Workers(cluster, count, slurm, tls)
         try:
             yield pool
         finally:
