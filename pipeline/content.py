@@ -54,12 +54,17 @@ def content_hashes(folder: Path) -> dict[str, str]:
     """
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        own = {manifest["run"]: "RUN", manifest["created"]: "CREATED"}
+        # To the second: files end a moment in their own ways.
+        own = {manifest["run"]: "RUN", manifest["created"][:19]: "CREATED"}
+        card = ((manifest.get("model") or {}).get("files") or {}).get("card.md", "")
+        trained = str((manifest.get("model") or {}).get("created", ""))[:19]
     except (OSError, ValueError, KeyError, TypeError):
         raise StageMissingError(
             "no published run lies here", where=str(folder), next_step="make predict REGION=..."
         ) from None
     workspace = str((manifest.get("configuration") or {}).get("workspace") or "")
+    # The card of a model says when it was trained.
+    own |= {value: name for value, name in ((trained, "TRAINED"), (card, "CARD")) if value}
     own |= {workspace: "WORKSPACE"} if len(workspace) > 1 else {}
 
     def clean(text: str) -> str:
@@ -86,6 +91,8 @@ def whole_hash(found: dict[str, str]) -> str:
 def _parts(path: Path, clean: Clean) -> Iterator[tuple[str, str]]:
     if path.name == "manifest.json":
         yield "", _digest(clean(_manifest(path)))
+    elif path.name == "item.json":
+        yield "", _digest(clean(json.dumps(_without_bytes(json.loads(path.read_text())))))
     elif path.suffix in _TEXT:
         yield "", _digest(clean(path.read_text(encoding="utf-8")))
     elif path.suffix == ".gpkg":
@@ -103,9 +110,14 @@ def _manifest(path: Path) -> str:
     value = json.loads(path.read_text(encoding="utf-8"))
     settings = value.get("configuration") or {}
     value["configuration"] = {k: v for k, v in settings.items() if k not in SURROUNDINGS}
-    # Of a model that was trained anew: when.
-    value["model"] = {k: v for k, v in value.get("model", {}).items() if k != "created"}
     return json.dumps(value | {"files": sorted(value.get("files", {}))}, sort_keys=True)
+
+
+def _without_bytes(value: Any) -> Any:
+    """Return JSON without the sizes and hashes of files' bytes."""
+    if isinstance(value, dict):
+        return {k: _without_bytes(v) for k, v in value.items() if not k.startswith("file:")}
+    return [_without_bytes(item) for item in value] if isinstance(value, list) else value
 
 
 def _tables(path: Path, clean: Clean) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,8 @@ broken file without reading text. ``python -m pipeline.errors`` prints the table
 
 from __future__ import annotations
 
+from pipeline.runtime.redact import redact
+
 
 class AsmAtlasError(Exception):
     """A failure that the user can understand and act on.
@@ -23,10 +25,9 @@ class AsmAtlasError(Exception):
     exit_code = 1
 
     def __init__(self, what: str, *, where: str = "", next_step: str = "") -> None:
-        self.what = what
-        self.where = where
-        self.next_step = next_step
-        super().__init__(what, where, next_step)
+        # Messages of libraries may quote signed addresses and headers; these travel far.
+        self.what, self.where, self.next_step = map(redact, (what, where, next_step))
+        super().__init__(self.what, self.where, self.next_step)
 
     def __reduce__(self) -> tuple[object, ...]:
         # Keyword-only arguments do not survive the default pickling that Dask workers use.

@@ -18,7 +18,6 @@ from pipeline.config import fingerprint
 from pipeline.errors import AsmAtlasError
 from pipeline.runtime.files import read_json, sha256_of, whole_file, write_json
 from pipeline.runtime.journal import journal
-from pipeline.runtime.redact import redact
 
 
 @dataclass(frozen=True)
@@ -198,7 +197,7 @@ def fail(root: Path, unit: str, inputs: dict[str, Any], suffix: str, error: AsmA
         With ``error`` set.
     """
     _, record = _places(root, unit, inputs, suffix)
-    cause = {"cause": type(error).__name__, "text": redact(str(error))}
+    cause = {"cause": type(error).__name__, "text": str(error)}
     write_json(record, {"status": "failed", **cause, "inputs": inputs})
     # It travels from worker to client without what led to it: rasterio's own exceptions pickle, but
     # cannot be read back.
