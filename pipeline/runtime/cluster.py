@@ -24,6 +24,7 @@ KINDS = ("local", "slurm", "none")
 LOOPBACK = "127.0.0.1"
 # A scheduler elsewhere that has no worker by then is not worth waiting for.
 WORKERS_WITHIN_S = 60
+ANSWER_WITHIN = "30s"
 # So many workers may die over a block before it is tried alone, and then before it is given up.
 DEATHS = 3
 
@@ -176,7 +177,7 @@ class Workers:
     def _connect(self, security: Security | None) -> Client:
         """Connect to a scheduler elsewhere that has workers."""
         try:
-            client = Client(self.cluster, timeout="30s", security=security)
+            client = Client(self.cluster, timeout=ANSWER_WITHIN, security=security)
         except (OSError, TimeoutError) as error:
             raise ClusterError(
                 f"no scheduler answers: {error}",

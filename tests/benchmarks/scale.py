@@ -1,4 +1,4 @@
-"""A continent's blocks without their pixels: what each costs the scheduler, and who grows with them.
+"""A continent's blocks without their pixels: what each costs, and whose memory grows with them.
 
 240,000 blocks go through the same calls as real ones (``Workers.map``, the journal) on a local
 cluster; their work is a task that gives a ledger's entry back at once. The driver, which holds the

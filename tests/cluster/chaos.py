@@ -41,6 +41,7 @@ from pipeline.runtime.files import _MARK
 from pipeline.runtime.lock import holder
 
 WORKERS = 2
+KILLS_PER_MAP = 6
 VICTIMS = {"local": ("worker", "driver"), "apart": ("worker", "scheduler", "driver")}
 PYTHON = [sys.executable, "-m"]
 
@@ -101,7 +102,8 @@ class Chaos:
             if mode == "apart" and not cluster.parts:
                 cluster.start()
             where = ["--cluster", cluster.address or "local", "--workers", str(WORKERS)]
-            driver = start(sample_run.command(workspace, self.folder / "source", *where))
+            command = sample_run.command(workspace, self.folder / "source", *where)
+            driver = start(command, self.folder / "said.txt")
             code = self._disturb(driver, cluster, workspace, finished, most_kills, mode)
             if code not in (0, -signal.SIGKILL):
                 self.restarts[str(code)] += 1
@@ -110,7 +112,8 @@ class Chaos:
                     self.stale_locks += 1
                     time.sleep(1)
                 elif code not in (ClusterError.exit_code, WorkerLostError.exit_code):
-                    self.wrong.append(f"{mode}: ended with {code}")
+                    said = (self.folder / "said.txt").read_text()[-1500:]
+                    self.wrong.append(f"{mode}: ended with {code}: {said}")
                     if sum(self.restarts.values()) > 5 + sum(self.kills.values()):
                         raise SystemExit(f"it does not come to its end: {self.wrong}")
         cluster.stop()
@@ -129,8 +132,10 @@ class Chaos:
     ) -> int:
         """Kill something now and then until the driver ends; return how it did."""
         while True:
+            if self.chance.random() < 0.7:  # mostly while blocks are worked on, else at any moment
+                self._wait_for_work(driver, workspace)
             try:
-                return driver.wait(self.chance.uniform(0.5, 9))
+                return driver.wait(self.chance.uniform(0, 2) + self.chance.choice((0, 0, 8)))
             except subprocess.TimeoutExpired:
                 pass
             if sum(self.kills.values()) >= most_kills:
@@ -150,14 +155,23 @@ class Chaos:
                 self.wrong.append(f"{mode} {victim}: {lost} blocks lost")
             self.wrong += [f"{mode} {victim}: {what}" for what in broken(workspace)]
 
+    @staticmethod
+    def _wait_for_work(driver: subprocess.Popen[bytes], workspace: Path) -> None:
+        """Wait until somebody writes a block."""
+        while driver.poll() is None:
+            for stage in ("composite", "features"):
+                for path in (workspace / "interim" / stage).glob("*/.*"):
+                    mark = _MARK.search(path.name)
+                    if mark and psutil.pid_exists(int(mark["pid"])):
+                        return
+            time.sleep(0.01)
+
     def _kill(self, victim: str, driver: subprocess.Popen[bytes], cluster: Cluster) -> bool:
         if victim == "scheduler":
             cluster.parts[0].kill()
             return True
         root = cluster.parts[1].pid if cluster.parts else driver.pid
-        workers = [
-            child for child in children(root) if "spawn_main" in " ".join(command_of(child))
-        ]
+        workers = [child for child in children(root) if "spawn_main" in " ".join(command_of(child))]
         if victim == "worker":
             if not workers:
                 return False
@@ -186,13 +200,11 @@ class Chaos:
         self.wrong += [f"left behind: {name}" for name in left]
 
 
-def start(command: list[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        command,
-        env=sample_run.plain_environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+def start(command: list[str], said: Path = Path(os.devnull)) -> subprocess.Popen[bytes]:
+    with said.open("wb") as told:
+        return subprocess.Popen(
+            command, env=sample_run.plain_environment(), stdout=subprocess.DEVNULL, stderr=told
+        )
 
 
 def children(pid: int) -> list[psutil.Process]:
@@ -280,7 +292,9 @@ def main() -> int:
         still = folder / "still" / "processed" / sample_run.NAME / "latest"
         chaos = Chaos(folder, random.Random(given.seed), whole_hash(content_hashes(still)))
         while sum(chaos.kills.values()) < given.kills:
-            chaos.one_map(given.kills, ("local", "apart")[chaos.maps % 2])
+            # A few a map, so that maps come to their end too.
+            most = min(given.kills, sum(chaos.kills.values()) + KILLS_PER_MAP)
+            chaos.one_map(most, ("local", "apart")[chaos.maps % 2])
             print(f"{time.monotonic() - begun:6.0f} s  {dict(chaos.kills)}", flush=True)
     summary: dict[str, Any] = {
         "kills": sum(chaos.kills.values()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 import shutil
 import subprocess
 import time
@@ -14,6 +15,10 @@ import sample_run
 from slurm_here import lacking, slurm
 
 from pipeline.content import content_hashes, whole_hash
+from pipeline.errors import ClusterError
+from pipeline.runtime import jobs
+from pipeline.runtime.cluster import workers
+from pipeline.where import Slurm, Tls
 
 pytestmark = pytest.mark.skipif(bool(lacking()), reason=lacking())
 pytest.importorskip("dask_jobqueue", reason="dask-jobqueue is not installed")
@@ -80,6 +85,31 @@ def test_a_cancelled_job_changes_nothing_in_the_map(
     while queued(environment) and time.monotonic() < end:
         time.sleep(0.2)
     assert not queued(environment)
+
+
+def test_jobs_on_a_network_speak_encrypted(
+    tls: Tls, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SLURM_CONF", environment["SLURM_CONF"])
+    monkeypatch.chdir(tmp_path)
+    network = Slurm(interface="lo", jobs=1, memory="1GiB", walltime="00:10:00")
+    with workers("slurm", slurm=network, tls=tls) as pool:
+        assert sorted(pool.map(operator.neg, range(9))) == [(i, -i) for i in range(9)]
+        assert pool._client is not None
+        assert pool._client.scheduler.address.startswith("tls://127.0.0.1:")
+
+
+def test_jobs_whose_workers_never_come_end_the_run(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SLURM_CONF", environment["SLURM_CONF"])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(jobs, "ASK_EVERY_S", 1.0)
+    monkeypatch.setattr(jobs.sys, "executable", "/bin/false")
+    refused = pytest.raises(ClusterError, match="jobs ended before a worker of theirs came")
+    few = Slurm(jobs=2, memory="1GiB", walltime="00:10:00")
+    with workers("slurm", slurm=few) as pool, refused:
+        list(pool.map(operator.neg, range(9)))
 
 
 def test_a_submitted_job_maps_the_region(

@@ -36,9 +36,11 @@ def test_the_second_is_refused_and_told_who_holds_it(tmp_path: Path) -> None:
     path = tmp_path / "runs" / "demo.lock"
     with only_run(path, "train demo") as locked:
         assert locked
-        with pytest.raises(RunLockedError, match=f"train demo, process {os.getpid()} on ") as caught:
-            with only_run(path, "predict demo"):
-                raise AssertionError("both hold it")
+        with (
+            pytest.raises(RunLockedError, match=f"train demo, process {os.getpid()} on ") as caught,
+            only_run(path, "predict demo"),
+        ):
+            raise AssertionError("both hold it")
         assert caught.value.where == str(path)
         who = holder(path)
         assert who is not None
