@@ -23,7 +23,7 @@ BIN := $(VENV)/bin
 ATLAS := $(BIN)/asm-atlas
 STAGES := regions scenes composite featurize dataset train predict join publish report
 BESIDE := evaluate models demo context status submit
-DEVELOPERS := test lint interface services cluster africa faults kills chaos hostile demo-check bench bench-imagery bench-scale clean
+DEVELOPERS := test lint interface services cluster africa faults kills chaos hostile demo-check bench bench-imagery bench-scale bench-workers clean
 
 .PHONY: help install install-dev install-l1c $(STAGES) $(BESIDE) sample area tune $(DEVELOPERS)
 
@@ -169,6 +169,10 @@ chaos: install-dev
 # 240,000 blocks without their pixels: what a block costs the scheduler, and its memory.
 bench-scale: install-dev
 	@$(BIN)/python tests/benchmarks/scale.py
+
+# The demo's blocks with one worker and with two, on a machine with nothing else to do.
+bench-workers: install-dev
+	@$(BIN)/python tests/benchmarks/workers.py
 
 # The kernels and the ridge against other ways; installs torch (docs/benchmarks.md).
 bench: install-dev

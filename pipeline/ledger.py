@@ -139,6 +139,7 @@ def build(
     started = time.time()
     try:
         with whole_file(stored) as beside:
+            beside.touch()  # a process that is killed over it leaves a trace of what was lost
             facts = write(beside)
     except AsmAtlasError as error:
         return fail(root, unit, inputs, suffix, error)

@@ -86,6 +86,9 @@ class Chaos:
     kills: Counter[str] = field(default_factory=Counter)
     maps: int = 0
     most_lost: int = 0
+    lost: int = 0
+    seen: set[str] = field(default_factory=set)
+    scheduler_killed: bool = False
     remade: int = 0
     stale_locks: int = 0
     restarts: Counter[str] = field(default_factory=Counter)
@@ -108,11 +111,15 @@ class Chaos:
             if code not in (0, -signal.SIGKILL):
                 self.restarts[str(code)] += 1
                 cluster.stop()
+                self._count_lost(workspace, f"{mode} after exit code {code}", WORKERS)
+                said = (self.folder / "said.txt").read_text()[-1500:]
+                if code == ClusterError.exit_code and not self.scheduler_killed:
+                    self.wrong.append(f"{mode}: nobody killed the scheduler: {said}")
+                self.scheduler_killed = False
                 if code == RunLockedError.exit_code:
                     self.stale_locks += 1
                     time.sleep(1)
                 elif code not in (ClusterError.exit_code, WorkerLostError.exit_code):
-                    said = (self.folder / "said.txt").read_text()[-1500:]
                     self.wrong.append(f"{mode}: ended with {code}: {said}")
                     if sum(self.restarts.values()) > 5 + sum(self.kills.values()):
                         raise SystemExit(f"it does not come to its end: {self.wrong}")
@@ -149,10 +156,7 @@ class Chaos:
             if gone:
                 driver.wait()
                 self._check_lock(workspace)
-            lost = lost_blocks(workspace)
-            self.most_lost = max(self.most_lost, lost)
-            if lost > (1 if victim == "worker" else WORKERS):
-                self.wrong.append(f"{mode} {victim}: {lost} blocks lost")
+            self._count_lost(workspace, f"{mode} {victim}", 1 if victim == "worker" else WORKERS)
             self.wrong += [f"{mode} {victim}: {what}" for what in broken(workspace)]
 
     @staticmethod
@@ -168,7 +172,10 @@ class Chaos:
 
     def _kill(self, victim: str, driver: subprocess.Popen[bytes], cluster: Cluster) -> bool:
         if victim == "scheduler":
+            if cluster.parts[0].poll() is not None:
+                return False
             cluster.parts[0].kill()
+            self.scheduler_killed = True
             return True
         root = cluster.parts[1].pid if cluster.parts else driver.pid
         workers = [child for child in children(root) if "spawn_main" in " ".join(command_of(child))]
@@ -184,6 +191,15 @@ class Chaos:
         # Its own workers see that and end; those of a scheduler finish what they have in hand.
         psutil.wait_procs(workers if not cluster.parts else [], timeout=30)
         return True
+
+    def _count_lost(self, workspace: Path, by: str, most: int) -> None:
+        """Count the blocks that were begun by who is dead now."""
+        new = lost_blocks(workspace) - self.seen
+        self.seen |= new
+        self.lost += len(new)
+        self.most_lost = max(self.most_lost, len(new))
+        if len(new) > most:
+            self.wrong.append(f"{by}: {len(new)} blocks lost")
 
     def _check_lock(self, workspace: Path) -> None:
         if holder(workspace / "interim" / "runs" / f"{sample_run.NAME}.lock") is not None:
@@ -245,15 +261,15 @@ def stored(workspace: Path) -> dict[Path, int]:
     return found
 
 
-def lost_blocks(workspace: Path) -> int:
-    """Blocks that a process had begun which is dead now."""
+def lost_blocks(workspace: Path) -> set[str]:
+    """Attempts at blocks that a process had begun which is dead now."""
     lost = set()
     for stage in ("composite", "features"):
         for path in (workspace / "interim" / stage).glob("*/.*"):
             mark = _MARK.search(path.name)
             if mark and not psutil.pid_exists(int(mark["pid"])):
-                lost.add((stage, path.parent.name))
-    return len(lost)
+                lost.add(path.name)
+    return lost
 
 
 def broken(workspace: Path) -> list[str]:
@@ -303,7 +319,8 @@ def main() -> int:
         "maps_with_another_content": sum("something else" in one for one in chaos.wrong),
         "published_not_whole": sum(bool(re.search("manifest", one)) for one in chaos.wrong),
         "finished_blocks_made_again": chaos.remade,
-        "most_blocks_lost_by_one_kill": chaos.most_lost,
+        "begun_blocks_lost": chaos.lost,
+        "most_of_them_by_one_kill": chaos.most_lost,
         "workers": WORKERS,
         "stale_locks": chaos.stale_locks,
         "ends_by_exit_code": dict(chaos.restarts),
