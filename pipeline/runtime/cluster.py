@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
@@ -25,8 +26,28 @@ LOOPBACK = "127.0.0.1"
 # A scheduler elsewhere that has no worker by then is not worth waiting for.
 WORKERS_WITHIN_S = 60
 ANSWER_WITHIN = "30s"
+# A task costs the scheduler some milliseconds: items that take less than that go together.
+BUNDLE_S = 0.1
+MOST_BUNDLED = 64
 # So many workers may die over a block before it is tried alone, and then before it is given up.
 DEATHS = 3
+
+
+def _bundle(
+    task: Callable[..., Any], items: list[Any], shared: tuple[Any, ...]
+) -> tuple[list[Any], float]:
+    """Work on a few items one after the other; return the results, and the seconds it took.
+
+    Each block is stored as it is finished: a bundle that is tried again takes up what is there.
+    """
+    started = time.perf_counter()
+    results = [task(item, *shared) for item in items]
+    return results, time.perf_counter() - started
+
+
+def _bundle_size(seconds: float) -> int:
+    """Return how many items of that length go together."""
+    return max(1, min(MOST_BUNDLED, int(BUNDLE_S / max(seconds, 1e-9))))
 
 
 class Workers:
@@ -101,27 +122,29 @@ class Workers:
         # A cluster elsewhere has as many threads as it has, whatever this machine has.
         threads = max(self.count, sum(client.nthreads().values()))
         limit = IN_FLIGHT_PER_WORKER * threads
-        submitted: dict[Any, Any] = {}
+        submitted: dict[Any, list[Any]] = {}
 
-        def submit(item: Any) -> Any:
-            future = client.submit(task, item, *shared, pure=False)
-            submitted[future.key] = item
+        def submit(items: list[Any]) -> Any:
+            future = client.submit(_bundle, task, items, shared, pure=False)
+            submitted[future.key] = items
             return future
 
-        running = as_completed([submit(item) for item in islice(queue, limit)])
+        running = as_completed([submit([item]) for item in islice(queue, limit)])
         suspects = []
+        size = 1
         for future in running:
-            item = submitted.pop(future.key)
+            bundle = submitted.pop(future.key)
             try:
-                result = future.result()
+                results, seconds = future.result()
             except KilledWorker:
-                suspects.append(item)
+                suspects += bundle
             except CancelledError as error:
                 raise self._lost(error) from None
             else:
-                yield item, result
+                yield from zip(bundle, results, strict=True)
+                size = _bundle_size(seconds / len(bundle))
             future.release()
-            for following in islice(queue, 1):
+            if following := list(islice(queue, size)):
                 running.add(submit(following))
         # A death counts against all that the worker had in hand: each suspect is tried by itself.
         for item in suspects:
