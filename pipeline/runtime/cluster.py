@@ -257,6 +257,10 @@ def workers(
         # By default a worker that needs more than 15 s to start anew, as on a busy machine, is
         # given up; with the last one gone, the rest would wait forever.
         "distributed.deploy.lost-worker-timeout": "1h",
+        # What the scheduler remembers for dashboards and developers, so that it is full soon.
+        "distributed.diagnostics.computations.max-history": 5,
+        "distributed.admin.low-level-log-length": 100,
+        "distributed.admin.system-monitor.log-length": 120,
         # By default every array of a block is given back to the system and asked for anew, and
         # filling new pages took 40 % of a composite's time. The peak stays what it was.
         "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 64 << 20,
