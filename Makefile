@@ -9,7 +9,7 @@ VARIABLES := REGION MODEL SOURCE COLLECTION BANDS SEASON HOSTS CLUSTER DISCLOSUR
 $(foreach name,$(VARIABLES),$(if $(findstring $$,$(value $(name))),$(error $(name) must not hold a dollar sign)))
 $(foreach name,$(VARIABLES),$(if $(value $(name)),$(eval export ASM_ATLAS_$(name) := $$(value $(name)))))
 # Options of single verbs, handed on the same way.
-OPTIONS := SIZE SAMPLE CHIPS TUNE PDF KILLS
+OPTIONS := SIZE CELL SAMPLE CHIPS TUNE PDF KILLS
 $(foreach name,$(OPTIONS),$(if $(findstring $$,$(value $(name))),$(error $(name) must not hold a dollar sign)))
 $(foreach name,$(OPTIONS),$(if $(value $(name)),$(eval export $(name) := $$(value $(name)))))
 
@@ -22,10 +22,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 ATLAS := $(BIN)/asm-atlas
 STAGES := regions scenes composite featurize dataset train predict join publish report
-BESIDE := evaluate models demo context status submit
+BESIDE := plan evaluate models demo context status submit
 DEVELOPERS := test lint interface services cluster africa faults kills chaos hostile demo-check bench bench-imagery bench-scale bench-workers clean
 
-.PHONY: help install install-dev install-l1c $(STAGES) $(BESIDE) sample area tune $(DEVELOPERS)
+.PHONY: help install install-dev install-l1c $(STAGES) $(BESIDE) explain sample area tune $(DEVELOPERS)
 
 help:
 	@echo "make predict REGION=demo     maps the simulated landscape, nothing else needed"
@@ -42,10 +42,12 @@ help:
 	@echo "  join        join the predictions with known sites"
 	@echo "  publish     write the styled map and the inspection list; PDF=50: field sheets too (QGIS)"
 	@echo "  report      write the page that explains it"
+	@echo "  explain     rebuild CELL (its number, or longitude,latitude) from its scenes"
 	@echo "  sample      draw SIZE cells to label in QGIS (DISCLOSURE=restricted)"
 	@echo "  area        areas with intervals from the labelled SAMPLE"
 	@echo "  tune        judge settings of bank and model on the archive CHIPS (models/tuning.csv)"
-	@echo "Beside them:  evaluate  models  demo  context  status  submit    and in $(ATLAS): catalogue  features export  score  hash"
+	@echo "Beside them:  plan  evaluate  models  demo  context  status  submit"
+	@echo "              and in $(ATLAS): catalogue  features export  score  hash"
 	@echo "Developers:   $(DEVELOPERS)"
 	@echo
 	@echo "Variables:    $(VARIABLES)"
@@ -90,6 +92,9 @@ $(filter-out publish,$(STAGES)) $(BESIDE): install
 
 publish: install
 	@$(ATLAS) publish $${PDF:+--pdf "$$PDF"}
+
+explain: install
+	@$(ATLAS) explain --cell "$${CELL:?the cell is missing: make explain REGION=demo CELL=5.8675,2.2825}"
 
 sample: install
 	@$(ATLAS) sample $${SIZE:+--size "$$SIZE"}

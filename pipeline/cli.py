@@ -223,6 +223,22 @@ def _evaluate(options: argparse.Namespace) -> None:
         evaluate_region(context, options.truth, options.out)
 
 
+def _plan(options: argparse.Namespace) -> None:
+    from pipeline.plan import Prices, plan_region
+
+    # No pixel is read: a region that is too large to map at once can be planned.
+    with _beside(options, largest=10_000_000) as context:
+        prices = Prices(options.core_hour, options.gb_read, options.gb_month)
+        plan_region(context, prices)
+
+
+def _explain(options: argparse.Namespace) -> None:
+    from pipeline.explain import explain_cell
+
+    with _beside(options) as context:
+        explain_cell(context, options.cell, Path(options.out) if options.out else None)
+
+
 def _sample(options: argparse.Namespace) -> None:
     from pipeline.sample import sample_region
 
@@ -302,6 +318,12 @@ def _context(options: argparse.Namespace) -> AbstractContextManager[Context]:
     return session(_config(options), options.verb_name, getattr(options, "retry_failed", False))
 
 
+def _beside(options: argparse.Namespace, largest: int = 0) -> AbstractContextManager[Context]:
+    from pipeline.session import beside
+
+    return beside(_config(options), largest)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="asm-atlas", description="Map artisanal mining from Sentinel imagery."
@@ -319,6 +341,11 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     verb("regions", "show a region, or list the names", _regions)
+    text = "say what a run will need: blocks, scenes, gigabytes, core-hours, room, cost"
+    plan = verb("plan", text, _plan)
+    plan.add_argument("--core-hour", type=float, default=0.0, help="price of an hour of a core")
+    plan.add_argument("--gb-read", type=float, default=0.0, help="price of reading a gigabyte")
+    plan.add_argument("--gb-month", type=float, default=0.0, help="price of keeping one a month")
     for name, text in (
         ("scenes", "find the scenes of a region and season"),
         ("composite", "blend them into cloud-free blocks"),
@@ -382,6 +409,10 @@ def _parser() -> argparse.ArgumentParser:
         help="print field sheets of the first N candidates (50) with QGIS",
     )
     verb("report", "write the page that explains it", _stage("report"))
+    text = "rebuild one cell from its scenes, and show its images (pictures: restricted)"
+    explain = verb("explain", text, _explain)
+    explain.add_argument("--cell", required=True, help="its number, or longitude,latitude")
+    explain.add_argument("--out", help="folder to write; default: with the region's maps")
     evaluate = verb("evaluate", "compare a map with what is known to be true", _evaluate)
     evaluate.add_argument(
         "--truth", help="label raster, polygons or points; default: the demo's truth"

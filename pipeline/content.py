@@ -26,6 +26,9 @@ from pipeline.errors import InputFileError, StageMissingError
 Clean = Callable[[str], str]
 _TEXT = (".html", ".csv", ".geojson", ".gpx", ".json", ".txt", ".md")
 _UNREADABLE = (OSError, ValueError, sqlite3.Error, zipfile.BadZipFile, rasterio.RasterioIOError)
+# Records that list the other files, and what they say of their bytes.
+_LISTS = ("item.json", "ro-crate-metadata.json")
+_OF_BYTES = ("file:size", "file:checksum", "contentSize", "sha256")
 # Columns that hold when a row was written.
 _CLOCKS = ("last_change", "update_time", "last_saved", "timestamp")
 # Indexes and counters, which follow from the tables.
@@ -91,7 +94,7 @@ def whole_hash(found: dict[str, str]) -> str:
 def _parts(path: Path, clean: Clean) -> Iterator[tuple[str, str]]:
     if path.name == "manifest.json":
         yield "", _digest(clean(_manifest(path)))
-    elif path.name == "item.json":
+    elif path.name in _LISTS:
         yield "", _digest(clean(json.dumps(_without_bytes(json.loads(path.read_text())))))
     elif path.suffix in _TEXT:
         yield "", _digest(clean(path.read_text(encoding="utf-8")))
@@ -116,7 +119,7 @@ def _manifest(path: Path) -> str:
 def _without_bytes(value: Any) -> Any:
     """Return JSON without the sizes and hashes of files' bytes."""
     if isinstance(value, dict):
-        return {k: _without_bytes(v) for k, v in value.items() if not k.startswith("file:")}
+        return {k: _without_bytes(v) for k, v in value.items() if k not in _OF_BYTES}
     return [_without_bytes(item) for item in value] if isinstance(value, list) else value
 
 

@@ -21,6 +21,7 @@ from pipeline.map.sheets import write_sheets
 from pipeline.predict import Predicted
 from pipeline.publish import PROJECT, SHEETS, publish, record_file
 from pipeline.report import write_report
+from pipeline.runtime.code import commit
 from pipeline.runtime.console import say
 from pipeline.runtime.files import read_json
 from pipeline.runtime.journal import journal
@@ -98,8 +99,9 @@ def deliver(
         config=context.config,
         config_hash=settings_hash(context.config),
         code_version=version("asm-atlas"),
+        code_commit=commit(),
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        scenes=[_scene_row(scene) for scene in found.scenes],
+        scenes=[scene_row(scene) for scene in found.scenes],
         simulated=found.simulated,
         counts={
             "scenes": len(found.scenes),
@@ -144,7 +146,19 @@ def _tell_older(home: Path, run_id: str) -> None:
             say("removals", f"{folder} was made from another list of requests: delete it")
 
 
-def _scene_row(scene: Scene) -> dict[str, Any]:
+def scene_row(scene: Scene) -> dict[str, Any]:
+    """Return what products tell of a scene.
+
+    Parameters
+    ----------
+    scene : Scene
+        As found.
+
+    Returns
+    -------
+    dict
+        ``id, datetime, platform, processing_baseline, offset, offset_rule, collection``.
+    """
     first = next(iter(scene.bands.values()))
     return {
         "id": scene.id,

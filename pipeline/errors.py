@@ -88,6 +88,12 @@ class RegionFileError(AsmAtlasError):
     exit_code = 16
 
 
+class CellError(AsmAtlasError):
+    """What was asked for is no cell of the region."""
+
+    exit_code = 17
+
+
 class SourceError(AsmAtlasError):
     """The imagery source does not exist or does not answer."""
 

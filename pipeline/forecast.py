@@ -134,6 +134,24 @@ def _bytes(scene: Scene, name: str, common: float, area: float) -> float:
     return common * _METRES_A_DEGREE**2 / metres**2 * _BYTES_A_PIXEL
 
 
+def usual_bytes(name: str, side: int) -> float:
+    """Return the compressed bytes of a band of one scene in a square.
+
+    Parameters
+    ----------
+    name : str
+        Of the band.
+    side : int
+        Of the square, pixels of 10 m.
+
+    Returns
+    -------
+    float
+        About.
+    """
+    return side**2 * (10 / _METRES.get(name, _OTHER_METRES)) ** 2 * _BYTES_A_PIXEL
+
+
 def _seconds_a_scene(store: Path) -> float | None:
     """Median of what the entries at hand took; None where there are none."""
     rates = []

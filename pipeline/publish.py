@@ -27,6 +27,7 @@ from pipeline.errors import StoreCorruptError
 from pipeline.map import disclosure as rules
 from pipeline.map import geopackage, inspection, qgis, raster
 from pipeline.map.check import check_folder
+from pipeline.map.crate import CRATE, crate
 from pipeline.map.words import CREDIT, SIMULATED, say, warning, warnings
 from pipeline.runtime.files import put_in_place, restore
 
@@ -137,6 +138,7 @@ def provenance(product: Product, run: RunInfo, policy: Policy) -> dict[str, Any]
         "square_degrees": product.square,
         "created": run.created,
         "code_version": run.code_version,
+        "code_commit": run.code_commit,
         "configuration_hash": run.config_hash,
         "configuration": allowed("config", dataclasses.asdict(run.config)),
         "model": allowed("model", run.model),
@@ -155,10 +157,15 @@ def record_file(folder: Path, path: Path) -> None:
     """Enter a file that came after the manifest (the report) into it."""
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     manifest["files"][path.name] = _digest(path)
-    part = folder / f".{MANIFEST}.partial"
-    part.write_text(_json(manifest), encoding="utf-8")
-    _flush(part)
-    part.replace(folder / MANIFEST)
+    _write_manifest(folder, manifest)
+
+
+def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    for name, record in ((CRATE, crate(manifest)), (MANIFEST, manifest)):
+        part = folder / f".{name}.partial"
+        part.write_text(_json(record), encoding="utf-8")
+        _flush(part)
+        part.replace(folder / name)
 
 
 def _write(
@@ -209,9 +216,9 @@ def _write(
     (folder / ITEM).write_text(_json(_item(product, run, facts, folder)), encoding="utf-8")
     files = {name: _digest(folder / name) for name in FILES}
     manifest = facts | {"counts": run.counts | counts, "files": files}
-    (folder / MANIFEST).write_text(_json(manifest), encoding="utf-8")
-    for name in (*FILES, MANIFEST):
+    for name in FILES:
         _flush(folder / name)
+    _write_manifest(folder, manifest)
 
 
 def _notes(view: qgis.LayerView, policy: Policy, disclosure: str) -> dict[str, str]:

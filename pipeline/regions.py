@@ -155,9 +155,12 @@ def _from_name(name: str) -> Region:
     packaged = _packaged()
     if name not in packaged:
         raise _unknown(name)
-    properties, geometry = packaged[name]
+    properties = packaged[name][0]
     known = {key: properties[key] for key in _OPTIONAL if key in properties}
-    return Region(name, properties["title"], shapely.from_geojson(json.dumps(geometry)), **known)
+    # A group of regions has members instead of an outline of its own.
+    parts = [packaged[part][1] for part in properties.get("members", [name])]
+    shape = shapely.union_all([shapely.from_geojson(json.dumps(part)) for part in parts])
+    return Region(name, properties["title"], shape, **known)
 
 
 _OPTIONAL = ("simulated", "source", "season", "training", "note")
@@ -179,7 +182,7 @@ def outlines(around: BaseGeometry) -> list[tuple[str, str, BaseGeometry]]:
     found = []
     for name, (properties, geometry) in sorted(_packaged().items()):
         # A box around a province is not the province.
-        if "box" not in properties.get("note", "").lower():
+        if geometry is not None and "box" not in properties.get("note", "").lower():
             shape = shapely.from_geojson(json.dumps(geometry))
             if shape.intersects(around):
                 found.append((name, properties["title"], shape))

@@ -379,7 +379,15 @@ def _scenes(
 def _facts(product: Product, run: RunInfo, policy: Policy) -> list[tuple[str, str]]:
     facts = publish.provenance(product, run, policy)
     settings = facts["configuration"]
-    plain = ("run", "region", "disclosure", "square_degrees", "created", "code_version")
+    plain = (
+        "run",
+        "region",
+        "disclosure",
+        "square_degrees",
+        "created",
+        "code_version",
+        "code_commit",
+    )
     rows = [(key.replace("_", " "), str(facts[key])) for key in plain]
     rows.append(("configuration hash", facts["configuration_hash"]))
     rows += [(f"setting: {key}", str(value)) for key, value in settings.items() if value != ""]

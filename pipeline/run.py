@@ -87,7 +87,7 @@ def map_region(
         return None
     folder = None
     if last != "predict":
-        joined, identity = _join(context, predicted.entry, predicted.model)
+        joined, identity = join_predictions(context, predicted.entry, predicted.model)
         if last != "join":
             folder = deliver(context, predicted, joined, identity, last == "report", sheets)
     composites.raise_partial(predicted.composites)
@@ -411,9 +411,32 @@ def _model_for(context: Context, found: SceneList, train: bool) -> tuple[Model, 
     return model, why
 
 
-def _join(
+def join_predictions(
     context: Context, predictions: ledger.Entry, model: Model
 ) -> tuple[Joined, dict[str, Any]]:
+    """Join a region's predictions with what is known on the ground, and store it.
+
+    Parameters
+    ----------
+    context : Context
+        Configuration and region.
+    predictions : ledger.Entry
+        The stored predictions.
+    model : Model
+        That made them; its thresholds name the classes.
+
+    Returns
+    -------
+    Joined
+        Cells, sites and candidates, taken up where they are stored.
+    dict
+        What they were made from.
+
+    Raises
+    ------
+    VisitsError, LayerError, DeclarationError
+        If a table of visits or a layer cannot be used.
+    """
     visits_path = labels_file(context, visits=True)
     layers = around(load_layers(context.config), context.region.geometry.bounds)
     mapping = context.config.labels_mapping

@@ -110,6 +110,36 @@ def find_scenes(context: Context) -> SceneList:
     MissingBandError, MissingMetadataError
         If a scene cannot be read as the others can.
     """
+    result, items = search_scenes(context)
+    source = source_of(context)
+    limits = limits_of(context.config, source)
+    write_json(_stored(context), _manifest(result, items, source, limits))
+    _report(context, result)
+    return result
+
+
+def search_scenes(context: Context) -> tuple[SceneList, list[pystac.Item]]:
+    """Search the source, and leave nothing behind.
+
+    Parameters
+    ----------
+    context : Context
+        Region, season and source.
+
+    Returns
+    -------
+    SceneList
+        The scenes.
+    list of pystac.Item
+        Their items, in the same order.
+
+    Raises
+    ------
+    NoSceneError
+        If there is none for this region and season.
+    MissingBandError, MissingMetadataError
+        If a scene cannot be read as the others can.
+    """
     config = context.config
     source = source_of(context)
     windows = season_windows(context.season)
@@ -141,9 +171,7 @@ def find_scenes(context: Context) -> SceneList:
         clouded=len(items) - len(clear),
         missing=found.missing,
     )
-    write_json(_stored(context), _manifest(result, [item for _, item in described], source, limits))
-    _report(context, result)
-    return result
+    return result, [item for _, item in described]
 
 
 def load_scenes(context: Context) -> SceneList:
@@ -400,11 +428,12 @@ def _report(context: Context, found: SceneList) -> None:
     text = f"each block is seen by {seen[0]} to {seen[-1]} acquisitions"
     single = [scene for scene in scenes if not scene.radar and not scene.ready]
     if context.season and single:
-        text += f"; a revisit every {REVISIT_DAYS} days makes {_expected_revisits(context.season)}"
+        text += f"; a revisit every {REVISIT_DAYS} days makes {expected_revisits(context.season)}"
     say("", text)
 
 
-def _expected_revisits(season: str) -> int:
+def expected_revisits(season: str) -> int:
+    """Return how often two satellites pass over a place in a season."""
     windows = season_windows(season)
     days = sum((date.fromisoformat(b) - date.fromisoformat(a)).days for a, b in windows)
     return days // REVISIT_DAYS

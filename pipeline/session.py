@@ -22,7 +22,7 @@ from pipeline.errors import (
     ConfigError,
     PartialError,
 )
-from pipeline.regions import resolve_region
+from pipeline.regions import Region, resolve_region
 from pipeline.runtime.cluster import workers
 from pipeline.runtime.console import say
 from pipeline.runtime.journal import Journal, journal
@@ -62,9 +62,7 @@ def session(config: Config, command: str, retry_failed: bool = False) -> Iterato
     RunLockedError
         If another run of the region is at work in this workspace.
     """
-    if not config.region:
-        raise ConfigError("no region was given", next_step="REGION=demo, or see asm-atlas regions")
-    region = resolve_region(config.region, config.max_blocks)
+    region = _region(config)
     copy = Path(config.log) if config.log else None
     with (
         _terminated_as_interrupted(),
@@ -90,6 +88,33 @@ def session(config: Config, command: str, retry_failed: bool = False) -> Iterato
             _sum_up(book, f"{command} {region.name}", time.monotonic() - started, error)
             raise
         _sum_up(book, f"{command} {region.name}", time.monotonic() - started, None)
+
+
+@contextmanager
+def beside(config: Config, largest: int = 0) -> Iterator[Context]:
+    """Give a command that changes nothing of a region's run its surroundings: it needs no lock.
+
+    Parameters
+    ----------
+    config : Config
+        With a region.
+    largest : int, optional
+        Most blocks of the region; 0: as configured.
+
+    Yields
+    ------
+    Context
+        Region, configuration and workers.
+    """
+    region = _region(config, largest)
+    with workers(config.cluster, config.workers, config.slurm, config.tls) as pool:
+        yield Context(config, region, pool)
+
+
+def _region(config: Config, largest: int = 0) -> Region:
+    if not config.region:
+        raise ConfigError("no region was given", next_step="REGION=demo, or see asm-atlas regions")
+    return resolve_region(config.region, largest or config.max_blocks)
 
 
 def _sum_up(book: Journal, what: str, seconds: float, error: BaseException | None) -> None:

@@ -154,6 +154,7 @@ def make_run(**changes: Any) -> RunInfo:
         config=config,
         config_hash="0123456789abcdef",
         code_version="0.1.0",
+        code_commit="0123456789abcdef0123456789abcdef01234567",
         created="2022-11-05T10:00:00Z",
         scenes=[
             {

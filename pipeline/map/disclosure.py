@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import calendar
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING, Any
@@ -232,7 +232,7 @@ def disclose(joined: Joined, run: RunInfo, policy: Policy | None = None) -> Prod
     held_back = 0
     if disclosure == PUBLIC:
         last_day = _months_before(run.created, PUBLIC_AGE_MONTHS)
-        _refuse_young_imagery(run, cells, last_day)
+        refuse_young(_image_dates(run, cells), run.created, run.region.name)
         young = gpd.GeoDataFrame() if sites is None else sites[_visited_after(sites, last_day)]
         held_back = len(young)
         withheld = withheld or held_back > 0
@@ -362,21 +362,42 @@ def _months_before(created: str, months: int) -> str:
     return dt.date(years, month + 1, min(day.day, last)).isoformat()
 
 
-def _refuse_young_imagery(run: RunInfo, cells: pd.DataFrame, last_day: str) -> None:
-    dates = [str(run.images[1] or "")[:10]]
-    dates += [str(scene.get("datetime") or "")[:10] for scene in run.scenes]
-    if "last_image" in cells:
-        seen = cells["last_image"].dropna()
-        dates += [str(seen.astype(str).max())[:10]] if len(seen) else []
-    newest = max(dates)
+def refuse_young(dates: Iterable[str], day: str, where: str) -> None:
+    """Refuse images that the public product may not tell of yet.
+
+    Parameters
+    ----------
+    dates : iterable of str
+        When images were taken, ISO.
+    day : str
+        When the product is made, ISO.
+    where : str
+        Name of the region.
+
+    Raises
+    ------
+    DisclosureError
+        If one is younger than six months.
+    """
+    last_day = _months_before(day, PUBLIC_AGE_MONTHS)
+    newest = max(date[:10] for date in dates)
     if newest > last_day:
         raise DisclosureError(
             f"the newest image is of {newest}, and the public map holds back what is younger than "
             f"{PUBLIC_AGE_MONTHS} months (after {last_day})",
-            where=run.region.name,
-            next_step=f"make publish REGION={run.region.name} DISCLOSURE=restricted, "
+            where=where,
+            next_step=f"make publish REGION={where} DISCLOSURE=restricted, "
             "or a SEASON that ends earlier",
         )
+
+
+def _image_dates(run: RunInfo, cells: pd.DataFrame) -> list[str]:
+    dates = [str(run.images[1] or "")]
+    dates += [str(scene.get("datetime") or "") for scene in run.scenes]
+    if "last_image" in cells:
+        seen = cells["last_image"].dropna()
+        dates += [str(seen.astype(str).max())] if len(seen) else []
+    return dates
 
 
 def _visited_after(sites: gpd.GeoDataFrame, last_day: str) -> np.ndarray[Any, np.dtype[np.bool_]]:

@@ -26,8 +26,8 @@ class RunInfo:
         Everything that the run was told.
     config_hash : str
         Fingerprint of the configuration that the results depend on.
-    code_version : str
-        Version of this program.
+    code_version, code_commit : str
+        Version of this program, and its commit (``pipeline.runtime.code``).
     created : str
         When the run was made; ISO 8601, UTC.
     scenes : list of dict
@@ -48,6 +48,7 @@ class RunInfo:
     config: Config
     config_hash: str
     code_version: str
+    code_commit: str
     created: str
     scenes: list[dict[str, Any]]
     simulated: bool

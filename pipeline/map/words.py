@@ -113,6 +113,12 @@ _WORDS = {
     "score": ("score", "score"),
     "rank": ("rank", "rang"),
     "reasons": ("Reasons", "Raisons"),
+    "composite": ("Composite", "Composite"),
+    "clear_share": ("{0} % clear", "{0} % dégagé"),
+    "looks_note": (
+        "Yellow: the cell. Grey: cloud, shadow or no data, not used.",
+        "Jaune : la cellule. Gris : nuage, ombre ou sans donnée, non utilisé.",
+    ),
     "latitude": ("Latitude", "Latitude"),
     "longitude": ("Longitude", "Longitude"),
     "sheets": ("Field sheets", "Fiches de terrain"),

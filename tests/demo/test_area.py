@@ -10,11 +10,11 @@ import pandas as pd
 import pyogrio
 import pytest
 import shapely
-from sample_labeller import label_all
 
 from pipeline.area import area_region
 from pipeline.config import Config
 from pipeline.context import Context
+from pipeline.demo.labeller import label_all
 from pipeline.evaluation.truth import read_truth
 from pipeline.regions import resolve_region
 from pipeline.run import map_region, train_region

@@ -18,12 +18,16 @@ import pytest
 import rasterio
 import shapely
 from imagery import ZONES, clear_scl, make_context, make_item, save_items, texture, utm_corner
+from PIL import Image
 from sample_labels import draw_labels
 from sample_visits import write_visits
 from scipy.ndimage import gaussian_filter
 
-from pipeline import featurize, grid
+from pipeline import explain, featurize, grid
 from pipeline.composite import composite_blocks
+from pipeline.errors import CellError, InputFileError
+from pipeline.explain import explain_cell
+from pipeline.map.removals import COLUMNS
 from pipeline.predict import read_predictions
 from pipeline.regions import resolve_region
 from pipeline.run import export_region, map_region, predict_region, train_region
@@ -189,6 +193,83 @@ def test_each_stage_runs_alone_from_what_is_stored(run: tuple[Path, Path], sourc
     for stage in ("scenes", "composite", "featurize", "predict", "join"):
         assert map_region(context, stage, only=True) is None
     assert map_region(context, "publish", only=True) == run[1]
+
+
+def test_a_cell_is_rebuilt_from_its_scenes(
+    run: tuple[Path, Path], source: Path, tmp_path: Path
+) -> None:
+    lon, lat = (float(value) for value in grid.cell_centres(mine_cells()[3]))
+    context = context_in(run[0], source, disclosure="restricted")
+    folder = explain_cell(context, f"{lon},{lat}", tmp_path / "one")
+    facts = json.loads((folder / "cell.json").read_text())
+    assert facts["same"] and facts["differences"] == []
+    assert facts["stored"]["cell"] == facts["rebuilt"]["cell"] == int(mine_cells()[3])
+    assert facts["rebuilt"]["probability"] == pytest.approx(facts["stored"]["probability"])
+    assert facts["bounds"] == pytest.approx(grid.cell_bounds(mine_cells()[3]), abs=1e-9)
+    assert {s["processing_baseline"] for s in facts["scenes"]} == {"03.01", "05.09"}
+    with Image.open(folder / "looks.png") as picture:
+        colours = np.asarray(picture.convert("RGB")).reshape(-1, 3)
+    assert len(np.unique(colours, axis=0)) > 500, "ground is drawn"
+    again = explain_cell(context, str(mine_cells()[3]), tmp_path / "one")
+    assert json.loads((again / "cell.json").read_text()) == facts
+
+
+def test_the_public_edition_tells_of_a_square_and_shows_no_place(
+    run: tuple[Path, Path], source: Path
+) -> None:
+    context = context_in(run[0], source, disclosure="public")
+    folder = explain_cell(context, str(mine_cells()[3]))
+    assert [path.name for path in folder.iterdir()] == ["cell.json"]
+    facts = json.loads((folder / "cell.json").read_text())
+    square = int(grid.coarse_cell_of(mine_cells()[3]))
+    assert facts["same"] and facts["stored"]["cell"] == square and str(square) in folder.name
+    assert all(round(edge, 2) == edge for edge in facts["bounds"])
+    assert str(mine_cells()[3]) not in (folder / "cell.json").read_text()
+    assert "labels" not in facts["stored"]
+
+
+def test_what_was_asked_to_leave_the_map_is_not_explained(
+    run: tuple[Path, Path], source: Path, tmp_path: Path
+) -> None:
+    lon, lat = (float(value) for value in grid.cell_centres(mine_cells()[3]))
+    table = f"{','.join(COLUMNS)}\n,{lon},{lat},,,,,2026-01-05,safety\n"
+    (tmp_path / "removals.csv").write_text(table)
+    context = context_in(run[0], source, removals=str(tmp_path / "removals.csv"))
+    with pytest.raises(CellError, match="public map"):
+        explain_cell(context, str(mine_cells()[3]), tmp_path / "one")
+    assert not (tmp_path / "one").exists()
+
+
+def test_a_cell_that_came_out_otherwise_is_named(
+    run: tuple[Path, Path], source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tampered(path: Any) -> pd.DataFrame:
+        table = read_predictions(path)
+        return table.assign(probability=table["probability"] / 2) if len(table) > 1 else table
+
+    monkeypatch.setattr(explain, "read_predictions", tampered)
+    context = context_in(run[0], source, disclosure="restricted")
+    folder = explain_cell(context, str(mine_cells()[3]), tmp_path / "one")
+    facts = json.loads((folder / "cell.json").read_text())
+    assert not facts["same"] and "probability" in facts["differences"]
+
+
+@pytest.mark.parametrize("cell", ["12,1", "190,2", "x", "-5", "5.97,2.04;rm", "9" * 13])
+def test_what_is_no_cell_of_the_region_is_refused(
+    run: tuple[Path, Path], source: Path, cell: str
+) -> None:
+    with pytest.raises(CellError):
+        explain_cell(context_in(run[0], source), cell)
+
+
+def test_a_folder_with_other_things_is_left_alone(
+    run: tuple[Path, Path], source: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "thesis.txt").write_text("chapter 1")
+    context = context_in(run[0], source, disclosure="restricted")
+    with pytest.raises(InputFileError, match="something else"):
+        explain_cell(context, str(mine_cells()[3]), tmp_path)
+    assert (tmp_path / "thesis.txt").read_text() == "chapter 1"
 
 
 def test_results_do_not_depend_on_workers_or_on_the_order_of_blocks(

@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
-from sample_labeller import change, label_all, write_labels
 from sample_region import make_world
 
 from models.registry import load_model, write_model
 from pipeline import area, grid, sample
+from pipeline.demo.labeller import change, label_all, write_labels
 from pipeline.errors import (
     AsmAtlasError,
     InputFileError,

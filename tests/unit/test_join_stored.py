@@ -36,7 +36,9 @@ def made(tmp_path: Path) -> Any:
         path = tmp_path / "predictions.parquet"
         predictions_of(context.region, at_28102_2102=0.9).to_parquet(path)
         entry = ledger.Entry("x", str(path), "0" * 64)
-        return run._join(context, entry, SimpleNamespace(manifest={"thresholds": THRESHOLDS}))
+        return run.join_predictions(
+            context, entry, SimpleNamespace(manifest={"thresholds": THRESHOLDS})
+        )
 
     return join
 

@@ -28,6 +28,7 @@ from pipeline.sites.visits import read_visits
 
 FILES = {
     "map.gpkg", "map.qgz", "probability.tif", "coverage.tif", "item.json", "manifest.json",
+    "ro-crate-metadata.json",
     "inspection.csv", "inspection.geojson", "inspection.gpx", "inspection.gpkg", "inspection.qgz",
 }  # fmt: skip
 
@@ -54,13 +55,52 @@ def test_nothing_else_is_left(made):
 def test_the_manifest_names_every_file_by_its_hash(made):
     folder, run, counts = made
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    assert set(manifest["files"]) == FILES - {"manifest.json"}
+    assert set(manifest["files"]) == FILES - {"manifest.json", "ro-crate-metadata.json"}
     for name, entry in manifest["files"].items():
         content = (folder / name).read_bytes()
         assert entry == {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
     assert manifest["disclosure"] == run.config.disclosure and manifest["simulated"] is True
     assert manifest["counts"]["cells"] == counts["cells"]
     assert [scene["offset"] for scene in manifest["scenes"]] == [0, 0, 0, -1000, -1000]
+
+
+def test_the_crate_tells_what_the_manifest_tells(made):
+    folder, _, _ = made
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    record = json.loads((folder / "ro-crate-metadata.json").read_text(encoding="utf-8"))
+    found = {entity["@id"]: entity for entity in record["@graph"]}
+    assert len(found) == len(record["@graph"]), "no name twice"
+    assert found["ro-crate-metadata.json"]["about"] == {"@id": "./"}
+    for entity in record["@graph"]:
+        for value in entity.values():
+            for part in value if isinstance(value, list) else [value]:
+                if isinstance(part, dict) and not part["@id"].startswith("https://"):
+                    assert part["@id"] in found, "what is pointed at is there"
+    for name, digest in manifest["files"].items():
+        assert found[name]["sha256"] == digest["sha256"]
+    parts = {part["@id"] for part in found["./"]["hasPart"]}
+    assert parts == {*manifest["files"], "manifest.json"}
+    assert {part["@id"] for part in found["#run"]["result"]} == parts
+    scenes = [e for e in record["@graph"] if e["@id"].startswith("#scene-")]
+    assert [(e["name"], e["version"]) for e in scenes] == [
+        (scene["id"], scene["processing_baseline"]) for scene in manifest["scenes"]
+    ]
+    assert found["#asm-atlas"]["version"] == manifest["code_commit"]
+    assert found["./"]["description"].count("SIMUL") == 2
+
+
+def test_a_file_that_comes_later_is_in_both_records(made):
+    folder, _, _ = made
+    before = {name: (folder / name).read_bytes() for name in ("manifest.json", publish.CRATE)}
+    try:
+        (folder / "inspection.pdf").write_bytes(b"%PDF-1.7")
+        publish.record_file(folder, folder / "inspection.pdf")
+        for name in before:
+            assert "inspection.pdf" in (folder / name).read_text(encoding="utf-8")
+    finally:
+        (folder / "inspection.pdf").unlink()
+        for name, content in before.items():
+            (folder / name).write_bytes(content)
 
 
 def test_counts_are_those_of_the_layers(made):
