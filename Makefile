@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 # A variable of make may run a shell command when it is expanded: look at the raw text, and hand the
 # value on through the environment only, never through a recipe's text.
-VARIABLES := REGION MODEL SOURCE COLLECTION BANDS SEASON HOSTS CLUSTER DISCLOSURE MAP_LANG WORKSPACE LABELS LABELS_MAPPING LAYERS REMOVALS SEARCHED INSPECTIONS USE_SAMPLE PRIOR RANDOM_PLACES SEED WORKERS
+VARIABLES := REGION MODEL SOURCE COLLECTION BANDS SEASON HOSTS CLUSTER DISCLOSURE MAP_LANG WORKSPACE LABELS LABELS_MAPPING LAYERS REMOVALS SEARCHED INSPECTIONS USE_SAMPLE PRIOR RANDOM_PLACES SEED WORKERS LOG
 $(foreach name,$(VARIABLES),$(if $(findstring $$,$(value $(name))),$(error $(name) must not hold a dollar sign)))
 $(foreach name,$(VARIABLES),$(if $(value $(name)),$(eval export ASM_ATLAS_$(name) := $$(value $(name)))))
 # Options of single verbs, handed on the same way.
@@ -22,8 +22,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 ATLAS := $(BIN)/asm-atlas
 STAGES := regions scenes composite featurize dataset train predict join publish report
-BESIDE := plan evaluate models demo context
-DEVELOPERS := test lint interface services africa faults kills hostile demo-check bench bench-imagery clean
+BESIDE := plan evaluate models demo context status submit
+DEVELOPERS := test lint interface services cluster africa faults kills chaos hostile demo-check bench bench-imagery bench-scale bench-workers clean
 
 .PHONY: help install install-dev install-l1c $(STAGES) $(BESIDE) explain sample area tune $(DEVELOPERS)
 
@@ -46,7 +46,8 @@ help:
 	@echo "  sample      draw SIZE cells to label in QGIS (DISCLOSURE=restricted)"
 	@echo "  area        areas with intervals from the labelled SAMPLE"
 	@echo "  tune        judge settings of bank and model on the archive CHIPS (models/tuning.csv)"
-	@echo "Beside them:  plan  evaluate  models  demo  context    and in $(ATLAS): catalogue  features export  score"
+	@echo "Beside them:  plan  evaluate  models  demo  context  status  submit"
+	@echo "              and in $(ATLAS): catalogue  features export  score  hash"
 	@echo "Developers:   $(DEVELOPERS)"
 	@echo
 	@echo "Variables:    $(VARIABLES)"
@@ -161,6 +162,22 @@ kills: install-dev
 
 hostile: install-dev
 	@$(BIN)/python tests/faults/hostile.py
+
+# Real Slurm on this machine (Debian packages slurm-wlm, munge); skipped with a reason without it.
+cluster: install-dev
+	@$(BIN)/python -m pytest -q -rs tests/cluster
+
+# kill -9 of workers, scheduler and driver while a region is mapped (KILLS=200 for many).
+chaos: install-dev
+	@$(BIN)/python tests/cluster/chaos.py --kills $${KILLS:-8}
+
+# 240,000 blocks without their pixels: what a block costs the scheduler, and its memory.
+bench-scale: install-dev
+	@$(BIN)/python tests/benchmarks/scale.py
+
+# The demo's blocks with one worker and with two, on a machine with nothing else to do.
+bench-workers: install-dev
+	@$(BIN)/python tests/benchmarks/workers.py
 
 # The kernels and the ridge against other ways; installs torch (docs/benchmarks.md).
 bench: install-dev

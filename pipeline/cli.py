@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
+import traceback
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pipeline.config import Config, load_config
-from pipeline.errors import AsmAtlasError, ConfigError
+from pipeline.config import Config, known_keys, load_config
+from pipeline.errors import (
+    FILE_ACCESS_EXIT_CODE,
+    INTERRUPTED_EXIT_CODE,
+    MODEL_FILE_EXIT_CODE,
+    NOTHING_EXIT_CODE,
+    AsmAtlasError,
+)
+from pipeline.options import shared_options
+from pipeline.runtime.journal import journal
+from pipeline.runtime.redact import redact
 
-MODEL_FILE_EXIT_CODE = 53
-FILE_ACCESS_EXIT_CODE = 62
-INTERRUPTED_EXIT_CODE = 130
+if TYPE_CHECKING:
+    from pipeline.context import Context
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         result: int | None = options.run(options)
+        if getattr(options, "detailed_exit_code", False) and not journal.worked:
+            return NOTHING_EXIT_CODE
         return result or 0
     except AsmAtlasError as error:
         return _fail(type(error).__name__, str(error), error.exit_code)
@@ -46,15 +58,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail("FileAccessError", hint, FILE_ACCESS_EXIT_CODE)
     except KeyboardInterrupt:
         return _fail("Interrupted", "finished blocks are kept", INTERRUPTED_EXIT_CODE)
+    except Exception:
+        # A defect: its traceback may hold addresses with what opens them.
+        print(redact(traceback.format_exc()), file=sys.stderr)
+        return 1
 
 
 def _fail(name: str, text: str, code: int) -> int:
-    print(f"{name}: {text}", file=sys.stderr)
+    print(f"{name}: {redact(text)}", file=sys.stderr)
     return code
 
 
 def _config(options: argparse.Namespace) -> Config:
-    given = {field.name: getattr(options, field.name) for field in dataclasses.fields(Config)}
+    given = {key: getattr(options, key) for key in known_keys()}
     if given["region"] is None:
         given["region"] = options.place
     return load_config(options.config, options=given)
@@ -211,7 +227,7 @@ def _plan(options: argparse.Namespace) -> None:
     from pipeline.plan import Prices, plan_region
 
     # No pixel is read: a region that is too large to map at once can be planned.
-    with _context(options, largest=10_000_000) as context:
+    with _beside(options, largest=10_000_000) as context:
         prices = Prices(options.core_hour, options.gb_read, options.gb_month)
         plan_region(context, prices)
 
@@ -219,7 +235,7 @@ def _plan(options: argparse.Namespace) -> None:
 def _explain(options: argparse.Namespace) -> None:
     from pipeline.explain import explain_cell
 
-    with _context(options) as context:
+    with _beside(options) as context:
         explain_cell(context, options.cell, Path(options.out) if options.out else None)
 
 
@@ -268,25 +284,44 @@ def _models(options: argparse.Namespace) -> None:
     console.print("\n".join(list_models(_config(options).workspace)), markup=False)
 
 
-def _context(options: argparse.Namespace, largest: int = 0):  # type: ignore[no-untyped-def]
-    from contextlib import contextmanager
-
-    from pipeline.context import Context
+def _status(options: argparse.Namespace) -> None:
     from pipeline.regions import resolve_region
-    from pipeline.runtime.cluster import workers
+    from pipeline.runtime.console import console
+    from pipeline.status import status_lines
 
-    @contextmanager
-    def opened():  # type: ignore[no-untyped-def]
-        config = _config(options)
-        if not config.region:
-            raise ConfigError(
-                "no region was given", next_step="REGION=demo, or see asm-atlas regions"
-            )
-        region = resolve_region(config.region, largest or config.max_blocks)
-        with workers(config.cluster, config.workers) as pool:
-            yield Context(config, region, pool)
+    config = _config(options)
+    region = resolve_region(config.region, config.max_blocks)
+    console.print("\n".join(status_lines(config, region)), markup=False)
 
-    return opened()
+
+def _submit(options: argparse.Namespace) -> None:
+    from pipeline.regions import resolve_region
+    from pipeline.submit import submit_region
+
+    config = _config(options)
+    region = resolve_region(config.region, config.max_blocks)
+    submit_region(config, region, options.verb, options.dry_run)
+
+
+def _hash(options: argparse.Namespace) -> None:
+    from pipeline.content import content_hashes, whole_hash
+    from pipeline.runtime.console import console
+
+    found = content_hashes(Path(options.folder))
+    lines = [f"{digest}  {name}" for name, digest in found.items()] if options.parts else []
+    console.print("\n".join([*lines, whole_hash(found)]), markup=False)
+
+
+def _context(options: argparse.Namespace) -> AbstractContextManager[Context]:
+    from pipeline.session import session
+
+    return session(_config(options), options.verb_name, getattr(options, "retry_failed", False))
+
+
+def _beside(options: argparse.Namespace, largest: int = 0) -> AbstractContextManager[Context]:
+    from pipeline.session import beside
+
+    return beside(_config(options), largest)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -295,14 +330,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"asm-atlas {version('asm-atlas')}")
     verbs = parser.add_subparsers(title="verbs, in the order of the flow", required=True)
-    shared, placeless = _shared_options(place=True), _shared_options(place=False)
+    shared, placeless = shared_options(place=True), shared_options(place=False)
 
     def verb(
         name: str, text: str, run: Callable[[argparse.Namespace], int | None], place: bool = True
     ) -> argparse.ArgumentParser:
         options = shared if place else placeless
         added = verbs.add_parser(name, help=text, description=text, parents=[options])
-        added.set_defaults(run=run, place=None)
+        added.set_defaults(run=run, place=None, verb_name=name)
         return added
 
     verb("regions", "show a region, or list the names", _regions)
@@ -316,12 +351,14 @@ def _parser() -> argparse.ArgumentParser:
         ("composite", "blend them into cloud-free blocks"),
         ("featurize", "compute the features of every cell"),
     ):
-        verb(name, text, _stage(name))
+        stage = verb(name, text, _stage(name))
+        if name == "composite":
+            _retry_option(stage)
     table = verbs.add_parser("features", help="hand features on to other tools")
     actions = table.add_subparsers(title="actions", required=True)
     text = "write the features of a region as lon, lat, X_0 ... X_K"
     export = actions.add_parser("export", help=text, description=text, parents=[shared])
-    export.set_defaults(run=_features, place=None)
+    export.set_defaults(run=_features, place=None, verb_name="features export")
     export.add_argument("--out", required=True, help="features.parquet (GeoParquet) or .csv")
     export.add_argument(
         "--grid", type=float, default=0.01, help="degrees: 0.01 (as the MOSAIKS API) or 0.005"
@@ -348,6 +385,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     predict.add_argument(
         "--only", action="store_true", help="apply the model to stored features only"
+    )
+    _retry_option(predict)
+    predict.add_argument(
+        "--detailed-exit-code",
+        action="store_true",
+        help=f"end with {NOTHING_EXIT_CODE} where nothing was left to do",
     )
     join = verb("join", "join predictions, or any detections, with known sites", _join)
     join.add_argument(
@@ -413,7 +456,24 @@ def _parser() -> argparse.ArgumentParser:
     catalogue.add_argument("--offset", type=float, default=0.0, help="reflectance of step 0")
     _imagery_options(catalogue)
     verb("demo", "write the simulated landscape", _demo, place=False)
+    verb("status", "show how far the last run of a region has come, and its pace", _status)
+    submit = verb("submit", "write a batch script for a region and submit it to Slurm", _submit)
+    submit.add_argument("--verb", choices=("predict", "train"), default="predict")
+    submit.add_argument("--dry-run", action="store_true", help="print the script only")
+    text = "print the hash of what a run's folder says, clocks and names of runs aside"
+    digest = verbs.add_parser("hash", help=text, description=text)
+    digest.set_defaults(run=_hash)
+    digest.add_argument("folder", help="a run's folder, such as data/processed/demo/latest")
+    digest.add_argument("--parts", action="store_true", help="of every layer, table and file too")
     return parser
+
+
+def _retry_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--retry-failed",
+        action="store_true",
+        help="work on those blocks alone that failed, or lack scenes, in an earlier run",
+    )
 
 
 def _subset_options(parser: argparse.ArgumentParser) -> None:
@@ -431,37 +491,6 @@ def _imagery_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--level", help="L1C or L2A")
     parser.add_argument("--clip", type=float, help="reflectance at which pixels saturate")
     parser.add_argument("--steps", type=int, help="steps between 0 and there; 255 for 8 bits")
-
-
-def _shared_options(place: bool) -> argparse.ArgumentParser:
-    shared = argparse.ArgumentParser(add_help=False)
-    if place:
-        shared.add_argument("place", nargs="?", metavar="REGION", help="the same as --region")
-    shared.add_argument("--config", help="TOML file of configuration keys")
-    group = shared.add_argument_group("configuration (also as ASM_ATLAS_KEY, and in the TOML file)")
-    words = _documented()
-    for field in dataclasses.fields(Config):
-        group.add_argument(
-            f"--{field.name.replace('_', '-')}",
-            dest=field.name,
-            type=type(field.default),
-            help=words[field.name].replace("%", "%%"),
-        )
-    return shared
-
-
-def _documented() -> dict[str, str]:
-    """Read each key's words from the configuration's own docstring, so that there is one text."""
-    words: dict[str, str] = {}
-    name = ""
-    for line in (Config.__doc__ or "").split("----------", 1)[-1].splitlines():
-        text = line.strip()
-        if " : " in text and text.split(" : ")[0].isidentifier():
-            name = text.split(" : ")[0]
-            words[name] = ""
-        elif name and text:
-            words[name] = f"{words[name]} {text}".strip()
-    return words
 
 
 if __name__ == "__main__":

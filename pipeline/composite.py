@@ -50,6 +50,7 @@ from pipeline.imagery.pixels import (
 )
 from pipeline.imagery.reading import GDAL_LOCK
 from pipeline.imagery.resample import Resamplers
+from pipeline.progress import blocks_of, check_tried, to_do
 from pipeline.runtime.console import bar, say
 from pipeline.scenes import SceneList, reading_limits
 
@@ -120,24 +121,36 @@ def composite_blocks(
     store = context.store("composite")
     blending = Blending.of(context.config)
     results: dict[str, ledger.Entry | None] = {}
+    partial = set()
     for block, part in work:
         found = ledger.find(store, block.name, _inputs(block, part, scenes.bands, blending), ".tif")
         # What could not be read the last time may be there now.
-        whole = found is not None and not _gaps(found)
-        results[block.name] = found if whole else None
+        if found is not None and _gaps(found):
+            partial.add(block.name)
+            found = None
+        results[block.name] = found
     # Only what is missing goes to the workers, which are not even started for nothing.
     missing = [item for item in work if results[item[0].name] is None]
-    report_forecast(store, missing, scenes.bands)
-    limits = reading_limits(context) if missing else Limits()
-    done = context.workers.map(_composite_task, missing, scenes.bands, str(store), blending, limits)
-    for (block, part), entry in bar(done, "composite", len(missing)):
-        if isinstance(entry, AsmAtlasError):
-            inputs = _inputs(block, part, scenes.bands, blending)
-            entry = ledger.fail(store, block.name, inputs, ".tif", entry)
-        results[block.name] = entry
+
+    def has_failed(item: tuple[grid.Block, list[Scene]]) -> bool:
+        name, inputs = item[0].name, _inputs(*item, scenes.bands, blending)
+        return name in partial or ledger.has_failed(store, name, inputs, ".tif")
+
+    todo = to_do(context, missing, has_failed)
+    report_forecast(store, todo, scenes.bands)
+    limits = reading_limits(context) if todo else Limits()
+    done = context.workers.map(_composite_task, todo, scenes.bands, str(store), blending, limits)
+    with blocks_of(context, "composite", len(work), len(missing)) as told:
+        for (block, part), entry in bar(done, "composite", len(todo)):
+            if isinstance(entry, AsmAtlasError):
+                inputs = _inputs(block, part, scenes.bands, blending)
+                entry = ledger.fail(store, block.name, inputs, ".tif", entry)
+            results[block.name] = entry
+            told(entry)
     entries = [entry for entry in results.values() if entry is not None]
     report_coverage(context, entries)
     raise_failed(entries, "composite")
+    check_tried(context, "composite", results.values())
     clear = sum(entry.facts["clear_share"] for entry in entries if entry.facts)
     if clear == 0:
         raise NoClearPixelError(

@@ -15,19 +15,23 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from features.recipe import RECIPES
 from pipeline.errors import ConfigError
+from pipeline.where import Slurm, Tls
 
 ENVIRONMENT_PREFIX = "ASM_ATLAS_"
 # Variables of this prefix that are not configuration: where the tests find real data.
 _NOT_CONFIGURATION = {"ASM_ATLAS_TEST_DATA"}
 _MONTHS = re.compile(r"([12][0-9]{3})-([0-9]{2})\.\.([12][0-9]{3})-([0-9]{2})")
 _BLENDS = r"median|percentile-[1-9][0-9]?|medoid|geometric-median"
-_KINDS = {int: "a whole number", float: "a number", str: "text"}
+_KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+_TRUTH = {"true": True, "false": False}
+# What changes where and how fast a run works, and never what it gives.
+SURROUNDINGS = ("workspace", "cluster", "workers", "log", "slurm", "tls")
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,8 @@ class Config:
         ``YYYY-MM..YYYY-MM``, both months included; several with commas, for one composite of the
         same months of several years; empty: what the region names, else every date.
     cluster : str
-        ``local`` or the address of a Dask scheduler (``tcp://...``).
+        ``local``, ``slurm``, the address of a Dask scheduler (``tcp://...``, ``tls://...``), or
+        ``none``: in one process.
     disclosure : str
         ``public`` (coarse, safe to hand on) or ``restricted``.
     map_lang : str
@@ -121,7 +126,9 @@ class Config:
     seed : int
         Seed of the demo's landscape, and of what is drawn at random.
     workers : int
-        Worker processes of the local cluster; 0: one a core.
+        Worker processes of the local cluster; 0: one a core, and no more than memory allows.
+    log : str
+        File to which every step and block is appended as a line of JSON; empty: none.
     max_blocks : int
         A region of more 0.1-degree blocks than this is refused.
     min_observed : float
@@ -145,6 +152,10 @@ class Config:
         A visit is used with the imagery of a season at most this many years away from it.
     device : str
         Where features are computed: ``cpu``, or ``cuda``: a GPU, by torch.
+    slurm : Slurm
+        The table ``[slurm]``: how jobs are asked for.
+    tls : Tls
+        The table ``[tls]``: certificates of encrypted connections.
     """
 
     region: str = ""
@@ -182,6 +193,7 @@ class Config:
     random_places: int = 20
     seed: int = 1
     workers: int = 0
+    log: str = ""
     max_blocks: int = 50_000
     min_observed: float = 0.25
     prevalence: float = 0.0
@@ -192,6 +204,8 @@ class Config:
     feature_type: str = "float32"
     visit_years: int = 2
     device: str = "cpu"
+    slurm: Slurm = field(default_factory=Slurm)
+    tls: Tls = field(default_factory=Tls)
 
     def __post_init__(self) -> None:
         _one_of("disclosure", self.disclosure, ("public", "restricted"))
@@ -255,6 +269,9 @@ class Config:
     def processed(self) -> Path:
         """The runs' folders: what users open."""
         return Path(self.workspace) / "processed"
+
+
+TABLES: dict[str, Any] = {"slurm": Slurm, "tls": Tls}
 
 
 def season_windows(season: str) -> tuple[tuple[str, str], ...]:
@@ -338,15 +355,17 @@ def load_config(
     merged: dict[str, Any] = {}
     if file is not None:
         try:
-            merged.update(tomllib.loads(Path(file).read_text(encoding="utf-8")))
+            merged.update(_flat(tomllib.loads(Path(file).read_text(encoding="utf-8"))))
         except (OSError, ValueError) as error:
             what = f"the configuration cannot be read: {error}"
             raise ConfigError(what, where=str(file)) from None
+    dotted = {key.replace(".", "_"): key for key in known_keys()}
     for name, value in (os.environ if environment is None else environment).items():
         if name.startswith(ENVIRONMENT_PREFIX) and name not in _NOT_CONFIGURATION and value:
-            merged[name.removeprefix(ENVIRONMENT_PREFIX).lower()] = value
+            key = name.removeprefix(ENVIRONMENT_PREFIX).lower()
+            merged[dotted.get(key, key)] = value
     merged.update({key: value for key, value in (options or {}).items() if value is not None})
-    known = {field.name: type(field.default) for field in dataclasses.fields(Config)}
+    known = known_keys()
     for key in merged:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
@@ -354,7 +373,36 @@ def load_config(
                 f"unknown configuration key {key!r}",
                 next_step=f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(known),
             )
-    return Config(**{key: _cast(key, value, known[key]) for key, value in merged.items()})
+    plain: dict[str, Any] = {}
+    tables: dict[str, dict[str, Any]] = {name: {} for name in TABLES}
+    for key, value in merged.items():
+        table, _, name = key.rpartition(".")
+        (tables[table] if table else plain)[name] = _cast(key, value, known[key])
+    return Config(**plain, **{name: TABLES[name](**given) for name, given in tables.items()})
+
+
+def known_keys() -> dict[str, type]:
+    """Return the kind of every key; those of a table as ``table.key``."""
+    keys = {f.name: type(f.default) for f in dataclasses.fields(Config) if f.name not in TABLES}
+    for name, table in TABLES.items():
+        keys |= {f"{name}.{f.name}": type(f.default) for f in dataclasses.fields(table)}
+    return keys
+
+
+def settings_hash(config: Config) -> str:
+    """Return the fingerprint of what a configuration says about the results."""
+    kept = dataclasses.asdict(config)
+    return fingerprint({key: value for key, value in kept.items() if key not in SURROUNDINGS})
+
+
+def _flat(given: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in given.items():
+        if key in TABLES and isinstance(value, dict):
+            flat |= {f"{key}.{name}": item for name, item in value.items()}
+        else:
+            flat[key] = value
+    return flat
 
 
 def fingerprint(value: Any) -> str:
@@ -376,6 +424,11 @@ def fingerprint(value: Any) -> str:
 
 def _cast(key: str, value: Any, kind: type) -> Any:
     wrong = ConfigError(f"{key} must be {_KINDS[kind]}, not {value!r}")
+    if kind is bool:
+        value = _TRUTH.get(value, value) if isinstance(value, str) else value
+        if not isinstance(value, bool):
+            raise wrong
+        return value
     allowed = {int: int | str, float: int | float | str, str: str}[kind]
     if isinstance(value, bool) or not isinstance(value, allowed):
         raise wrong

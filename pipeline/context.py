@@ -22,11 +22,14 @@ class Context:
         Where.
     workers : Workers
         Who works.
+    retry_failed : bool
+        Whether to work on those blocks alone that were tried before, and failed.
     """
 
     config: Config
     region: Region
     workers: Workers
+    retry_failed: bool = False
 
     @property
     def season(self) -> str:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
-from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from pipeline.composite import failed_scenes
-from pipeline.config import fingerprint
+from pipeline.config import fingerprint, settings_hash
 from pipeline.context import Context
 from pipeline.imagery.items import Scene
 from pipeline.join import Joined
@@ -26,6 +24,7 @@ from pipeline.report import write_report
 from pipeline.runtime.code import commit
 from pipeline.runtime.console import say
 from pipeline.runtime.files import read_json
+from pipeline.runtime.journal import journal
 
 # Raise it when the same inputs would give another product.
 VERSION = 3
@@ -98,10 +97,7 @@ def deliver(
         region=context.region,
         model=model.manifest | {"choice": predicted.why},
         config=context.config,
-        # How fast and where it was made changes nothing in the map.
-        config_hash=fingerprint(
-            asdict(context.config) | {"workspace": "", "cluster": "", "workers": 0}
-        ),
+        config_hash=settings_hash(context.config),
         code_version=version("asm-atlas"),
         code_commit=commit(),
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
@@ -119,9 +115,11 @@ def deliver(
     if not (folder / "manifest.json").is_file():
         page = partial(write_report, joined, run) if report else None
         counts = publish(joined, run, folder, page)
+        journal.worked = True
         say("publish", f"{folder / 'map.gpkg'}: " + _counted(counts))
     elif report:
         write_report(joined, run, folder)
+        journal.worked = True
     if report:
         say("report", str(folder / "report.html"))
         _point_to(home / "latest", run_id)
@@ -179,7 +177,8 @@ def _counted(counts: dict[str, int]) -> str:
 
 def _point_to(link: Path, name: str) -> None:
     """Let ``latest`` point at a run, without a moment in which it points nowhere."""
-    beside = link.with_name(f".{link.name}.{os.getpid()}")
+    # One name: what a killed run left is taken away by the next.
+    beside = link.with_name(f".{link.name}.new")
     beside.unlink(missing_ok=True)
     beside.symlink_to(name, target_is_directory=True)
     beside.replace(link)

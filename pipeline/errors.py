@@ -1,12 +1,12 @@
 """Everything that can go wrong by name: what happened, where, and what to do next.
 
 Each leaf class has its own exit code, so that a scheduled job can tell an empty region from a
-broken file without reading text. Codes below 10 belong to the command line itself:
-0 all done, 1 a defect in this program, 2 wrong usage, and it also uses 53 (a model's files), 62
-(a file that the system refuses) and 130 (interrupted).
+broken file without reading text. ``python -m pipeline.errors`` prints the table of them.
 """
 
 from __future__ import annotations
+
+from pipeline.runtime.redact import redact
 
 
 class AsmAtlasError(Exception):
@@ -25,10 +25,9 @@ class AsmAtlasError(Exception):
     exit_code = 1
 
     def __init__(self, what: str, *, where: str = "", next_step: str = "") -> None:
-        self.what = what
-        self.where = where
-        self.next_step = next_step
-        super().__init__(what, where, next_step)
+        # Messages of libraries may quote signed addresses and headers; these travel far.
+        self.what, self.where, self.next_step = map(redact, (what, where, next_step))
+        super().__init__(self.what, self.where, self.next_step)
 
     def __reduce__(self) -> tuple[object, ...]:
         # Keyword-only arguments do not survive the default pickling that Dask workers use.
@@ -167,6 +166,18 @@ class StoreCorruptError(AsmAtlasError):
     exit_code = 31
 
 
+class RunLockedError(AsmAtlasError):
+    """Another run of the same region is at work in this workspace."""
+
+    exit_code = 32
+
+
+class ClusterError(AsmAtlasError):
+    """The scheduler, its workers or the batch system do not answer, or went away."""
+
+    exit_code = 33
+
+
 class VisitsError(AsmAtlasError):
     """A table of visits lacks a column or holds values that cannot be used."""
 
@@ -267,3 +278,39 @@ class RemovalsError(AsmAtlasError):
     """The list of removal requests cannot be used."""
 
     exit_code = 65
+
+
+# Those of the command line itself.
+NOTHING_EXIT_CODE = 3
+MODEL_FILE_EXIT_CODE = 53
+FILE_ACCESS_EXIT_CODE = 62
+INTERRUPTED_EXIT_CODE = 130
+_OWN = (
+    (0, "", "All is done, or was done before."),
+    (1, "", "A defect in this program, with a traceback."),
+    (2, "", "Wrong usage of the command line."),
+    (NOTHING_EXIT_CODE, "", "Nothing was left to do; only with ``--detailed-exit-code``."),
+    (MODEL_FILE_EXIT_CODE, "", "A file of a model or a bank of filters cannot be used."),
+    (FILE_ACCESS_EXIT_CODE, "FileAccessError", "A file that the system refuses, or a full disk."),
+    (INTERRUPTED_EXIT_CODE, "Interrupted", "Interrupted from the keyboard or by a signal."),
+)
+
+
+def exit_codes() -> list[tuple[int, str, str]]:
+    """Return every exit code, the name of its error and what it means, in order."""
+    kinds = [kind for kind in AsmAtlasError.__subclasses__() if kind.__module__ == __name__]
+    named = [
+        (kind.exit_code, kind.__name__, (kind.__doc__ or "").partition("\n\n")[0].strip())
+        for kind in kinds
+    ]
+    return sorted([*_OWN, *named])
+
+
+def exit_code_table() -> str:
+    """Return the exit codes as a table in Markdown."""
+    rows = [f"| {code} | {name} | {meaning} |" for code, name, meaning in exit_codes()]
+    return "\n".join(["| code | name | meaning |", "|---|---|---|", *rows])
+
+
+if __name__ == "__main__":
+    print(exit_code_table())

@@ -29,6 +29,7 @@ from pipeline.errors import (
     StoreCorruptError,
 )
 from pipeline.imagery.blend import NODATA
+from pipeline.progress import blocks_of
 from pipeline.runtime.console import bar, say
 from pipeline.runtime.files import whole_file
 from pipeline.scenes import SceneList
@@ -79,11 +80,13 @@ def featurize_blocks(
     }
     missing = [part for part in composites if results[part.unit] is None]
     done = context.workers.map(_featurize_task, missing, str(bank_file), bank.hash, how, str(store))
-    for part, entry in bar(done, "featurize", len(missing)):
-        if isinstance(entry, AsmAtlasError):
-            inputs = _inputs(part, bank.hash, how)
-            entry = ledger.fail(store, part.unit, inputs, ".parquet", entry)
-        results[entry.unit] = entry
+    with blocks_of(context, "featurize", len(composites), len(missing)) as told:
+        for part, entry in bar(done, "featurize", len(missing)):
+            if isinstance(entry, AsmAtlasError):
+                inputs = _inputs(part, bank.hash, how)
+                entry = ledger.fail(store, part.unit, inputs, ".parquet", entry)
+            results[entry.unit] = entry
+            told(entry)
     entries = [entry for entry in results.values() if entry is not None]
     raise_failed(entries, "featurize")
     reused = sum(entry.reused for entry in entries)

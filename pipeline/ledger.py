@@ -17,6 +17,7 @@ from typing import Any
 from pipeline.config import fingerprint
 from pipeline.errors import AsmAtlasError
 from pipeline.runtime.files import read_json, sha256_of, whole_file, write_json
+from pipeline.runtime.journal import journal
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Entry:
         Whether it was there already.
     error : AsmAtlasError or None
         Why there is no file.
+    seconds : float
+        What it took to make, now or when it was made.
     """
 
     unit: str
@@ -45,6 +48,7 @@ class Entry:
     facts: dict[str, Any] | None = None
     reused: bool = False
     error: AsmAtlasError | None = None
+    seconds: float = 0.0
 
 
 def key_of(inputs: dict[str, Any]) -> str:
@@ -90,7 +94,9 @@ def find(root: Path, unit: str, inputs: dict[str, Any], suffix: str) -> Entry | 
         entry = read_json(record)
         if entry["status"] != "done" or sha256_of(stored) != entry["sha256"]:
             return None
-        return Entry(unit, str(stored), entry["sha256"], entry["facts"], reused=True)
+        seconds = float(entry.get("seconds", 0))
+        facts, sha256 = entry["facts"], entry["sha256"]
+        return Entry(unit, str(stored), sha256, facts, reused=True, seconds=seconds)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -133,21 +139,41 @@ def build(
     started = time.time()
     try:
         with whole_file(stored) as beside:
+            beside.touch()  # a process that is killed over it leaves a trace of what was lost
             facts = write(beside)
     except AsmAtlasError as error:
         return fail(root, unit, inputs, suffix, error)
     sha256 = sha256_of(stored)
-    write_json(
-        record,
-        {
-            "status": "done",
-            "sha256": sha256,
-            "facts": facts,
-            "seconds": round(time.time() - started, 3),
-            "inputs": inputs,
-        },
-    )
-    return Entry(unit, str(stored), sha256, facts)
+    seconds = round(time.time() - started, 3)
+    done = {"status": "done", "sha256": sha256, "facts": facts, "seconds": seconds}
+    write_json(record, done | {"inputs": inputs})
+    journal.worked = True
+    return Entry(unit, str(stored), sha256, facts, seconds=seconds)
+
+
+def has_failed(root: Path, unit: str, inputs: dict[str, Any], suffix: str) -> bool:
+    """Tell whether a unit was tried from these inputs, and failed.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+        The stage's folder.
+    unit : str
+        Name of the block.
+    inputs : dict
+        Everything that the result depends on; JSON.
+    suffix : str
+        Of the file that is not there.
+
+    Returns
+    -------
+    bool
+        What its entry says.
+    """
+    try:
+        return bool(read_json(_places(root, unit, inputs, suffix)[1])["status"] == "failed")
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def fail(root: Path, unit: str, inputs: dict[str, Any], suffix: str, error: AsmAtlasError) -> Entry:

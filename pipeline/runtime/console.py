@@ -15,6 +15,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from pipeline.runtime.journal import journal
+from pipeline.runtime.redact import redact
+
 T = TypeVar("T")
 
 console = Console(stderr=False, highlight=False, soft_wrap=True)
@@ -30,9 +33,11 @@ def say(stage: str, text: str) -> None:
     text : str
         What it did; never read as markup.
     """
+    text = redact(text)
     console.print(f"[bold]{stage:<10}[/bold] ", end="")
     # The text may hold names from files: never read it as markup.
     console.print(text, markup=False)
+    journal.write("said", stage=stage, text=text)
 
 
 def bar(items: Iterable[T], stage: str, total: int) -> Iterator[T]:

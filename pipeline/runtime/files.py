@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import glob
 import hashlib
 import json
 import os
 import re
 import shutil
+import socket
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +19,11 @@ from pathlib import Path
 from typing import Any
 
 _UNSAFE = re.compile(r"[$`\"\\|&;<>*?!{}]|://|/vsi", re.IGNORECASE)
+
+# Eight digits of the machine's name: the name itself may hold dots, and is nobody's business.
+_HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+_MARK = re.compile(r"\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}(\.|$)")
+_DAY_S = 86_400.0
 
 
 def is_safe_path(text: str) -> bool:
@@ -61,8 +70,9 @@ def whole_file(path: Path) -> Iterator[Path]:
         A name in the same folder with the same suffix.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    sweep(path)
     # Same suffix, since drivers look at it; the process's own name, since tasks may run twice.
-    beside = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
+    beside = path.with_name(f".{path.stem}.{_mark()}{path.suffix}")
     try:
         yield beside
         with beside.open("rb") as file:
@@ -89,7 +99,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
         An empty folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    sweep(path)
+    beside = path.with_name(f".{path.name}.{_mark()}")
     beside.mkdir()
     try:
         yield beside
@@ -100,6 +111,45 @@ def whole_folder(path: Path) -> Iterator[Path]:
         put_in_place(beside, path)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def sweep(path: Path) -> None:
+    """Take away what killed processes left beside a path.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A file or folder as given to :func:`whole_file` or :func:`whole_folder`. What a process of
+        this machine began that is gone, or anybody more than a day ago, is deleted.
+    """
+    with contextlib.suppress(OSError):
+        for left in path.parent.glob(f".{glob.escape(path.stem)}.*"):
+            found = _MARK.search(left.name)
+            if found is None or not _is_dead(found["host"], int(found["pid"]), left):
+                continue
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
+
+
+def _mark() -> str:
+    """Return a name of one attempt, which says whose it is."""
+    return f"{_HOST}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+
+def _is_dead(host: str, pid: int, left: Path) -> bool:
+    if time.time() - left.stat().st_mtime > _DAY_S:
+        return True
+    if host != _HOST:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def put_in_place(new: Path, path: Path) -> None:

@@ -156,7 +156,7 @@ def test_visits_without_a_column(tmp_path, capsys) -> None:
     assert main(["train", *base, "--labels", str(tmp_path / "nowhere.csv")]) == 60
     visits_table({}).to_csv(tmp_path / "v.csv", index=False)
     assert main(["train", *base, "--labels", str(tmp_path / "v.csv")]) == 41
-    assert not (tmp_path / "work").exists()
+    assert [path.name for path in (tmp_path / "work" / "interim").iterdir()] == ["runs"]
 
 
 def test_chips_models_and_scores(tmp_path, monkeypatch, capsys) -> None:

@@ -5,6 +5,7 @@ import importlib
 import logging
 import operator
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -43,16 +44,25 @@ def test_items_are_taken_as_places_become_free(local: Workers) -> None:
 
     def items() -> Iterator[int]:
         nonlocal taken
-        for item in range(60):
+        for _ in range(30):
             taken += 1
-            yield item
+            yield 0.11
 
     limit = 2 * IN_FLIGHT_PER_WORKER
     most = 0
-    for done, _ in enumerate(local.map(operator.neg, items())):
+    for done, _ in enumerate(local.map(time.sleep, items())):
         most = max(most, taken - done)
-    assert taken == 60
+    assert taken == 30
     assert 1 < most <= limit + 1
+
+
+def test_short_items_go_together_and_long_ones_do_not() -> None:
+    assert [cluster._bundle_size(seconds) for seconds in (60, 0.1, 0.01, 0)] == [1, 1, 10, 64]
+
+
+def test_many_short_items_come_back_once_each(local: Workers) -> None:
+    found = list(local.map(operator.neg, range(1_000)))
+    assert sorted(found) == [(item, -item) for item in range(1_000)]
 
 
 def test_here_one_item_is_taken_at_a_time() -> None:

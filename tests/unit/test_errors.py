@@ -2,19 +2,26 @@ from __future__ import annotations
 
 import copy
 import pickle
+from pathlib import Path
 
 import pytest
 from distributed.protocol import deserialize, serialize
 
 from pipeline import errors
-from pipeline.cli import FILE_ACCESS_EXIT_CODE, MODEL_FILE_EXIT_CODE
-from pipeline.errors import AsmAtlasError
+from pipeline.errors import (
+    FILE_ACCESS_EXIT_CODE,
+    MODEL_FILE_EXIT_CODE,
+    AsmAtlasError,
+    exit_code_table,
+    exit_codes,
+)
 
 LEAVES = [
     kind
     for kind in vars(errors).values()
     if isinstance(kind, type) and issubclass(kind, AsmAtlasError) and not kind.__subclasses__()
 ]
+PAGE = Path(__file__).parents[2] / "docs" / "cluster.md"
 names = pytest.mark.parametrize("kind", LEAVES, ids=lambda kind: kind.__name__)
 
 
@@ -51,3 +58,15 @@ def test_the_text_says_what_where_and_what_next() -> None:
     error = AsmAtlasError("it broke", where="block N00.0E009.0", next_step="make again")
     assert str(error) == "it broke\n  where: block N00.0E009.0\n  next:  make again"
     assert repr(error) == "AsmAtlasError('it broke', 'block N00.0E009.0', 'make again')"
+
+
+def test_the_table_of_exit_codes_is_the_one_in_the_docs() -> None:
+    codes = [code for code, _, _ in exit_codes()]
+    assert len(set(codes)) == len(codes)
+    assert {kind.__name__ for kind in LEAVES} <= {name for _, name, _ in exit_codes()}
+    assert exit_code_table() in PAGE.read_text(encoding="utf-8"), "python -m pipeline.errors"
+
+
+def test_an_error_never_carries_what_opens_doors() -> None:
+    error = AsmAtlasError("https://a.org/x?sig=abc123 fails", where="token=abc123")
+    assert "abc123" not in repr(error) + str(error)

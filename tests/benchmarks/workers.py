@@ -1,0 +1,79 @@
+"""The demo's blocks with one worker and with two: what the second is worth on real work.
+
+Each run has a workspace of its own with the same imagery; the times are those of the journal, from
+a stage's first line to its last block, so that the start of the workers is in them.
+
+``python tests/benchmarks/workers.py`` writes ``data/processed/bench/workers.json``; nothing else
+should be at work on the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT)]
+
+from pipeline.status import read_run
+
+MOST = 2
+LEAST_GAIN = 1.8
+
+
+def atlas(workspace: Path, *arguments: str) -> None:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("ASM_ATLAS_")}
+    subprocess.run(
+        [sys.executable, "-m", "pipeline.cli", *arguments, "--workspace", str(workspace)],
+        env=kept | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+
+
+def seconds(workspace: Path) -> dict[str, float]:
+    """Seconds of the stages of a run, those of its training ground among them."""
+    found: dict[str, float] = {}
+    (journal,) = (workspace / "interim" / "runs").glob("*.jsonl")
+    with journal.open(encoding="utf-8") as file:
+        for state in read_run(file).stages:
+            took = (state.last - state.begun).total_seconds()
+            found[state.stage] = round(found.get(state.stage, 0.0) + took, 2)
+    return found
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--out", type=Path, default=ROOT / "data/processed/bench/workers.json")
+    given = options.parse_args()
+    took: dict[int, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        source = Path(name) / "source"
+        atlas(source, "demo")
+        for count in range(1, MOST + 1):
+            workspace = Path(name) / str(count)
+            shutil.copytree(source / "raw", workspace / "raw")
+            atlas(workspace, "predict", "demo", "--workers", str(count))
+            took[count] = seconds(workspace)
+            print(count, took[count], flush=True)
+    gain = sum(took[1].values()) / sum(took[MOST].values())
+    found = {
+        "seconds": {str(count): stages for count, stages in took.items()},
+        "gain": round(gain, 3),
+        "least": LEAST_GAIN,
+        "load_at_the_end": os.getloadavg()[0],
+    }
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    given.out.write_text(json.dumps(found, indent=1) + "\n")
+    print(json.dumps(found, indent=1))
+    return 0 if gain >= LEAST_GAIN else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,43 @@
+"""Certificates, made as docs/cluster.md says."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pipeline.where import Tls
+
+
+def openssl(folder: Path, *arguments: str) -> None:
+    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
+    """Certificates, made as docs/cluster.md says."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    folder = tmp_path_factory.mktemp("tls")
+    new = ["req", "-newkey", "rsa:2048", "-nodes"]
+    openssl(
+        folder,
+        *new,
+        "-x509",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=ca",
+        "-keyout",
+        "ca.key",
+        "-out",
+        "ca.pem",
+    )
+    openssl(folder, *new, "-subj", "/CN=me", "-keyout", "me.key", "-out", "me.csr")
+    openssl(
+        folder, "x509", "-req", "-in", "me.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+        "-CAcreateserial", "-days", "2", "-out", "me.pem",
+    )  # fmt: skip
+    return Tls(*(str(folder / name) for name in ("ca.pem", "me.pem", "me.key")))
