@@ -89,7 +89,7 @@ def deliver(
     finished = "report.html" if report else "manifest.json"
     if (folder / "manifest.json").is_file() and (folder / finished).is_file():
         say("publish", f"nothing to do: {folder} is up to date")
-        _point_to(home / "latest", run_id)
+        point_to(home / "latest", run_id)
         _print(folder, sheets)
         return folder
     images = [scene.datetime[:10] for scene in found.scenes], [s.end[:10] for s in found.scenes]
@@ -124,7 +124,7 @@ def deliver(
         write_report(joined, run, folder)
     if report:
         say("report", str(folder / "report.html"))
-        _point_to(home / "latest", run_id)
+        point_to(home / "latest", run_id)
     _print(folder, sheets)
     return folder
 
@@ -177,7 +177,7 @@ def _counted(counts: dict[str, int]) -> str:
     return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items())
 
 
-def _point_to(link: Path, name: str) -> None:
+def point_to(link: Path, name: str) -> None:
     """Let ``latest`` point at a run, without a moment in which it points nowhere."""
     beside = link.with_name(f".{link.name}.{os.getpid()}")
     beside.unlink(missing_ok=True)
