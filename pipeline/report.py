@@ -257,8 +257,23 @@ def cell_text(value: Any, lang: str, digits: int = 2) -> str:
     return str(value)
 
 
-def _fixed(value: Any, lang: str, digits: int) -> str:
-    """Write a column's value with the same decimals as its neighbours."""
+def fixed(value: Any, lang: str, digits: int) -> str:
+    """Write a column's value with the same decimals as its neighbours.
+
+    Parameters
+    ----------
+    value : object
+        A number, or what ``cell_text`` writes.
+    lang : str
+        ``en`` or ``fr``.
+    digits : int
+        Digits after the point.
+
+    Returns
+    -------
+    str
+        Its words.
+    """
     if not isinstance(value, float) or value != value:
         return cell_text(value, lang)
     text = f"{value:.{digits}f}"
@@ -301,7 +316,7 @@ def _candidates(product: Product, policy: Policy, lang: str) -> tuple[list[str],
     plain = pd.DataFrame(table[columns]).astype(object)
     rows = [
         [
-            _fixed(value, lang, decimals.get(name, 2))
+            fixed(value, lang, decimals.get(name, 2))
             for name, value in zip(columns, row, strict=True)
         ]
         for row in plain.itertuples(index=False)

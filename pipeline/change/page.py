@@ -13,7 +13,7 @@ from pipeline.map import disclosure as rules
 from pipeline.map import figures, qgis
 from pipeline.map.change_words import COLOURS, legend, tell
 from pipeline.map.words import CREDIT, SIMULATED, say, warnings
-from pipeline.report import LANGUAGES, cell_text, hash_of, own_file, page_facts, templates
+from pipeline.report import LANGUAGES, cell_text, fixed, hash_of, own_file, page_facts, templates
 
 if TYPE_CHECKING:
     from pipeline.map.disclosure import Policy, Product
@@ -83,7 +83,14 @@ def _edition(product: Product, run: RunInfo, policy: Policy, lang: str) -> Simpl
         dates=[_dates(cells, season) for season in ("from", "to")],
         map=figures.draw_changes(product, legend(lang), lang, mark),
         tiles=_tiles(cells, places, lang),
-        places=_rows(places.head(MOST_PLACES), "change_places", _PLACE_COLUMNS, policy, lang),
+        places=_rows(
+            places.head(MOST_PLACES),
+            "change_places",
+            _PLACE_COLUMNS,
+            policy,
+            lang,
+            2 if product.disclosure == rules.PUBLIC else 4,
+        ),
         areas=_rows(product.tables.get("change_areas"), "change_areas", (), policy, lang),
         why=[[tell(str(key), lang), cell_text(int(n), lang)] for key, n in why.items()],
         series=_series(product.tables["series"], lang),
@@ -112,7 +119,12 @@ def _tiles(cells: pd.DataFrame, places: pd.DataFrame, lang: str) -> list[tuple[s
 
 
 def _rows(
-    table: pd.DataFrame | None, layer: str, shown: tuple[str, ...], policy: Policy, lang: str
+    table: pd.DataFrame | None,
+    layer: str,
+    shown: tuple[str, ...],
+    policy: Policy,
+    lang: str,
+    places: int = 2,
 ) -> tuple[list[str], list[str], list[list[str]]]:
     """Return columns, heading and rows in words."""
     if table is None or not len(table):
@@ -123,17 +135,19 @@ def _rows(
     for row in pd.DataFrame(table[columns]).astype(object).itertuples(index=False):
         rows.append(
             [
-                tell(str(value), lang) if name in _CODED else _text(name, value, lang)
+                tell(str(value), lang) if name in _CODED else _text(name, value, lang, places)
                 for name, value in zip(columns, row, strict=True)
             ]
         )
     return columns, heading, rows
 
 
-def _text(name: str, value: object, lang: str) -> str:
+def _text(name: str, value: object, lang: str, places: int) -> str:
     if "image" in name:
         return str(value)[:10]
-    return cell_text(value, lang, 4 if name in ("longitude", "latitude") else 2)
+    if name in ("longitude", "latitude"):
+        return fixed(value, lang, places)
+    return fixed(value, lang, 2) if "probability" in name else cell_text(value, lang)
 
 
 def _series(series: pd.DataFrame, lang: str) -> tuple[list[str], list[list[str]]]:

@@ -191,7 +191,9 @@ def _open_mines(
 ) -> list[Mine]:
     """Dig new mines away from all that was there."""
     west, north, east, south = _inside(painting)
-    places = place_mines(rng, canvas, painting.stems, 4 * count, (west, north, east, south))
+    places = place_mines(
+        rng, canvas, painting.stems, max(4 * count, 60), (west, north, east, south)
+    )
     kept: list[tuple[NDArray[np.float64], float]] = []
     for at, angle in places:
         free = not len(taken.query(shapely.Point(at), predicate="dwithin", distance=APART))

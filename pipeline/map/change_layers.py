@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from pipeline.sites.layers.read import ContextLayer
 
 # The last that a square's cells hold is the square's: what stays hides what is new beside it, so
-# that a mine which grew is not shown as a new one.
-_STRENGTH = ("cannot_tell", "none", "fading", "new", "persisting")
+# that a mine which grew is not shown as a new one; and "none" is said of whole squares only.
+_STRENGTH = ("none", "cannot_tell", "fading", "new", "persisting")
 _CLASSES = coarse.CLASSES
 _COUNTED = ("new", "persisting", "fading", "cannot_tell")
 

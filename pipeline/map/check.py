@@ -106,7 +106,8 @@ def check_page(path: Path, disclosure: str, policy: Policy) -> None:
     _page_tables(page, disclosure, policy, path.name)
     # A page without a script has no data either: its tables say which columns they show.
     still = page.scripts == 0 and not page.data and page.tables
-    if page.strange or (page.scripts != 1 and not still) or "default-src 'none'" not in page.policy:
+    alive = page.scripts == 1 and page.data
+    if page.strange or not (still or alive) or "default-src 'none'" not in page.policy:
         what = f"the page is not as it was made: {', '.join(page.strange) or 'its own parts'}"
         raise StoreCorruptError(what, where=path.name)
     if still:
