@@ -18,6 +18,7 @@ from pipeline.map.provenance import RunInfo
 from pipeline.map.removals import read_removals
 from pipeline.predict import Predicted
 from pipeline.publish import MANIFEST
+from pipeline.runtime.code import commit
 from pipeline.runtime.console import say
 from pipeline.runtime.files import read_json
 
@@ -92,6 +93,7 @@ def _run(
             asdict(context.config) | {"workspace": "", "cluster": "", "workers": 0}
         ),
         code_version=version("asm-atlas"),
+        code_commit=commit(),
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         scenes=[scene_row(scene) for scene in scenes],
         simulated=later.scenes.simulated,

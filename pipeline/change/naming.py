@@ -19,7 +19,7 @@ _OF_A_SEASON = (
     "first_image", "last_image",
 )  # fmt: skip
 # A change must also exceed so many times the usual spread of the cells' differences, most of which
-# are air, season and pixels that lie a little elsewhere (docs/decisions/0020-change.md).
+# are air, season and pixels that lie a little elsewhere (docs/decisions/0019-change.md).
 LEAST_SPREADS = 3.0
 _DEVIATION = 1.4826  # of a normal distribution, over its median absolute deviation
 

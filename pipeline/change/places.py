@@ -14,7 +14,7 @@ from pipeline.sites.nearest import cell_area_km2
 from pipeline.sites.parts import cut
 
 GROWING = "growing"
-PLACE_WORDS = (NEW, GROWING, PERSISTING, FADING)
+PLACE_WORDS = (NEW, GROWING, FADING, PERSISTING)
 COLUMNS = (
     "place", "change_class", "cells", "new_cells", "persisting_cells", "fading_cells", "area_km2",
     "probability_from", "probability_to", "first_image_from", "last_image_from", "first_image_to",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from pipeline.map.provenance import RunInfo
 
 PACKAGE, PROJECT, PAGE = "changes.gpkg", "changes.qgz", "changes.html"
+# QGIS's number of placing labels outside of polygons: a square may be smaller than its number.
+_BESIDE = 8
 _TABLE_FILES = {"change_areas": "change_areas.csv", "series": "series.csv"}
 
 
@@ -195,7 +197,10 @@ def _view(
     if name in product.layers and len(frame):
         west, south, east, north = product.layers[name].total_bounds
         box = (float(west), float(south), float(east), float(north))
-    extra = {"label": "place", "label_when": "\"change_class\" = 'new'", "sort": '"place"'}
+    extra: dict[str, Any] = {}
+    if name == "change_places":
+        extra = {"label": "place", "label_when": "\"change_class\" = 'new'", "sort": '"place"'}
+        extra |= {"label_size": 8, "label_placement": _BESIDE}
     return qgis.LayerView(
         name=name,
         title=tell(name, lang),
@@ -204,9 +209,7 @@ def _view(
         rules=_RULES[name](lang) if name in _RULES else [],
         extent=box,
         visible=True,
-        label=extra["label"] if name == "change_places" else "",
-        label_when=extra["label_when"] if name == "change_places" else "",
-        sort=extra["sort"] if name == "change_places" else "",
+        **extra,
     )
 
 

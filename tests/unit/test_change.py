@@ -151,12 +151,12 @@ def test_places_are_new_growing_persisting_or_fading() -> None:
         corner + 12 * step,
     ]  # fmt: skip
     found = find_places(named).set_index("place")
-    assert found["change_class"].tolist() == ["new", "growing", "persisting", "fading"]
-    assert found["cells"].tolist() == [2, 2, 2, 1]
+    assert found["change_class"].tolist() == ["new", "growing", "fading", "persisting"]
+    assert found["cells"].tolist() == [2, 2, 1, 2]
     assert found["new_cells"].tolist() == [2, 1, 0, 0]
-    assert found.loc[4, "cell"] == corner + 12 * step
+    assert found.loc[3, "cell"] == corner + 12 * step
     assert found.crs.to_string() == grid.CRS
-    assert found["area_km2"].round(1).tolist() == [0.6, 0.6, 0.6, 0.3]
+    assert found["area_km2"].round(1).tolist() == [0.6, 0.6, 0.3, 0.6]
     assert len(find_places(name_cells(cells([]), THRESHOLDS))) == 0
 
 
