@@ -76,12 +76,17 @@ class Fog:
     col, row : float
         Its middle, pixels of the frame.
     radius : float
-        Pixels of the frame within which nothing is seen.
+        Pixels of the frame within which it is thick; it thins out over a tenth more.
     """
 
     col: float
     row: float
     radius: float
+
+    @property
+    def reach(self) -> float:
+        """Pixels from its middle to where the scene classification calls it cloud no more."""
+        return 1.09 * self.radius
 
 
 @dataclass(frozen=True)

@@ -254,7 +254,7 @@ def _write_changes(path: Path, land: Landscape, changes: list[Change], fog: Fog)
         },
         [mine.shape for mine in land.mines],
     )
-    bank = shapely.Point(fog.col, fog.row).buffer(fog.radius)
+    bank = shapely.Point(fog.col, fog.row).buffer(fog.reach)
     hidden = layer({"kind": ["fog"]}, [bank])
     _write_layers(path, {"changes": planted, "mines": mines, "hidden": hidden})
 

@@ -74,13 +74,14 @@ def disclose_changes(changes: Changes, run: RunInfo, policy: Policy) -> Product:
     -------
     Product
         Layers ``changes`` and ``change_places``, tables ``change_areas`` (where there are areas)
-        and ``series``; only the columns that the product may hold.
+        and ``series`` (in the public product without seasons that are too young); only the columns
+        that the product may hold.
 
     Raises
     ------
     DisclosureError
-        If the public product is asked for and an image is younger than six months, or the removal
-        requests leave nothing.
+        If the public product is asked for and an image of the two seasons is younger than six
+        months, or the removal requests leave nothing.
     RemovalsError
         If the list of removal requests cannot be used.
     """
@@ -94,9 +95,8 @@ def disclose_changes(changes: Changes, run: RunInfo, policy: Policy) -> Product:
     places = joined.candidates.rename(columns={"candidate": "place"})
     cells, context = joined.cells, list(joined.context)
     if public:
-        refuse_young(
-            [*run.images, *series["last_image"].dropna().astype(str)], run.created, run.region.name
-        )
+        refuse_young(run.images, run.created, run.region.name)
+        series = _old_enough(series, last_public_day(run.created))
         cells, series = _coarse_changes(cells), _coarse_series(series)
         places = coarse.coarse_candidates(places)
         context = for_public(context, last_public_day(run.created))
@@ -136,6 +136,13 @@ def _merged(
     for column, rule in how.items():
         merged[column] = groups[column].agg(rule)
     return merged.drop(columns="strength").reset_index()
+
+
+def _old_enough(series: pd.DataFrame, last_day: str) -> pd.DataFrame:
+    """Leave out the seasons that a restricted run has kept and that are too young to be shown."""
+    dates = series["last_image"].fillna("").astype(str).str[:10]
+    newest = dates.groupby(series["season"]).transform("max")
+    return series[newest <= last_day]
 
 
 def _coarse_changes(cells: pd.DataFrame) -> pd.DataFrame:
