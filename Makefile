@@ -9,7 +9,7 @@ VARIABLES := REGION MODEL SOURCE COLLECTION BANDS SEASON HOSTS CLUSTER DISCLOSUR
 $(foreach name,$(VARIABLES),$(if $(findstring $$,$(value $(name))),$(error $(name) must not hold a dollar sign)))
 $(foreach name,$(VARIABLES),$(if $(value $(name)),$(eval export ASM_ATLAS_$(name) := $$(value $(name)))))
 # Options of single verbs, handed on the same way.
-OPTIONS := SIZE CELL SAMPLE CHIPS TUNE PDF KILLS
+OPTIONS := SIZE CELL SAMPLE CHIPS TUNE PDF KILLS FROM TO EVERY RERUN
 $(foreach name,$(OPTIONS),$(if $(findstring $$,$(value $(name))),$(error $(name) must not hold a dollar sign)))
 $(foreach name,$(OPTIONS),$(if $(value $(name)),$(eval export $(name) := $$(value $(name)))))
 
@@ -25,7 +25,7 @@ STAGES := regions scenes composite featurize dataset train predict join publish 
 BESIDE := plan evaluate models demo context status submit
 DEVELOPERS := test lint interface services cluster africa faults kills chaos hostile demo-check bench bench-imagery bench-scale bench-workers clean
 
-.PHONY: help install install-dev install-l1c $(STAGES) $(BESIDE) explain sample area tune $(DEVELOPERS)
+.PHONY: help install install-dev install-l1c $(STAGES) $(BESIDE) explain sample area monitor tune $(DEVELOPERS)
 
 help:
 	@echo "make predict REGION=demo     maps the simulated landscape, nothing else needed"
@@ -45,6 +45,7 @@ help:
 	@echo "  explain     rebuild CELL (its number, or longitude,latitude) from its scenes"
 	@echo "  sample      draw SIZE cells to label in QGIS (DISCLOSURE=restricted)"
 	@echo "  area        areas with intervals from the labelled SAMPLE"
+	@echo "  monitor     what changed between the seasons FROM and TO; EVERY=year: those between too"
 	@echo "  tune        judge settings of bank and model on the archive CHIPS (models/tuning.csv)"
 	@echo "Beside them:  plan  evaluate  models  demo  context  status  submit"
 	@echo "              and in $(ATLAS): catalogue  features export  score  hash"
@@ -101,6 +102,11 @@ sample: install
 
 area: install
 	@$(ATLAS) area "$${SAMPLE:?the labelled GeoPackage is missing: make area SAMPLE=sample.gpkg}"
+
+# RERUN=yes: every season kept is made anew with this model.
+monitor: install
+	@$(ATLAS) monitor --from "$${FROM:?for example FROM=2023-12..2024-02}" --to "$${TO:?for example \
+	TO=2024-12..2025-02}" $${EVERY:+--every "$$EVERY"} $${RERUN:+--rerun}
 
 # TUNE: more options, such as "--without SUBSET --weight SUBSET=3 --easy SUBSET".
 tune: install

@@ -141,7 +141,7 @@ class Model:
             )
         if prevalence is not None and not 0 < prevalence < 1:
             raise ModelError(f"a prevalence lies between 0 and 1, not at {prevalence}")
-        strongest = features if quarters is None else self._strongest(quarters)
+        strongest = self.strongest(features, quarters)
         seen = np.isfinite(strongest).all(axis=1) & np.isfinite(features).all(axis=1)
         numbers = np.full((5, len(features)), np.nan, np.float32)
         labels = np.full(len(features), "", "<U7")
@@ -173,8 +173,26 @@ class Model:
         sets = LabelSets(**self.manifest["label_sets"]).name(scores)
         return np.array(numbers, np.float32), sets
 
-    def _strongest(self, quarters: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Features of each cell's strongest quarter; NaN where none was observed."""
+    def strongest(
+        self, features: NDArray[np.float32], quarters: NDArray[np.float32] | None
+    ) -> NDArray[np.float32]:
+        """Return the features that a cell is scored by.
+
+        Parameters
+        ----------
+        features : numpy.ndarray of float32, shape (n, columns)
+            Of whole cells.
+        quarters : numpy.ndarray of float32, shape (n, 4, columns), or None
+            Of their quarters.
+
+        Returns
+        -------
+        numpy.ndarray of float32, shape (n, columns)
+            Those of the cell's strongest quarter, NaN where none was observed; without quarters
+            its own.
+        """
+        if quarters is None:
+            return features
         flat = quarters.reshape(-1, quarters.shape[-1])
         scores = np.full(len(flat), -np.inf)
         rows = np.isfinite(flat).all(axis=1)

@@ -239,6 +239,13 @@ def _explain(options: argparse.Namespace) -> None:
         explain_cell(context, options.cell, Path(options.out) if options.out else None)
 
 
+def _monitor(options: argparse.Namespace) -> None:
+    from pipeline.monitor import monitor_region
+
+    with _context(options) as context:
+        monitor_region(context, options.first, options.last, options.every, options.rerun)
+
+
 def _sample(options: argparse.Namespace) -> None:
     from pipeline.sample import sample_region
 
@@ -418,6 +425,21 @@ def _parser() -> argparse.ArgumentParser:
         "--truth", help="label raster, polygons or points; default: the demo's truth"
     )
     evaluate.add_argument("--out", help="file for the figures, JSON")
+    monitor = verb("monitor", "compare two seasons, and keep a series of them", _monitor)
+    for flag, name, text in (
+        ("--from", "first", "the first season, YYYY-MM..YYYY-MM"),
+        ("--to", "last", "the last season"),
+    ):
+        monitor.add_argument(flag, dest=name, required=True, help=text)
+    monitor.add_argument(
+        "--every",
+        choices=("year", "quarter"),
+        default="",
+        help="keep the first season moved on by so much too, up to the last",
+    )
+    monitor.add_argument(
+        "--rerun", action="store_true", help="make every season kept anew with this model"
+    )
     sample = verb("sample", "draw a random sample of cells to label (restricted)", _sample)
     sample.add_argument("--size", type=int, default=300, help="cells to label")
     sample.add_argument("--out", help="GeoPackage to label, new; default: in the region's folder")

@@ -88,7 +88,7 @@ def deliver(
     finished = "report.html" if report else "manifest.json"
     if (folder / "manifest.json").is_file() and (folder / finished).is_file():
         say("publish", f"nothing to do: {folder} is up to date")
-        _point_to(home / "latest", run_id)
+        point_to(home / "latest", run_id)
         _print(folder, sheets)
         return folder
     images = [scene.datetime[:10] for scene in found.scenes], [s.end[:10] for s in found.scenes]
@@ -122,7 +122,7 @@ def deliver(
         journal.worked = True
     if report:
         say("report", str(folder / "report.html"))
-        _point_to(home / "latest", run_id)
+        point_to(home / "latest", run_id)
     _print(folder, sheets)
     return folder
 
@@ -175,7 +175,7 @@ def _counted(counts: dict[str, int]) -> str:
     return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items())
 
 
-def _point_to(link: Path, name: str) -> None:
+def point_to(link: Path, name: str) -> None:
     """Let ``latest`` point at a run, without a moment in which it points nowhere."""
     # One name: what a killed run left is taken away by the next.
     beside = link.with_name(f".{link.name}.new")

@@ -250,6 +250,12 @@ class UnknownModelError(AsmAtlasError):
     exit_code = 52
 
 
+class MixedModelsError(AsmAtlasError):
+    """A series of seasons is of another model than the one that is to go on with it."""
+
+    exit_code = 54
+
+
 class InputFileError(AsmAtlasError):
     """A file that the user named cannot be used."""
 

@@ -156,14 +156,14 @@ def provenance(product: Product, run: RunInfo, policy: Policy) -> dict[str, Any]
 def record_file(folder: Path, path: Path) -> None:
     """Enter a file that came after the manifest (the report) into it."""
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    manifest["files"][path.name] = _digest(path)
+    manifest["files"][path.name] = file_digest(path)
     _write_manifest(folder, manifest)
 
 
 def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     for name, record in ((CRATE, crate(manifest)), (MANIFEST, manifest)):
         part = folder / f".{name}.partial"
-        part.write_text(_json(record), encoding="utf-8")
+        part.write_text(to_json(record), encoding="utf-8")
         _flush(part)
         part.replace(folder / name)
 
@@ -182,7 +182,7 @@ def _write(
         "RUN": run.run_id,
         "MODEL": str(run.model.get("id", "")),
     }
-    tables = {"provenance": _rows(facts).assign(simulated=run.simulated), **product.tables}
+    tables = {"provenance": rows_of(facts).assign(simulated=run.simulated), **product.tables}
     columns = {}
     for name, frame in [*product.layers.items(), *tables.items()]:
         plain = pd.DataFrame(frame.drop(columns="geometry", errors="ignore"))
@@ -213,8 +213,8 @@ def _write(
     about |= {"created": run.created, "run": run.run_id, "simulated": tags["SIMULATED"]}
     points = inspection.inspection_points(product.layers["candidates"], product.disclosure)
     inspection.write_inspection(folder, points, about, policy, lang)
-    (folder / ITEM).write_text(_json(_item(product, run, facts, folder)), encoding="utf-8")
-    files = {name: _digest(folder / name) for name in FILES}
+    (folder / ITEM).write_text(to_json(_item(product, run, facts, folder)), encoding="utf-8")
+    files = {name: file_digest(folder / name) for name in FILES}
     manifest = facts | {"counts": run.counts | counts, "files": files}
     for name in FILES:
         _flush(folder / name)
@@ -232,7 +232,7 @@ def _notes(view: qgis.LayerView, policy: Policy, disclosure: str) -> dict[str, s
     return notes
 
 
-def _rows(facts: dict[str, Any]) -> pd.DataFrame:
+def rows_of(facts: dict[str, Any]) -> pd.DataFrame:
     """Flatten the facts into rows of section, item and value, for the table in the GeoPackage."""
     rows = []
     for key, value in facts.items():
@@ -291,7 +291,7 @@ def _item(product: Product, run: RunInfo, facts: dict[str, Any], folder: Path) -
         inspection.FORM: ("form", pystac.MediaType.GEOPACKAGE, ["data"]),
     }
     for name, (key, media, roles) in kinds.items():
-        digest = _digest(folder / name)
+        digest = file_digest(folder / name)
         # A multihash: 0x12 = sha256, 0x20 = 32 bytes.
         extra: dict[str, Any] = {
             "file:size": digest["bytes"],
@@ -344,7 +344,8 @@ def check(product: Product, policy: Policy, folder: Path) -> None:
     pystac.Item.from_file(str(folder / ITEM))
 
 
-def _digest(path: Path) -> dict[str, str | int]:
+def file_digest(path: Path) -> dict[str, str | int]:
+    """Return the sha256 and the size of a file, as manifests tell them."""
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return {"sha256": digest, "bytes": path.stat().st_size}
@@ -358,7 +359,8 @@ def _flush(path: Path) -> None:
         os.close(handle)
 
 
-def _json(value: Any) -> str:
+def to_json(value: Any) -> str:
+    """Return a value as indented JSON; NaN becomes null, what JSON has no form for becomes text."""
     return json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 

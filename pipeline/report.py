@@ -92,10 +92,10 @@ def _page(product: Product, run: RunInfo, policy: Policy) -> str:
     }
     colours = sorted({entry[1] for one in editions for entry in one.map.legend})
     colours += sorted({entry[1] for one in editions for entry in one.coverage.legend})
-    style = _file("report.css") + "".join(f".c{c[1:]} {{ --c: {c}; }}\n" for c in colours)
+    style = own_file("report.css") + "".join(f".c{c[1:]} {{ --c: {c}; }}\n" for c in colours)
     script = _script()
     data = page_data.page_data(product, policy, model.get("thresholds") or {}, titles)
-    return _templates().get_template("report.html").render(
+    return templates().get_template("report.html").render(
         lang=lang,
         titles=titles,
         run=run,
@@ -104,9 +104,9 @@ def _page(product: Product, run: RunInfo, policy: Policy) -> str:
         n_candidates=len(product.ranked),
         trained=_share_trained(product),
         how=str((model.get("scores") or {}).get("how", "")),
-        facts=_facts(product, run, policy),
+        facts=page_facts(product, run, policy),
         policy="default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
-        f"style-src {_hash_of(style)}; script-src {_hash_of(script)}",
+        f"style-src {hash_of(style)}; script-src {hash_of(script)}",
         style=Markup(style),  # ours, as is the script
         script=Markup(script),
         data=Markup(embedded(data)),
@@ -126,7 +126,7 @@ def _edition(
         lang=lang,
         t=lambda key: say(key, lang),
         w=lambda key: tell(key, lang),
-        n=lambda value, digits=2: _cell(value, lang, digits),
+        n=lambda value, digits=2: cell_text(value, lang, digits),
         marks=warnings(lang, run.simulated),
         mark=mark,
         map=figures.draw_map(product, thresholds, lang, mark),
@@ -147,7 +147,7 @@ def _edition(
         curves=_curves(held_out, mark, lang),
         scenes=_scenes(product, run, policy, lang),
         counts=[
-            (k.replace("_", " "), _cell(v, lang))
+            (k.replace("_", " "), cell_text(v, lang))
             for k, v in (run.counts | publish.count(product)).items()
         ],
         credit=(SIMULATED if run.simulated else CREDIT)[lang == "fr"],
@@ -182,16 +182,17 @@ def _curves(rows: list[dict[str, Any]], mark: str, lang: str) -> str:
 
 
 def _script() -> str:
-    return "(() => {\n'use strict';\n" + "".join(_file(name) for name in _SCRIPTS) + "})();\n"
+    return "(() => {\n'use strict';\n" + "".join(own_file(name) for name in _SCRIPTS) + "})();\n"
 
 
-def _hash_of(text: str) -> str:
+def hash_of(text: str) -> str:
     """Return the source expression that allows this inline text and no other."""
     digest = hashlib.sha256(text.encode("utf-8")).digest()
     return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
 
 
-def _file(name: str) -> str:
+def own_file(name: str) -> str:
+    """Return the text of a file of ``pipeline/templates``."""
     return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")
 
 
@@ -220,12 +221,27 @@ def score_table(scores: dict[str, Any], lang: str) -> tuple[list[str], list[list
     ]
     named = [(say("all_folds", lang), pooled)] if pooled else []
     named += [(f"{say('fold', lang)} {fold.get('fold', '')}", fold) for fold in folds]
-    rows = [[name, *(_cell(fold.get(m), lang, 3) for m in measures)] for name, fold in named]
+    rows = [[name, *(cell_text(fold.get(m), lang, 3) for m in measures)] for name, fold in named]
     return ["", *(measure.replace("_", " ") for measure in measures)], rows
 
 
-def _cell(value: Any, lang: str, digits: int = 2) -> str:
-    """Write one value for a reader: a dash for nothing, words for a truth."""
+def cell_text(value: Any, lang: str, digits: int = 2) -> str:
+    """Write one value for a reader: a dash for nothing, words for a truth.
+
+    Parameters
+    ----------
+    value : object
+        A number, text, truth, list or dict of them, or nothing.
+    lang : str
+        ``en`` or ``fr``.
+    digits : int, optional
+        Digits after the point at most.
+
+    Returns
+    -------
+    str
+        Its words.
+    """
     if value is None or (isinstance(value, float) and value != value) or value is pd.NaT:
         return "–"
     if isinstance(value, bool):
@@ -235,16 +251,31 @@ def _cell(value: Any, lang: str, digits: int = 2) -> str:
     if isinstance(value, float):
         return number(value, lang, digits)
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_cell(one, lang, digits)}" for key, one in value.items())
+        return ", ".join(f"{key} {cell_text(one, lang, digits)}" for key, one in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(_cell(one, lang, digits) for one in value)
+        return ", ".join(cell_text(one, lang, digits) for one in value)
     return str(value)
 
 
-def _fixed(value: Any, lang: str, digits: int) -> str:
-    """Write a column's value with the same decimals as its neighbours."""
+def fixed(value: Any, lang: str, digits: int) -> str:
+    """Write a column's value with the same decimals as its neighbours.
+
+    Parameters
+    ----------
+    value : object
+        A number, or what ``cell_text`` writes.
+    lang : str
+        ``en`` or ``fr``.
+    digits : int
+        Digits after the point.
+
+    Returns
+    -------
+    str
+        Its words.
+    """
     if not isinstance(value, float) or value != value:
-        return _cell(value, lang)
+        return cell_text(value, lang)
     text = f"{value:.{digits}f}"
     return text.replace(".", ",") if lang == "fr" else text
 
@@ -263,7 +294,7 @@ def _tiles(product: Product, lang: str) -> list[tuple[str, str, str]]:
     if "sites" in counts:
         tiles.append((counts["sites"], say("n_sites", lang), "plain"))
         tiles.append((counts["sites_matched"], say("found", lang), "found"))
-    return [(_cell(value, lang), label, kind) for value, label, kind in tiles]
+    return [(cell_text(value, lang), label, kind) for value, label, kind in tiles]
 
 
 def _candidates(product: Product, policy: Policy, lang: str) -> tuple[list[str], list[list[Any]]]:
@@ -285,7 +316,7 @@ def _candidates(product: Product, policy: Policy, lang: str) -> tuple[list[str],
     plain = pd.DataFrame(table[columns]).astype(object)
     rows = [
         [
-            _fixed(value, lang, decimals.get(name, 2))
+            fixed(value, lang, decimals.get(name, 2))
             for name, value in zip(columns, row, strict=True)
         ]
         for row in plain.itertuples(index=False)
@@ -307,7 +338,7 @@ def _minerals(product: Product, lang: str) -> list[tuple[str, str, str, str]]:
     ]
     rows.append((say("all_minerals", lang), len(sites), int(found.sum())))
     return [
-        (name, _cell(n, lang), _cell(hits, lang), f"{number(100 * hits / n, lang, 0)} %")
+        (name, cell_text(n, lang), cell_text(hits, lang), f"{number(100 * hits / n, lang, 0)} %")
         for name, n, hits in rows
     ]
 
@@ -322,7 +353,9 @@ def _matching(product: Product, policy: Policy, lang: str) -> tuple[list[str], l
     rows = []
     for row in table[columns].astype(object).itertuples(index=False):
         values = [None if pd.isna(value) else value for value in row]
-        rows.append([say(f"by_{values[0]}", lang), *(_cell(value, lang) for value in values[1:])])
+        rows.append(
+            [say(f"by_{values[0]}", lang), *(cell_text(value, lang) for value in values[1:])]
+        )
     return heading, rows
 
 
@@ -338,7 +371,7 @@ def _areas(product: Product, policy: Policy, lang: str) -> tuple[list[str], list
     columns += ["labelled", "cannot_tell", "not_estimated_km2"]
     heading = [policy["regions"][name].alias(lang) for name in columns]
     plain = pd.DataFrame(layer[columns]).astype(object)
-    rows = [[_cell(value, lang) for value in row] for row in plain.itertuples(index=False)]
+    rows = [[cell_text(value, lang) for value in row] for row in plain.itertuples(index=False)]
     return heading, rows, str(layer["how"].iloc[0])
 
 
@@ -354,14 +387,14 @@ def _model(model: dict[str, Any], policy: Policy, lang: str) -> list[tuple[str, 
     for name, value in facts.items():
         alias = policy["model"][name].alias(lang)
         if name == "data" and isinstance(value, dict):
-            rows.append((alias, _cell(value.get("description"), lang)))
+            rows.append((alias, cell_text(value.get("description"), lang)))
             rows += [
-                (say(key, lang), _cell(value[key], lang))
+                (say(key, lang), cell_text(value[key], lang))
                 for key in ("rows", "positives", "licence")
                 if key in value
             ]
         else:
-            rows.append((alias, _cell(value, lang)))
+            rows.append((alias, cell_text(value, lang)))
     return rows
 
 
@@ -371,12 +404,28 @@ def _scenes(
     columns = ("id", "datetime", "platform", "processing_baseline", "offset", "collection")
     heading = [policy["scenes"][name].alias(lang) for name in columns]
     records = [rules.allowed(policy, product.disclosure, "scenes", scene) for scene in run.scenes]
-    cell: Callable[[Any], str] = partial(_cell, lang=lang)
+    cell: Callable[[Any], str] = partial(cell_text, lang=lang)
     rows = [[cell(record.get(name)) for name in columns] for record in records[:MOST_SCENES]]
     return heading, rows, len(records)
 
 
-def _facts(product: Product, run: RunInfo, policy: Policy) -> list[tuple[str, str]]:
+def page_facts(product: Product, run: RunInfo, policy: Policy) -> list[tuple[str, str]]:
+    """Return where a page comes from, as names and values.
+
+    Parameters
+    ----------
+    product : Product
+        What is published.
+    run : RunInfo
+        What it was made from.
+    policy : mapping
+        The columns' rules.
+
+    Returns
+    -------
+    list of (str, str)
+        Names and values.
+    """
     facts = publish.provenance(product, run, policy)
     settings = facts["configuration"]
     plain = (
@@ -394,7 +443,8 @@ def _facts(product: Product, run: RunInfo, policy: Policy) -> list[tuple[str, st
     return rows
 
 
-def _templates() -> jinja2.Environment:
+def templates() -> jinja2.Environment:
+    """Return the environment that the pages are rendered in."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,

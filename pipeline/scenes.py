@@ -227,10 +227,11 @@ def source_of(context: Context) -> str:
 def demo_folder(context: Context) -> Path:
     """Return the folder of the simulated landscape, written now if it is not there."""
     # Here and not above: every worker reads this module, and none of them simulates anything.
-    from pipeline.demo import make_demo
+    from pipeline.demo import SECOND_YEAR, make_demo
 
     folder = context.config.raw / "demo" / f"seed-{context.config.seed}"
-    make_demo(folder, context.config.seed)
+    later = any(after > SECOND_YEAR for _, after in season_windows(context.season))
+    make_demo(folder, context.config.seed, second=later)
     return folder
 
 

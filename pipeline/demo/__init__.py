@@ -3,9 +3,9 @@
 The land lies in the open Gulf of Guinea, so that nobody can take its mines for real places. Read
 the files in this order: `frame`, `rivers`, `canvas`, `nature`, `people`, `mines`, `landscape` build
 the ground; `clouds` and `sensor` photograph it; `catalogue` and `visits` write what a researcher
-would be given; `make` puts it all into one folder.
+would be given; `second_year` lets two years pass; `make` puts it all into one folder.
 """
 
-from pipeline.demo.make import GENERATOR, make_demo
+from pipeline.demo.make import GENERATOR, SECOND_YEAR, make_demo
 
-__all__ = ["GENERATOR", "make_demo"]
+__all__ = ["GENERATOR", "SECOND_YEAR", "make_demo"]

@@ -76,6 +76,20 @@ class Canvas:
         self._classes: list[int] = [0]
         self._cover: list[float] = [0.0]
 
+    def copy(self) -> Canvas:
+        """Return another canvas with the same paints, to go on with."""
+        other = Canvas((0, 0))
+        other.ids = self.ids.copy()
+        other._colours, other._classes = self._colours.copy(), self._classes.copy()
+        other._cover = self._cover.copy()
+        return other
+
+    def take(self, other: Canvas, where: NDArray[np.bool_]) -> None:
+        """Take over, where asked, what was painted on a copy of this canvas since."""
+        self._colours, self._classes = other._colours.copy(), other._classes.copy()
+        self._cover = other._cover.copy()
+        self.ids[where] = other.ids[where]
+
     def paint(
         self,
         rng: np.random.Generator,

@@ -56,6 +56,38 @@ PASSES = (
     Pass("2022-02-24", "a", "04.00", 0.12),
 )
 
+# Two years on; a place of its own stays under fog all the while, see `build_skies`.
+SECOND_PASSES = (
+    Pass("2023-12-11", "b", "05.10", 0.14),
+    Pass("2023-12-26", "a", "05.10", 0.30),
+    Pass("2024-01-10", "b", "05.10", 0.08, -0.35),
+    Pass("2024-01-25", "a", "05.10", 0.22),
+    Pass("2024-02-09", "b", "05.10", 0.34, 0.70),
+    Pass("2024-02-24", "a", "05.10", 0.07),
+)
+
+
+@dataclass(frozen=True)
+class Fog:
+    """A round bank of fog that hides the land on every date of a season.
+
+    Parameters
+    ----------
+    col, row : float
+        Its middle, pixels of the frame.
+    radius : float
+        Pixels of the frame within which it is thick; it thins out over a tenth more.
+    """
+
+    col: float
+    row: float
+    radius: float
+
+    @property
+    def reach(self) -> float:
+        """Pixels from its middle to where the scene classification calls it cloud no more."""
+        return 1.09 * self.radius
+
 
 @dataclass(frozen=True)
 class Sky:
@@ -80,9 +112,12 @@ class Sky:
 
 
 def build_skies(
-    frame: Frame, seed: np.random.SeedSequence, passes: Sequence[Pass] = PASSES
+    frame: Frame,
+    seed: np.random.SeedSequence,
+    passes: Sequence[Pass] = PASSES,
+    fog: Fog | None = None,
 ) -> list[Sky]:
-    """Return the sky of every pass; each pixel is clear in at least one of them."""
+    """Return the sky of every pass; each pixel without fog is clear in at least one of them."""
     skies = [
         _sky(np.random.default_rng(child), frame, over)
         for over, child in zip(passes, seed.spawn(len(passes)), strict=True)
@@ -98,7 +133,15 @@ def build_skies(
     keep = np.clip(1 - 2 * gap, 0, 1).astype(np.float32)
     sky = skies[clearest]
     skies[clearest] = Sky(sky.cloud * keep, sky.cirrus * keep, sky.shadow * keep, sky.seen)
-    return skies
+    return skies if fog is None else [_fogged(sky, fog) for sky in skies]
+
+
+def _fogged(sky: Sky, fog: Fog) -> Sky:
+    """Cover a place; the bank thins out over a tenth of its radius."""
+    y, x = np.mgrid[: sky.cloud.shape[0], : sky.cloud.shape[1]].astype(np.float32)
+    away = np.hypot(x - fog.col / CLOUD_STEP, y - fog.row / CLOUD_STEP) * CLOUD_STEP / fog.radius
+    bank = np.clip((1.1 - away) / 0.1, 0, 1).astype(np.float32) * np.float32(0.95)
+    return Sky(np.maximum(sky.cloud, bank), sky.cirrus, sky.shadow * (1 - bank), sky.seen)
 
 
 def _sky(rng: np.random.Generator, frame: Frame, over: Pass) -> Sky:

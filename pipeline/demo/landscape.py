@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from pipeline.demo import nature, people
 from pipeline.demo.canvas import BANDS, CLASSES, Canvas
 from pipeline.demo.frame import Floats, Frame, smooth_noise
 from pipeline.demo.mines import Mine, draw_mines, place_mines
-from pipeline.demo.rivers import river_network
+from pipeline.demo.rivers import Stem, river_network
 
 # How many of each there are in the demo's 0.4 x 0.3 degrees (and as densely in its margin).
 MINES = 148
@@ -55,6 +55,40 @@ class Landscape:
     lookalikes: list[tuple[str, BaseGeometry]]
 
 
+@dataclass(frozen=True)
+class Painting:
+    """A landscape before its light is computed, so that a later year can be painted over it.
+
+    Parameters
+    ----------
+    frame : Frame
+        Where it lies.
+    canvas : Canvas
+        Which pixel is made of what.
+    nature : Nature
+        The land before people.
+    texture : tuple of numpy.ndarray of float32, shape (rows, cols)
+        Relative brightness of crowns and clods, and of whole slopes.
+    stems : list of Stem
+        The rivers.
+    villages : numpy.ndarray of float64, shape (n, 2)
+        Columns and rows of the villages.
+    mines : list of Mine
+        Artisanal mines; pixel coordinates.
+    lookalikes : list of (str, BaseGeometry)
+        What could be taken for a mine; pixel coordinates.
+    """
+
+    frame: Frame
+    canvas: Canvas
+    nature: nature.Nature
+    texture: tuple[Floats, Floats]
+    stems: list[Stem]
+    villages: NDArray[np.float64]
+    mines: list[Mine]
+    lookalikes: list[tuple[str, BaseGeometry]]
+
+
 def build_landscape(
     frame: Frame, seed: np.random.SeedSequence, mines: NDArray[np.float64] | None = None
 ) -> Landscape:
@@ -74,20 +108,35 @@ def build_landscape(
     Landscape
         Reflectance, land cover and truth.
     """
+    return develop(paint_landscape(frame, seed, mines))
+
+
+def paint_landscape(
+    frame: Frame, seed: np.random.SeedSequence, mines: NDArray[np.float64] | None = None
+) -> Painting:
+    """Paint the land of a frame; the arguments are those of `build_landscape`."""
     rngs = iter([np.random.default_rng(child) for child in seed.spawn(16)])
-    shape = frame.shape
     # Two threads: numpy lets go of the interpreter, and the result does not depend on them.
     with ThreadPoolExecutor(2) as pool:
-        texture = pool.submit(_texture, next(rngs), shape)
-        canvas, land, drawn, lookalikes = _populate(frame, rngs, mines)
-        reflectance = _reflectance(canvas, land, texture.result(), pool)
-    lookalikes = [(kind, shape) for kind, shape in lookalikes if not shape.is_empty]
-    return Landscape(frame, reflectance, canvas.classes, drawn, lookalikes)
+        texture = pool.submit(_texture, next(rngs), frame.shape)
+        return _populate(frame, rngs, mines, texture)
+
+
+def develop(painting: Painting) -> Landscape:
+    """Compute the reflectance of every pixel of a painting."""
+    with ThreadPoolExecutor(2) as pool:
+        reflectance = _reflectance(painting.canvas, painting.nature, painting.texture, pool)
+    return Landscape(
+        painting.frame, reflectance, painting.canvas.classes, painting.mines, painting.lookalikes
+    )
 
 
 def _populate(
-    frame: Frame, rngs: Iterator[np.random.Generator], mines: NDArray[np.float64] | None
-) -> tuple[Canvas, nature.Nature, list[Mine], list[tuple[str, BaseGeometry]]]:
+    frame: Frame,
+    rngs: Iterator[np.random.Generator],
+    mines: NDArray[np.float64] | None,
+    texture: Future[tuple[Floats, Floats]],
+) -> Painting:
     """Paint everything, in the order in which the later covers the earlier."""
     shape = frame.shape
     share = shape[0] * shape[1] / _AREA_PX
@@ -145,7 +194,9 @@ def _populate(
     else:
         angles = rng.uniform(0, np.pi, len(mines))
         places = [(at, float(angle)) for at, angle in zip(mines, angles, strict=True)]
-    return canvas, land, draw_mines(rng, canvas, places), lookalikes
+    drawn = draw_mines(rng, canvas, places)
+    lookalikes = [(kind, shape) for kind, shape in lookalikes if not shape.is_empty]
+    return Painting(frame, canvas, land, texture.result(), stems, villages, drawn, lookalikes)
 
 
 def _near(
@@ -196,4 +247,12 @@ def _blur(image: Floats) -> Floats:
     return result
 
 
-__all__ = ["BANDS", "CLASSES", "Landscape", "build_landscape"]
+__all__ = [
+    "BANDS",
+    "CLASSES",
+    "Landscape",
+    "Painting",
+    "build_landscape",
+    "develop",
+    "paint_landscape",
+]

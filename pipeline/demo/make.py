@@ -5,21 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import mkdtemp
 
-import geopandas
 import numpy as np
 import pyogrio
 import pystac
+import shapely
+from geopandas import GeoDataFrame
 from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
 
 from pipeline.demo.catalogue import COLLECTION, build_item, item_id, write_catalogue
-from pipeline.demo.clouds import PASSES, Pass, Sky, build_skies
+from pipeline.demo.clouds import PASSES, SECOND_PASSES, Fog, Pass, Sky, build_skies
 from pipeline.demo.frame import Frame
-from pipeline.demo.landscape import Landscape, build_landscape
+from pipeline.demo.landscape import Landscape, develop, paint_landscape
+from pipeline.demo.second_year import Change, change_landscape
 from pipeline.demo.sensor import SIMULATED, Ground, observe, project, weather, write_cog, zones
 from pipeline.demo.visits import build_visits, to_degrees, write_visits
 
@@ -28,6 +31,12 @@ Progress = Callable[[str, int, int], None]
 
 # Raised whenever the same seed would give other files.
 GENERATOR = 4
+# The same of the second year, which is added when somebody asks for its dates.
+SECOND_GENERATOR = 1
+# A season that reaches beyond this date asks for them.
+SECOND_YEAR = "2023-06-01"
+# Radius of the fog over the first of the new mines, pixels.
+FOG_RADIUS = 260.0
 _THREADS = 2
 _README = """\
 SIMULATED. Everything in this folder is invented: no satellite took these images, nobody visited
@@ -41,6 +50,13 @@ demo.json      generator version, seed and the sha256 of every file
 
 Written by `asm-atlas demo` of the asm-atlas project.
 """
+_SECOND_README = """
+The catalogue also holds 6 dates two years later. In between, mines came, grew, were given up or
+grew over, a road was cut and a river flooded its banks; fog hides one place on all later dates.
+
+changes.gpkg   what of it is true: the planted changes with their hectares in each year, the mines
+               worked in the second year, and what the fog hides; for tests only
+"""
 
 
 def make_demo(
@@ -49,6 +65,7 @@ def make_demo(
     *,
     progress: Progress | None = None,
     frame: Frame | None = None,
+    second: bool = False,
 ) -> None:
     """Write the simulated region into a folder, unless it is there already.
 
@@ -62,6 +79,8 @@ def make_demo(
         Called with (what, done, total) as the work goes on.
     frame : Frame, optional
         Another extent, for tests; its tiles are named after the UTM zones that it lies in.
+    second : bool, optional
+        With imagery of a second year in the same catalogue. The first year's files stay the same.
 
     Raises
     ------
@@ -69,12 +88,12 @@ def make_demo(
         If the folder cannot be written.
     """
     folder, frame = Path(folder), frame or Frame()
-    if _is_made(folder, seed, frame):
+    if _is_made(folder, seed, frame, second):
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
     building = Path(mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        _build(building, seed, frame, progress or (lambda *_: None))
+        _build(building, seed, frame, progress or (lambda *_: None), second)
         building.chmod(0o755)
         if folder.exists():
             shutil.rmtree(folder)
@@ -89,63 +108,77 @@ def _identity(seed: int, frame: Frame) -> dict[str, object]:
     return {"generator": GENERATOR, "seed": seed, "extent": extent, "simulated": True}
 
 
-def _is_made(folder: Path, seed: int, frame: Frame) -> bool:
+def _is_made(folder: Path, seed: int, frame: Frame, second: bool) -> bool:
     try:
         made = json.loads((folder / "demo.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     identity = _identity(seed, frame)
+    if second:
+        identity |= {"second_year": SECOND_GENERATOR}
     return isinstance(made, dict) and {key: made.get(key) for key in identity} == identity
 
 
-def _build(folder: Path, seed: int, frame: Frame, progress: Progress) -> None:
-    land_seed, sky_seed, visit_seed, scene_seed = np.random.SeedSequence(seed).spawn(4)
-    total = 2 + 2 * len(PASSES)
-    progress("landscape", 0, total)
-    land = build_landscape(frame, land_seed)
-    progress("visits and truth", 1, total)
+def _build(folder: Path, seed: int, frame: Frame, progress: Progress, second: bool) -> None:
+    # The first four are the first year's, however many follow.
+    land_seed, sky_seed, visit_seed, scene_seed, *later = np.random.SeedSequence(seed).spawn(7)
+    progress("landscape", 0, 2)
+    painting = paint_landscape(frame, land_seed)
+    land = develop(painting)
+    progress("visits and truth", 1, 2)
     rows, visited = build_visits(np.random.default_rng(visit_seed), frame, land.mines)
     write_visits(folder / "visits.csv", rows)
     _write_truth(folder / "truth.gpkg", frame, land, visited)
-    (folder / "README.txt").write_text(_README, encoding="utf-8")
+    (folder / "README.txt").write_text(_README + second * _SECOND_README, encoding="utf-8")
     hashes: dict[str, str] = {}
-    items = _take_images(folder, frame, land, (sky_seed, scene_seed), hashes, progress)
+    skies = build_skies(frame, sky_seed)
+    items = _take_images(folder, land, PASSES, skies, scene_seed, hashes, progress)
+    if second:
+        changed, changes = change_landscape(painting, later[0])
+        del land  # each year's reflectance is 260 MB
+        land = develop(changed)
+        fog = _fog(changes)
+        _write_changes(folder / "changes.gpkg", land, changes, fog)
+        skies = build_skies(frame, later[1], SECOND_PASSES, fog)
+        items += _take_images(folder, land, SECOND_PASSES, skies, later[2], hashes, progress)
     write_catalogue(folder, items)
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_file() and name not in hashes:
             hashes[name] = hashlib.sha256(path.read_bytes()).hexdigest()
-    manifest = {**_identity(seed, frame), "sha256": dict(sorted(hashes.items()))}
+    identity = _identity(seed, frame) | ({"second_year": SECOND_GENERATOR} if second else {})
+    manifest = {**identity, "sha256": dict(sorted(hashes.items()))}
     (folder / "demo.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 
 
 def _take_images(
     folder: Path,
-    frame: Frame,
     land: Landscape,
-    seeds: tuple[np.random.SeedSequence, np.random.SeedSequence],
+    passes: Sequence[Pass],
+    skies: list[Sky],
+    seed: np.random.SeedSequence,
     hashes: dict[str, str],
     progress: Progress,
 ) -> list[pystac.Item]:
     """Write the bands of every date and tile; return their items in order of date and tile."""
-    skies = build_skies(frame, seeds[0])
-    dates = [(child, *child.spawn(2)) for child in seeds[1].spawn(len(PASSES))]
+    frame = land.frame
+    dates = [(child, *child.spawn(2)) for child in seed.spawn(len(passes))]
     with ThreadPoolExecutor(_THREADS) as pool:
         grounds = list(pool.map(lambda zone: project(frame, land.reflectance, zone), zones(frame)))
 
         def shoot(task: tuple[int, int]) -> tuple[pystac.Item, dict[str, str]]:
             when, where = task
             return _take_image(
-                folder, frame, grounds[where], PASSES[when], skies[when], when,
-                dates[when][0], dates[when][1 + where],
+                folder, frame, grounds[where], passes[when], skies[when],
+                when / (len(passes) - 1), dates[when][0], dates[when][1 + where],
             )  # fmt: skip
 
-        tasks = [(when, where) for when in range(len(PASSES)) for where in range(len(grounds))]
+        tasks = [(when, where) for when in range(len(passes)) for where in range(len(grounds))]
         items = []
         for done, (item, written) in enumerate(pool.map(shoot, tasks)):
             items.append(item)
             hashes.update(written)
-            progress("imagery", 2 + done + 1, 2 + len(tasks))
+            progress("imagery", done + 1, len(tasks))
     return items
 
 
@@ -155,7 +188,7 @@ def _take_image(
     ground: Ground,
     over: Pass,
     sky: Sky,
-    when: int,
+    season: float,
     shared: np.random.SeedSequence,
     own: np.random.SeedSequence,
 ) -> tuple[pystac.Item, dict[str, str]]:
@@ -164,7 +197,6 @@ def _take_image(
     home = Path(COLLECTION) / item_id(over, zone)
     (folder / home).mkdir(parents=True)
     files: dict[str, tuple[str, int, str]] = {}
-    season = when / (len(PASSES) - 1)
     for band, image, metres in observe(ground, air, over, season, shared, own):
         name = f"{band}.tif"
         tags = {"DATE": over.date, "BAND": band, "PROCESSING_BASELINE": over.baseline}
@@ -176,7 +208,7 @@ def _take_image(
 
 def _write_truth(path: Path, frame: Frame, land: Landscape, visited: NDArray[np.bool_]) -> None:
     """Write the true outlines, for tests and for ``evaluate`` alone."""
-    mines = geopandas.GeoDataFrame(
+    mines = GeoDataFrame(
         {
             "id": np.arange(1, len(land.mines) + 1),
             "kind": [mine.kind for mine in land.mines],
@@ -187,15 +219,51 @@ def _write_truth(path: Path, frame: Frame, land: Landscape, visited: NDArray[np.
         crs="EPSG:4326",
     )
     kinds = [kind for kind, _ in land.lookalikes]
-    others = geopandas.GeoDataFrame(
+    others = GeoDataFrame(
         {"kind": kinds, "name": [f"{kind} {k}" for k, kind in enumerate(kinds, 1)]},
         geometry=[to_degrees(frame, shape) for _, shape in land.lookalikes],
         crs="EPSG:4326",
     )
+    _write_layers(path, {"mines": mines, "lookalikes": others})
+
+
+def _fog(changes: list[Change]) -> Fog:
+    centre = changes[0].shape.centroid
+    return Fog(centre.x, centre.y, FOG_RADIUS)
+
+
+def _write_changes(path: Path, land: Landscape, changes: list[Change], fog: Fog) -> None:
+    """Write what was planted between the years; tests alone read it."""
+
+    def layer(columns: dict[str, list[object]], shapes: list[BaseGeometry]) -> GeoDataFrame:
+        degrees = [to_degrees(land.frame, shape) for shape in shapes]
+        return GeoDataFrame(columns, geometry=degrees, crs="EPSG:4326")
+
+    planted = layer(
+        {
+            "kind": [change.kind for change in changes],
+            "first_ha": [round(change.first_ha, 4) for change in changes],
+            "second_ha": [round(change.second_ha, 4) for change in changes],
+        },
+        [change.shape for change in changes],
+    )
+    mines = layer(
+        {
+            "kind": [mine.kind for mine in land.mines],
+            "area_ha": [round(mine.area_ha, 4) for mine in land.mines],
+        },
+        [mine.shape for mine in land.mines],
+    )
+    bank = shapely.Point(fog.col, fog.row).buffer(fog.reach)
+    hidden = layer({"kind": ["fog"]}, [bank])
+    _write_layers(path, {"changes": planted, "mines": mines, "hidden": hidden})
+
+
+def _write_layers(path: Path, layers: dict[str, GeoDataFrame]) -> None:
     # A fixed time of writing: the same seed gives the same bytes.
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": "2022-03-01T00:00:00.000Z"})
     try:
-        for layer, table in (("mines", mines), ("lookalikes", others)):
+        for layer, table in layers.items():
             table.to_file(path, layer=layer, driver="GPKG", DESCRIPTION=SIMULATED)
     finally:
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})

@@ -93,21 +93,23 @@ def draw_mines(
     # Near log-uniform from 0.1 to 30 ha, a little fewer of the smallest.
     share = rng.random(len(places)) ** 0.75
     sizes = SMALLEST_HA * (LARGEST_HA / SMALLEST_HA) ** share
-    _draw_surroundings(rng, canvas, [point for point, _ in places], sizes * HECTARE_PX)
+    draw_surroundings(rng, canvas, [point for point, _ in places], sizes * HECTARE_PX)
     drawn = [
-        _draw_mine(rng, canvas, point, angle, float(size))
+        draw_mine(rng, canvas, point, angle, float(size))
         for (point, angle), size in zip(places, sizes, strict=True)
     ]
     return [mine for mine in drawn if mine is not None]
 
 
-def _draw_mine(
+def draw_mine(
     rng: np.random.Generator,
     canvas: Canvas,
     centre: NDArray[np.float64],
     angle: float,
     hectares: float,
+    kind: str = "",
 ) -> Mine | None:
+    """Paint one mine where no river and no other mine is; None: no room. ``kind`` empty: drawn."""
     area = max(hectares * HECTARE_PX, SMALLEST_HA * HECTARE_PX + 1)
     stretch = float(rng.uniform(1.2, 2.4))
     mask = np.pad(blob(rng, area, stretch, angle + rng.normal(0, 0.3), 0.25), 2)
@@ -117,7 +119,7 @@ def _draw_mine(
     mask[part] &= free
     if mask.sum() < SMALLEST_HA * HECTARE_PX:
         return None
-    kind = str(rng.choice(["pits", "ponds", "abandoned"], p=[0.4, 0.53, 0.07]))
+    kind = kind or str(rng.choice(["pits", "ponds", "abandoned"], p=[0.4, 0.53, 0.07]))
     paint = _mosaic(rng, canvas, mask.shape, kind)
     canvas.ids[window][mask[part]] = paint[part][mask[part]]
     shape = outline(canvas, mask, centre)
@@ -167,7 +169,7 @@ def _mosaic(
     return paint
 
 
-def _draw_surroundings(
+def draw_surroundings(
     rng: np.random.Generator,
     canvas: Canvas,
     centres: list[NDArray[np.float64]],

@@ -103,9 +103,15 @@ def check_page(path: Path, disclosure: str, policy: Policy) -> None:
     page = _Page()
     page.feed(path.read_text(encoding="utf-8"))
     page.close()
-    if page.strange or page.scripts != 1 or "default-src 'none'" not in page.policy:
+    _page_tables(page, disclosure, policy, path.name)
+    # A page without a script has no data either: its tables say which columns they show.
+    still = page.scripts == 0 and not page.data and page.tables
+    alive = page.scripts == 1 and page.data
+    if page.strange or not (still or alive) or "default-src 'none'" not in page.policy:
         what = f"the page is not as it was made: {', '.join(page.strange) or 'its own parts'}"
         raise StoreCorruptError(what, where=path.name)
+    if still:
+        return
     data = json.loads(page.data)
     where = f"{path.name}, data"
     if 1 / data["squares"]["per_degree"] < rules.SQUARE_DEGREES[disclosure] - 1e-9:
@@ -119,6 +125,18 @@ def check_page(path: Path, disclosure: str, policy: Policy) -> None:
                 refuse_finer(values, disclosure, f"{where}, {name}")
         if "shapes" in table:
             refuse_finer(packed.unpack_places(table["shapes"]), disclosure, f"{where}, {name}")
+
+
+def _page_tables(page: _Page, disclosure: str, policy: Policy, where: str) -> None:
+    """Check the tables of a page that name their layer."""
+    for layer, columns, rows in page.tables:
+        if layer not in policy:
+            raise DisclosureError(f"a table of an unknown layer {layer}", where=where)
+        _refuse_columns(columns, layer, disclosure, policy, f"{where}, {layer}")
+        for row in rows:
+            told = dict(zip(columns, row, strict=True))
+            places = [told[name] for name in ("longitude", "latitude") if name in told]
+            refuse_finer([float(text.replace(",", ".")) for text in places], disclosure, where)
 
 
 def refuse_finer(degrees: ArrayLike, disclosure: str, where: str) -> None:
@@ -299,6 +317,9 @@ class _Page(HTMLParser):
         super().__init__()
         self.strange: list[str] = []
         self.scripts, self.policy, self.data, self._inside = 0, "", "", False
+        # Layer, columns and rows of the tables that say what they show.
+        self.tables: list[tuple[str, list[str], list[list[str]]]] = []
+        self._table = False
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         given = {key: value or "" for key, value in attributes}
@@ -310,15 +331,30 @@ class _Page(HTMLParser):
             self.strange.append(f"{tag} that loads something")
         if given.get("http-equiv") == "Content-Security-Policy":
             self.policy = given.get("content", "")
+        if tag == "table":
+            self._table = "data-layer" in given
+            if self._table:
+                self.tables.append((given["data-layer"], [], []))
+        if self._table and tag == "th":
+            self.tables[-1][1].append(given.get("data-column", ""))
+        if self._table and tag == "tr":
+            self.tables[-1][2].append([])
+        if self._table and tag == "td":
+            self.tables[-1][2][-1].append("")
         self._inside = tag == "script" and given.get("type") == "application/json"
         self.scripts += tag == "script" and not self._inside
 
     def handle_endtag(self, tag: str) -> None:
         self._inside = False
+        if tag == "thead" and self._table:
+            self.tables[-1][2].clear()
+        self._table = self._table and tag != "table"
 
     def handle_data(self, data: str) -> None:
         if self._inside:
             self.data += data
+        if self._table and self.tables[-1][2] and self.tables[-1][2][-1]:
+            self.tables[-1][2][-1][-1] += data.strip()
 
 
 _CHECKS: dict[str, Callable[[Path, str, Policy], dict[str, pd.DataFrame] | None]] = {

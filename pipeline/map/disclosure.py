@@ -231,7 +231,7 @@ def disclose(joined: Joined, run: RunInfo, policy: Policy | None = None) -> Prod
     cells, sites, candidates = joined.cells, joined.sites, joined.candidates
     held_back = 0
     if disclosure == PUBLIC:
-        last_day = _months_before(run.created, PUBLIC_AGE_MONTHS)
+        last_day = last_public_day(run.created)
         refuse_young(_image_dates(run, cells), run.created, run.region.name)
         young = gpd.GeoDataFrame() if sites is None else sites[_visited_after(sites, last_day)]
         held_back = len(young)
@@ -275,7 +275,7 @@ def disclose(joined: Joined, run: RunInfo, policy: Policy | None = None) -> Prod
     return Product(
         disclosure=disclosure,
         layers={
-            name: _ordered(layer.assign(simulated=run.simulated), policy, disclosure, name)
+            name: ordered(layer.assign(simulated=run.simulated), policy, disclosure, name)
             for name, layer in layers.items()
             if layer is not None
         },
@@ -341,10 +341,27 @@ def _model_id(run: RunInfo) -> str:
     return str(run.model.get("id") or run.model.get("name") or "")
 
 
-def _ordered(
+def ordered(
     layer: gpd.GeoDataFrame, policy: Policy, disclosure: str, name: str
 ) -> gpd.GeoDataFrame:
-    """Drop what is denied; put the rest into the table's order, what it does not name last."""
+    """Drop what is denied; put the rest into the table's order, what it does not name last.
+
+    Parameters
+    ----------
+    layer : geopandas.GeoDataFrame
+        A layer.
+    policy : mapping
+        The columns' rules.
+    disclosure : str
+        ``public`` or ``restricted``.
+    name : str
+        Of the layer.
+
+    Returns
+    -------
+    geopandas.GeoDataFrame
+        Candidates by rank, others in their order.
+    """
     columns = [str(column) for column in layer.columns if column != layer.geometry.name]
     out = set(denied(policy, disclosure, name, columns))
     known = [column for column in policy.get(name, {}) if column in columns and column not in out]
@@ -379,8 +396,8 @@ def refuse_young(dates: Iterable[str], day: str, where: str) -> None:
     DisclosureError
         If one is younger than six months.
     """
-    last_day = _months_before(day, PUBLIC_AGE_MONTHS)
-    newest = max(date[:10] for date in dates)
+    last_day = last_public_day(day)
+    newest = max((date[:10] for date in dates), default="")
     if newest > last_day:
         raise DisclosureError(
             f"the newest image is of {newest}, and the public map holds back what is younger than "
@@ -389,6 +406,11 @@ def refuse_young(dates: Iterable[str], day: str, where: str) -> None:
             next_step=f"make publish REGION={where} DISCLOSURE=restricted, "
             "or a SEASON that ends earlier",
         )
+
+
+def last_public_day(created: str) -> str:
+    """Return the ISO date of the last day that a public product made then may show."""
+    return _months_before(created, PUBLIC_AGE_MONTHS)
 
 
 def _image_dates(run: RunInfo, cells: pd.DataFrame) -> list[str]:

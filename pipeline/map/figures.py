@@ -6,7 +6,7 @@ import base64
 import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 from pipeline.map import raster, symbology
 from pipeline.map.words import number, say
+
+# A word, what the legend says, and a colour.
+Rule = tuple[str, str, str]
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,6 +88,39 @@ def draw_map(product: Product, thresholds: dict[str, float], lang: str, mark: st
         legend += _draw_sites(ax, sites, lang)
     _finish(ax, mark, lang)
     return Picture(_png(fig), legend)
+
+
+def draw_changes(product: Product, rules: Sequence[Rule], lang: str, mark: str) -> Picture:
+    """Draw what happened to each square between two seasons, and outline the new places.
+
+    Parameters
+    ----------
+    product : Product
+        With the layers ``changes`` and ``change_places``.
+    rules : sequence of Rule
+        Word, legend text and colour of each class, the hatched one last.
+    lang : str
+        ``en`` or ``fr``.
+    mark : str
+        Written across the picture; empty for none.
+
+    Returns
+    -------
+    Picture
+        The map.
+    """
+    cells, places = product.layers["changes"], product.layers["change_places"]
+    classes = np.ones(len(cells))
+    for code, (word, _, _) in enumerate(rules[:-1], 2):
+        classes[(cells["change_class"] == word).to_numpy()] = code
+    fig, ax = _panel(cells, lang, product.square)
+    shown = replace(product, layers={"cells": cells})
+    _squares(ax, shown, classes, [colour for _, _, colour in rules[:-1]])
+    fresh = places[places["change_class"] == "new"]
+    _outline(ax, fresh.assign(rank=fresh["place"]))
+    _finish(ax, mark, lang)
+    legend = [("square", colour, label) for _, label, colour in rules[:-1]]
+    return Picture(_png(fig), [*legend, ("hatch", rules[-1][2], rules[-1][1])])
 
 
 def draw_coverage(product: Product, lang: str, mark: str) -> Picture:

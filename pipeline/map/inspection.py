@@ -16,7 +16,7 @@ import io
 import json
 import math
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -123,18 +123,32 @@ def write_inspection(
     restricted = about["edition"] == "restricted"
     rules = policy[LAYER]
     empty = [name for name in TO_FILL if restricted or rules[name].disclosure == "public"]
-    (folder / CSV).write_text(_csv(points, empty), encoding="utf-8")
+    (folder / CSV).write_text(plain_csv(points, empty), encoding="utf-8")
     (folder / GEOJSON).write_text(_geojson(points, empty, about), encoding="utf-8")
     (folder / GPX).write_text(_gpx(points, about, lang), encoding="utf-8")
     _form(folder, points, empty, about, policy, lang)
 
 
-def _csv(points: gpd.GeoDataFrame, empty: list[str]) -> str:
+def plain_csv(table: pd.DataFrame, empty: Sequence[str] = ()) -> str:
+    """Return a table as CSV in which nothing is a formula to a spreadsheet.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        A geometry is left out.
+    empty : sequence of str, optional
+        Further columns without values.
+
+    Returns
+    -------
+    str
+        With a heading.
+    """
     target = io.StringIO()
     writer = csv.writer(target, lineterminator="\n")
-    columns = [str(name) for name in points.columns if name != "geometry"]
+    columns = [str(name) for name in table.columns if name != "geometry"]
     writer.writerow([*columns, *empty])
-    for row in points[columns].itertuples(index=False):
+    for row in table[columns].itertuples(index=False):
         writer.writerow([*(_cell(value) for value in row), *[""] * len(empty)])
     return target.getvalue()
 

@@ -42,10 +42,11 @@ GROUPS = (
     ("group_sites", _TABLES[1:]),
     ("group_about", _TABLES[:1]),
 )
+_PLAIN = {*_TABLES, "change_areas", "series"}
 _HIDDEN = {"coverage"}
 _KINDS = {
     "sites": "Point", "inspection": "Point", "candidates": "MultiPolygon",
-    "regions": "MultiPolygon",
+    "regions": "MultiPolygon", "change_places": "MultiPolygon",
 }  # fmt: skip
 _CODES = {"Point": 0, "": 4}
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
@@ -125,7 +126,7 @@ class LayerView:
     @property
     def opacity(self) -> float:
         """Squares let the imagery beneath them through."""
-        return 0.85 if self.name in ("cells", "coverage") else 1.0
+        return 0.85 if self.name in ("cells", "coverage", "changes") else 1.0
 
     @property
     def geometry(self) -> str:
@@ -135,7 +136,7 @@ class LayerView:
     @property
     def geometry_type(self) -> str:
         """Type of the geometry column, empty for a table without one."""
-        return "" if self.name in _TABLES else self.kind or _KINDS.get(self.name, "Polygon")
+        return "" if self.name in _PLAIN else self.kind or _KINDS.get(self.name, "Polygon")
 
     @property
     def geometry_code(self) -> int:

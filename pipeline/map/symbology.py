@@ -159,17 +159,17 @@ def rules(layer: str, thresholds: Mapping[str, float], lang: str) -> list[Rule]:
         ]
         return [*looks, _hatched("cannot_tell", "", lang)]
     if layer == "candidates":
-        outline = {"line_color": _rgb(CANDIDATE), "line_width": "0.7", "joinstyle": "miter"}
-        halo = {**outline, "line_color": _rgb("#ffffff"), "line_width": "1.3"}
+        outline = {"line_color": rgb(CANDIDATE), "line_width": "0.7", "joinstyle": "miter"}
+        halo = {**outline, "line_color": rgb("#ffffff"), "line_width": "1.3"}
         symbol = (Layer("SimpleLine", halo), Layer("SimpleLine", outline))
-        drawn = {**outline, "line_color": _rgb(RANDOM), "line_style": "dot"}
+        drawn = {**outline, "line_color": rgb(RANDOM), "line_style": "dot"}
         chance = (Layer("SimpleLine", halo), Layer("SimpleLine", drawn))
         return [
             Rule(say("candidate", lang), "\"kind\" = 'candidate'", symbol),
             Rule(say("kind_random", lang), "\"kind\" = 'random'", chance),
         ]
     if layer == "regions":
-        border = {"line_color": _rgb("#54278f"), "line_width": "0.6", "line_style": "dash"}
+        border = {"line_color": rgb("#54278f"), "line_width": "0.6", "line_style": "dash"}
         return [Rule(say("regions", lang), "", (Layer("SimpleLine", border),))]
     if layer == "sites":
         return [
@@ -198,10 +198,10 @@ def context_rules(title: str, points: bool, number: int) -> list[Rule]:
     """
     colour = CONTEXT_COLOURS[number % len(CONTEXT_COLOURS)]
     if points:
-        dot = {"name": "triangle", "color": _rgb(colour), "outline_color": _rgb("#ffffff"),
+        dot = {"name": "triangle", "color": rgb(colour), "outline_color": rgb("#ffffff"),
                "outline_width": "0.2", "size": "2.6"}  # fmt: skip
         return [Rule(title, "", (Layer("SimpleMarker", dot),), "marker")]
-    border = {"line_color": _rgb(colour), "line_width": "0.4"}
+    border = {"line_color": rgb(colour), "line_width": "0.4"}
     return [Rule(title, "", (Layer("SimpleLine", border),))]
 
 
@@ -222,7 +222,7 @@ def point_rule(label: str, where: str, colour: str) -> Rule:
     Rule
         The rule.
     """
-    dot = {"name": "circle", "color": _rgb(colour), "outline_color": _rgb("#111111"),
+    dot = {"name": "circle", "color": rgb(colour), "outline_color": rgb("#111111"),
            "outline_width": "0.3", "size": "3.2"}  # fmt: skip
     return Rule(label, where, (Layer("SimpleMarker", dot),), "marker")
 
@@ -230,8 +230,8 @@ def point_rule(label: str, where: str, colour: str) -> Rule:
 def _industrial(lang: str) -> Rule:
     """Cover the score of cells in an industrial mine: they are not called artisanal."""
     veil = {
-        "color": _rgb("#bdbdbd", 230),
-        "outline_color": _rgb(INDUSTRIAL),
+        "color": rgb("#bdbdbd", 230),
+        "outline_color": rgb(INDUSTRIAL),
         "outline_width": "0.3",
     }
     return Rule(say("industrial", lang), "\"class\" = 'industrial'", (Layer("SimpleFill", veil),))
@@ -248,21 +248,25 @@ def _score_rules(thresholds: Mapping[str, float], lang: str) -> list[Rule]:
 def _between(column: str, low: float, high: float, label: str, colour: str, also: str = "") -> Rule:
     # The lowest class is nearly transparent: it shows where the map has looked, and no more. The
     # others have an edge of their own colour, which closes the hairlines between neighbours.
-    fill = {"color": _rgb(colour), "outline_color": _rgb(colour), "outline_width": "0.1"}
+    fill = {"color": rgb(colour), "outline_color": rgb(colour), "outline_width": "0.1"}
     # Nearly all squares are below possible: drawing them makes a whole province slow.
     coarsest = 250_000 if colour in SCORE_COLOURS[:2] else 0
     if colour == SCORE_COLOURS[0]:
-        fill = {"color": _rgb(colour, 140), "outline_style": "no"}
+        fill = {"color": rgb(colour, 140), "outline_style": "no"}
     where = f'"{column}" >= {low:.9g} AND "{column}" < {high:.9g}{also}'
     return Rule(label, where, (Layer("SimpleFill", fill),), coarsest=coarsest)
 
 
 def _hatched(column: str, test: str, lang: str) -> Rule:
-    hatch = {"angle": "45", "distance": "1.6", "color": _rgb(CANNOT_TELL)}
-    line = {"line_color": _rgb(CANNOT_TELL), "line_width": "0.2"}
-    veil = {"color": _rgb("#d9d9d9", 110), "outline_style": "no"}
-    symbol = (Layer("SimpleFill", veil), Layer("LinePatternFill", hatch, line))
-    return Rule(say("cannot_tell", lang), f'"{column}" {test}'.strip(), symbol)
+    return Rule(say("cannot_tell", lang), f'"{column}" {test}'.strip(), hatch())
+
+
+def hatch() -> tuple[Layer, ...]:
+    """Return the symbol of what the map cannot tell."""
+    lines = {"angle": "45", "distance": "1.6", "color": rgb(CANNOT_TELL)}
+    line = {"line_color": rgb(CANNOT_TELL), "line_width": "0.2"}
+    veil = {"color": rgb("#d9d9d9", 110), "outline_style": "no"}
+    return (Layer("SimpleFill", veil), Layer("LinePatternFill", lines, line))
 
 
 def _marker(shape: str, colour: str) -> tuple[Layer, ...]:
@@ -272,8 +276,8 @@ def _marker(shape: str, colour: str) -> tuple[Layer, ...]:
             "SimpleMarker",
             {
                 "name": shape,
-                "color": _rgb(colour),
-                "outline_color": _rgb(ring),
+                "color": rgb(colour),
+                "outline_color": rgb(ring),
                 "outline_width": "0.4",
                 "size": "3" if shape == "circle" else "3.4",
             },
@@ -281,6 +285,7 @@ def _marker(shape: str, colour: str) -> tuple[Layer, ...]:
     )
 
 
-def _rgb(colour: str, alpha: int = 255) -> str:
+def rgb(colour: str, alpha: int = 255) -> str:
+    """Return a colour ``#rrggbb`` as QGIS writes it."""
     red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
     return f"{red},{green},{blue},{alpha}"

@@ -7,6 +7,7 @@ the default was not tuned on.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,28 +18,23 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
 
 from pipeline import composite, grid
-from pipeline.config import Config
 from pipeline.context import Context
 from pipeline.dataset import read_dataset
 from pipeline.evaluate import evaluate_region
 from pipeline.evaluation.truth import read_truth
-from pipeline.regions import resolve_region
 from pipeline.run import dataset_region
-from pipeline.runtime.cluster import workers
-from pipeline.scenes import demo_folder, load_scenes
+from pipeline.scenes import load_scenes
 
 SEEDS = [int(seed) for seed in os.environ.get("DEMO_SEEDS", "20261").split(",")]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_the_demo_reaches_its_marks(seed: int, tmp_path: Path) -> None:
-    with workers("local", 2) as pool:
-        config = Config(region="demo", workspace=str(tmp_path), seed=seed)
-        context = Context(config, resolve_region("demo", 100), pool)
-        # Out of the pipeline's reach before it starts: the map is made without the truth.
-        truth = (demo_folder(context) / "truth.gpkg").rename(tmp_path / "truth.gpkg")
-        result = evaluate_region(context, str(truth), None)
-        baseline = band_forest(context, truth)
+def test_the_demo_reaches_its_marks(seed: int, landscape: Callable[[int], Context]) -> None:
+    # The truth lies out of the pipeline's reach before it starts.
+    context = landscape(seed)
+    truth = Path(context.config.workspace) / "truth" / "truth.gpkg"
+    result = evaluate_region(context, str(truth), None)
+    baseline = band_forest(context, truth)
     auc = result.scores["auc"]
     recall = result.mines["2 ha or more"]["false_5_percent"]
     print(

@@ -20,6 +20,8 @@ from features.bank import bank_bytes
 from models.registry import load_model
 from pipeline import composite, grid
 from pipeline.cells import CellTable
+from pipeline.change.difference import COLUMNS as DIFFERENCES
+from pipeline.change.series import COLUMNS as SERIES
 from pipeline.composite import composite_blocks
 from pipeline.featurize import featurize_blocks
 from pipeline.imagery.items import Scene, SceneBand
@@ -125,6 +127,11 @@ def test_the_predictions_and_what_is_joined() -> None:
     assert [sorted(find_candidates(joined.cells, None).columns)] == [
         sorted(part) for part in rows("Joined tables")
     ]
+
+
+def test_the_changes_and_the_series() -> None:
+    assert rows("Changes") == [list(DIFFERENCES)]
+    assert rows("Series") == [list(SERIES)]
 
 
 def test_the_models_manifest(tmp_path) -> None:

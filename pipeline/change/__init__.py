@@ -1,0 +1,1 @@
+"""Change between seasons: differences of scores, words for them, places, and a series."""

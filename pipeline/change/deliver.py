@@ -1,0 +1,118 @@
+"""A comparison's folder: named after everything that it depends on, so that it is made once."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+from pipeline.change.publish import PAGE, write_changes
+from pipeline.composite import failed_scenes
+from pipeline.config import fingerprint
+from pipeline.context import Context
+from pipeline.deliver import point_to, scene_row
+from pipeline.map.change_layers import Changes, disclose_changes
+from pipeline.map.disclosure import load_policy, policy_of
+from pipeline.map.provenance import RunInfo
+from pipeline.map.removals import read_removals
+from pipeline.predict import Predicted
+from pipeline.publish import MANIFEST
+from pipeline.runtime.code import commit
+from pipeline.runtime.console import say
+from pipeline.runtime.files import read_json
+
+# Raise it when the same inputs would give another product.
+VERSION = 1
+HOME = "changes"
+
+
+def deliver_changes(
+    context: Context, changes: Changes, earlier: Predicted, later: Predicted
+) -> Path:
+    """Publish a comparison, unless it is there already.
+
+    Parameters
+    ----------
+    context : Context
+        Configuration and region.
+    changes : Changes
+        What was found.
+    earlier, later : Predicted
+        The two seasons.
+
+    Returns
+    -------
+    pathlib.Path
+        ``processed/<region>/changes/<run>``; ``latest`` beside it points there.
+    """
+    config, removals = context.config, read_removals(context.config)
+    kept = changes.series.groupby("season")["probability"].agg(["size", "sum"])
+    inputs = {
+        "stage": "changes",
+        "version": [VERSION, version("asm-atlas")],
+        "seasons": list(changes.seasons),
+        "predictions": [earlier.entry.sha256, later.entry.sha256],
+        "model": later.model.sha256,
+        "series": {str(k): [int(n), float(p)] for k, (n, p) in kept.iterrows()},
+        "layers": {one.declaration.name: one.identity for one in changes.joined.context},
+        "settings": [config.disclosure, config.map_lang],
+        "rules": fingerprint(repr(load_policy())),
+        "removals": removals.sha256 if removals else "",
+    }
+    run_id = fingerprint(inputs)[:12]
+    home = config.processed / context.region.name / HOME
+    folder = home / run_id
+    if removals is not None:
+        _tell_older(home, run_id)
+    if (folder / MANIFEST).is_file():
+        say("monitor", f"nothing to do: {folder} is up to date")
+    else:
+        run = _run(context, earlier, later, run_id, len(changes.joined.cells))
+        policy = policy_of(changes.joined)
+        product = disclose_changes(changes, run, policy)
+        write_changes(product, run, policy, changes.seasons, folder)
+        kinds = product.layers["change_places"]["change_class"].value_counts()
+        counted = ", ".join(f"{int(n)} {word}" for word, n in kinds.items()) or "none"
+        say("monitor", f"places: {counted}; {folder / PAGE}")
+    point_to(home / "latest", run_id)
+    return folder
+
+
+def _run(
+    context: Context, earlier: Predicted, later: Predicted, run_id: str, cells: int
+) -> RunInfo:
+    scenes = [*earlier.scenes.scenes, *later.scenes.scenes]
+    missing = [failed_scenes(one.composites) for one in (earlier, later)]
+    return RunInfo(
+        run_id=run_id,
+        region=context.region,
+        model=later.model.manifest | {"choice": later.why},
+        config=context.config,
+        config_hash=fingerprint(
+            asdict(context.config) | {"workspace": "", "cluster": "", "workers": 0}
+        ),
+        code_version=version("asm-atlas"),
+        code_commit=commit(),
+        created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        scenes=[scene_row(scene) for scene in scenes],
+        simulated=later.scenes.simulated,
+        counts={
+            "scenes": len(scenes),
+            "scenes_not_read": sum(len(one) for one in missing),
+            "blocks": len(context.region.blocks),
+            "cells": cells,
+        },
+        images=(
+            min(scene.datetime[:10] for scene in scenes),
+            max(scene.end[:10] for scene in scenes),
+        ),
+    )
+
+
+def _tell_older(home: Path, run_id: str) -> None:
+    """Name the public comparisons from before the requests: they still hold what must leave."""
+    for manifest in sorted(home.glob("*/manifest.json")):
+        other = manifest.parent.name not in ("latest", run_id)
+        if other and read_json(manifest).get("disclosure") == "public":
+            say("removals", f"{manifest.parent} was made from another list: delete it")

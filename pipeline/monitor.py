@@ -1,0 +1,159 @@
+"""What changed between two seasons: one model and one bank asked of both, and every season kept."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from dataclasses import replace
+from pathlib import Path
+
+from models.model import Model
+from models.registry import KINDS, read_manifest
+from pipeline import composite as composites
+from pipeline import featurize, ledger
+from pipeline.change.deliver import deliver_changes
+from pipeline.change.difference import difference_blocks, read_differences
+from pipeline.change.naming import name_cells, side_by_side
+from pipeline.change.places import find_places
+from pipeline.change.seasons import seasons_between
+from pipeline.change.series import Series
+from pipeline.choose import choose_model, load_named, registries
+from pipeline.context import Context
+from pipeline.errors import NoClearPixelError, NoSceneError, PartialError
+from pipeline.join import Joined, site_points
+from pipeline.map.change_layers import Changes
+from pipeline.map.disclosure import PUBLIC, refuse_young
+from pipeline.predict import Predicted, read_predictions
+from pipeline.run import labels_file, predict_region, train_region
+from pipeline.runtime.console import say
+from pipeline.scenes import SceneList, find_scenes
+from pipeline.sites.layers.attach import around
+from pipeline.sites.layers.read import load_layers
+from pipeline.sites.visits import all_sites, read_visits
+from pipeline.train import preference
+
+
+def monitor_region(
+    context: Context, first: str, last: str, every: str = "", rerun: bool = False
+) -> Path:
+    """Compare two seasons of a region, keep both in its series, and publish what changed.
+
+    Parameters
+    ----------
+    context : Context
+        Configuration, region and workers; ``season`` is that of the training, where the region has
+        a training ground.
+    first, last : str
+        The two seasons, ``YYYY-MM..YYYY-MM``.
+    every : str, optional
+        ``year`` or ``quarter``: keep the seasons between them too.
+    rerun : bool, optional
+        Make every season kept anew, with the model of this command.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder of what was published.
+
+    Raises
+    ------
+    MixedModelsError
+        If the series holds seasons of another model, and ``rerun`` was not asked for.
+    DisclosureError
+        If the public product is asked for and a season is younger than six months.
+    PartialError
+        If scenes that could not be read are missing from it; what was published is there.
+    AsmAtlasError
+        Whatever the stages raise; what is finished stays stored.
+    """
+    seasons = seasons_between(first, last, every)
+    found = find_scenes(context.during(last))
+    if context.config.disclosure == PUBLIC:
+        # Before hours of work; and again when it is published.
+        now = dt.datetime.now(dt.UTC).isoformat()
+        refuse_young([scene.end for scene in found.scenes], now, context.region.name)
+    model = _one_model(context, found)
+    context = replace(context, config=replace(context.config, model=model.name))
+    series = Series.of(context, model)
+    if rerun:
+        seasons = sorted({*seasons, *series.seasons()})
+    else:
+        series.check(f"make monitor REGION={context.region.name} FROM={first} TO={last} RERUN=yes")
+    made = {}
+    for season in seasons:
+        try:
+            made[season] = _predict(context, season)
+        except (NoSceneError, NoClearPixelError) as error:
+            if season in (first, last):
+                raise
+            say("monitor", f"{season} is left out: {error.what}")
+    # Only when all are there; a kill in between leaves a mixture, which ``check`` then refuses.
+    if rerun:
+        series.forget(keep=made)
+    for season, predicted in made.items():
+        series.keep(season, predicted)
+    folder = _publish(context, first, last, made, series)
+    for predicted in made.values():
+        composites.raise_partial(predicted.composites)
+    return folder
+
+
+def _one_model(context: Context, found: SceneList) -> Model:
+    """Return the model for all seasons: the one asked for, else of the training ground, else near.
+
+    A region with a training ground is trained in its own season, whatever seasons are compared.
+    """
+    ground = context.region.training
+    if context.config.model != "auto" or not ground:
+        return choose_model(context, found)[0]
+    with contextlib.suppress(PartialError):
+        train_region(context.at(ground))
+    folder = registries(context.config.workspace)[0]
+    name = ground + (f"-{context.config.seed}" if found.simulated else "")
+    trained = [
+        read_manifest(folder / f"{name}-{kind}")
+        for kind in KINDS
+        if (folder / f"{name}-{kind}" / "manifest.json").is_file()
+    ]
+    return load_named(context.config.workspace, max(trained, key=preference)["id"])
+
+
+def _predict(context: Context, season: str) -> Predicted:
+    say("monitor", f"season {season}")
+    predicted = predict_region(context.during(season))
+    assert predicted is not None
+    return predicted
+
+
+def _features(context: Context, predicted: Predicted) -> list[ledger.Entry]:
+    return featurize.load_features(context, predicted.composites, predicted.model.bank)
+
+
+def _publish(
+    context: Context, first: str, last: str, made: dict[str, Predicted], series: Series
+) -> Path:
+    earlier, later = made[first], made[last]
+    compared = difference_blocks(
+        context, _features(context, earlier), _features(context, later), later.model
+    )
+    cells = name_cells(
+        side_by_side(
+            read_predictions(earlier.entry.path),
+            read_predictions(later.entry.path),
+            read_differences(compared),
+        ),
+        later.model.manifest["thresholds"],
+    )
+    counts = ", ".join(f"{n} {word}" for word, n in cells["change_class"].value_counts().items())
+    say("monitor", f"{first} to {last}: {counts} cells")
+    visits = labels_file(context, visits=True)
+    known = read_visits(visits, context.config.labels_mapping) if visits else None
+    joined = Joined(
+        cells,
+        # Removal requests may name a site: its place is needed to leave it out.
+        None if known is None else site_points(all_sites(known)),
+        find_places(cells).rename(columns={"place": "candidate"}),
+        context=around(load_layers(context.config), context.region.geometry.bounds),
+    )
+    changes = Changes(joined, series.read(), (first, last))
+    return deliver_changes(context, changes, earlier, later)
