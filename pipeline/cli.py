@@ -1,4 +1,4 @@
-"""The command line: the verbs in the order of the flow, and exit codes. No logic lives here."""
+"""The command line: what each verb calls, and exit codes. No logic lives here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,7 @@ from pipeline.errors import (
     NOTHING_EXIT_CODE,
     AsmAtlasError,
 )
-from pipeline.options import shared_options
+from pipeline.parser import make_parser
 from pipeline.runtime.journal import journal
 from pipeline.runtime.redact import redact
 
@@ -161,17 +160,6 @@ def _tune(options: argparse.Namespace) -> None:
         weights=dict(options.weight),
         easy=options.easy,
     )
-
-
-def _count(text: str) -> int:
-    if not text.isdigit() or not 0 < int(text) <= 1000:
-        raise argparse.ArgumentTypeError("a number of sheets, 1 to 1000")
-    return int(text)
-
-
-def _weight(text: str) -> tuple[str, float]:
-    name, _, value = text.partition("=")
-    return name, float(value)
 
 
 def _demo(options: argparse.Namespace) -> None:
@@ -332,187 +320,32 @@ def _beside(options: argparse.Namespace, largest: int = 0) -> AbstractContextMan
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="asm-atlas", description="Map artisanal mining from Sentinel imagery."
+    return make_parser(
+        {name: _stage(name) for name in ("scenes", "composite", "featurize", "predict", "report")}
+        | {
+            "regions": _regions,
+            "plan": _plan,
+            "features": _features,
+            "dataset": _dataset,
+            "train": _train,
+            "join": _join,
+            "publish": _publish,
+            "explain": _explain,
+            "evaluate": _evaluate,
+            "monitor": _monitor,
+            "sample": _sample,
+            "area": _area,
+            "layers": _layers,
+            "models": _models,
+            "tune": _tune,
+            "score": _score,
+            "catalogue": _catalogue,
+            "demo": _demo,
+            "status": _status,
+            "submit": _submit,
+            "hash": _hash,
+        }
     )
-    parser.add_argument("--version", action="version", version=f"asm-atlas {version('asm-atlas')}")
-    verbs = parser.add_subparsers(title="verbs, in the order of the flow", required=True)
-    shared, placeless = shared_options(place=True), shared_options(place=False)
-
-    def verb(
-        name: str, text: str, run: Callable[[argparse.Namespace], int | None], place: bool = True
-    ) -> argparse.ArgumentParser:
-        options = shared if place else placeless
-        added = verbs.add_parser(name, help=text, description=text, parents=[options])
-        added.set_defaults(run=run, place=None, verb_name=name)
-        return added
-
-    verb("regions", "show a region, or list the names", _regions)
-    text = "say what a run will need: blocks, scenes, gigabytes, core-hours, room, cost"
-    plan = verb("plan", text, _plan)
-    plan.add_argument("--core-hour", type=float, default=0.0, help="price of an hour of a core")
-    plan.add_argument("--gb-read", type=float, default=0.0, help="price of reading a gigabyte")
-    plan.add_argument("--gb-month", type=float, default=0.0, help="price of keeping one a month")
-    for name, text in (
-        ("scenes", "find the scenes of a region and season"),
-        ("composite", "blend them into cloud-free blocks"),
-        ("featurize", "compute the features of every cell"),
-    ):
-        stage = verb(name, text, _stage(name))
-        if name == "composite":
-            _retry_option(stage)
-    table = verbs.add_parser("features", help="hand features on to other tools")
-    actions = table.add_subparsers(title="actions", required=True)
-    text = "write the features of a region as lon, lat, X_0 ... X_K"
-    export = actions.add_parser("export", help=text, description=text, parents=[shared])
-    export.set_defaults(run=_features, place=None, verb_name="features export")
-    export.add_argument("--out", required=True, help="features.parquet (GeoParquet) or .csv")
-    export.add_argument(
-        "--grid", type=float, default=0.01, help="degrees: 0.01 (as the MOSAIKS API) or 0.005"
-    )
-    export.add_argument("--only", action="store_true", help="from what is stored")
-    verb("dataset", "join features with visits to a training table", _dataset)
-    train = verb("train", "train and register models on visits, or on an archive of chips", _train)
-    train.add_argument("--only", action="store_true", help="from what is stored")
-    train.add_argument("--chips", help="folder with chips.npz and chips.csv")
-    train.add_argument("--name", default="chips", help="name of the models trained on chips")
-    train.add_argument(
-        "--kind",
-        choices=("ridge", "forest", "mean"),
-        help="of chips: one model, called NAME",
-    )
-    train.add_argument(
-        "--leave-out", action="append", default=[], help="a square (column cell) not to be seen"
-    )
-    _subset_options(train)
-    train.add_argument("--data", default="", help="what the chips are, for the card")
-    train.add_argument("--licence", default="", help="licence and credit of the chips")
-    predict = verb(
-        "predict", "map a region: whatever is missing, up to the report", _stage("predict")
-    )
-    predict.add_argument(
-        "--only", action="store_true", help="apply the model to stored features only"
-    )
-    _retry_option(predict)
-    predict.add_argument(
-        "--detailed-exit-code",
-        action="store_true",
-        help=f"end with {NOTHING_EXIT_CODE} where nothing was left to do",
-    )
-    join = verb("join", "join predictions, or any detections, with known sites", _join)
-    join.add_argument(
-        "--detections", help="points or polygons (GeoJSON, GeoPackage, shapefile, CSV)"
-    )
-    join.add_argument("--tolerance-km", type=float, default=1.0, help="how near is matched")
-    join.add_argument("--out", help="folder for what is matched and unmatched")
-    publish = verb("publish", "write the styled map", _publish)
-    publish.add_argument(
-        "--pdf",
-        type=_count,
-        nargs="?",
-        const=50,
-        default=0,
-        metavar="N",
-        help="print field sheets of the first N candidates (50) with QGIS",
-    )
-    verb("report", "write the page that explains it", _stage("report"))
-    text = "rebuild one cell from its scenes, and show its images (pictures: restricted)"
-    explain = verb("explain", text, _explain)
-    explain.add_argument("--cell", required=True, help="its number, or longitude,latitude")
-    explain.add_argument("--out", help="folder to write; default: with the region's maps")
-    evaluate = verb("evaluate", "compare a map with what is known to be true", _evaluate)
-    evaluate.add_argument(
-        "--truth", help="label raster, polygons or points; default: the demo's truth"
-    )
-    evaluate.add_argument("--out", help="file for the figures, JSON")
-    monitor = verb("monitor", "compare two seasons, and keep a series of them", _monitor)
-    for flag, name, text in (
-        ("--from", "first", "the first season, YYYY-MM..YYYY-MM"),
-        ("--to", "last", "the last season"),
-    ):
-        monitor.add_argument(flag, dest=name, required=True, help=text)
-    monitor.add_argument(
-        "--every",
-        choices=("year", "quarter"),
-        default="",
-        help="keep the first season moved on by so much too, up to the last",
-    )
-    monitor.add_argument(
-        "--rerun", action="store_true", help="make every season kept anew with this model"
-    )
-    sample = verb("sample", "draw a random sample of cells to label (restricted)", _sample)
-    sample.add_argument("--size", type=int, default=300, help="cells to label")
-    sample.add_argument("--out", help="GeoPackage to label, new; default: in the region's folder")
-    sample.add_argument("--draw", type=int, default=1, help="another number, another sample")
-    sample.add_argument(
-        "--cannot-tell", action="store_true", help="sample cells that the imagery cannot show too"
-    )
-    area = verb("area", "estimate areas with intervals from a labelled sample", _area, place=False)
-    area.add_argument("sample", help="the labelled GeoPackage")
-    area.add_argument("--regions", help="polygons (column name) to estimate one by one")
-    area.add_argument("--out", help="file for the figures, JSON; a CSV goes beside it")
-    text = "list the context layers and check their files, or write empty forms for them"
-    layers = verb("context", text, _layers, place=False)
-    layers.add_argument("--templates", metavar="FOLDER", help="folder for the empty forms")
-    verb("models", "compare the registered models", _models, place=False)
-    text = "search for the best setting of bank and model on chips, whole regions held out"
-    tune = verb("tune", text, _tune, place=False)
-    tune.add_argument("--chips", required=True, help="folder with chips.npz and chips.csv")
-    tune.add_argument("--out", required=True, help="the table, CSV")
-    tune.add_argument(
-        "--easy", action="append", default=[], help="a subset whose negatives do not judge"
-    )
-    _subset_options(tune)
-    score = verb("score", "score chips with a model", _score, place=False)
-    score.add_argument("--chips", required=True, help="chips.npz")
-    score.add_argument("--out", required=True, help="a row for each chip, CSV")
-    _imagery_options(score)
-    catalogue = verb(
-        "catalogue", "turn imagery at hand into a static catalogue", _catalogue, place=False
-    )
-    catalogue.add_argument("files", nargs="*", help="GeoTIFFs, one scene each")
-    catalogue.add_argument("--chips", help="folder with an archive of chips: the located ones")
-    catalogue.add_argument("--out", required=True, help="folder of the catalogue, new")
-    catalogue.add_argument("--dates", help="YYYY-MM-DD, or YYYY-MM-DD..YYYY-MM-DD for a composite")
-    catalogue.add_argument("--scale", type=float, help="reflectance of one step")
-    catalogue.add_argument("--offset", type=float, default=0.0, help="reflectance of step 0")
-    _imagery_options(catalogue)
-    verb("demo", "write the simulated landscape", _demo, place=False)
-    verb("status", "show how far the last run of a region has come, and its pace", _status)
-    submit = verb("submit", "write a batch script for a region and submit it to Slurm", _submit)
-    submit.add_argument("--verb", choices=("predict", "train"), default="predict")
-    submit.add_argument("--dry-run", action="store_true", help="print the script only")
-    text = "print the hash of what a run's folder says, clocks and names of runs aside"
-    digest = verbs.add_parser("hash", help=text, description=text)
-    digest.set_defaults(run=_hash)
-    digest.add_argument("folder", help="a run's folder, such as data/processed/demo/latest")
-    digest.add_argument("--parts", action="store_true", help="of every layer, table and file too")
-    return parser
-
-
-def _retry_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--retry-failed",
-        action="store_true",
-        help="work on those blocks alone that failed, or lack scenes, in an earlier run",
-    )
-
-
-def _subset_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--without", action="append", default=[], help="a subset not to train on")
-    parser.add_argument(
-        "--weight",
-        action="append",
-        default=[],
-        type=_weight,
-        help="SUBSET=3: its rows count 3-fold",
-    )
-
-
-def _imagery_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--level", help="L1C or L2A")
-    parser.add_argument("--clip", type=float, help="reflectance at which pixels saturate")
-    parser.add_argument("--steps", type=int, help="steps between 0 and there; 255 for 8 bits")
 
 
 if __name__ == "__main__":
