@@ -25,7 +25,7 @@ STAGES := regions scenes composite featurize dataset train predict join publish 
 BESIDE := plan evaluate models demo context status submit
 DEVELOPERS := test lint interface services cluster africa faults kills chaos hostile demo-check bench bench-imagery bench-scale bench-workers clean
 
-.PHONY: help install install-dev install-l1c $(STAGES) $(BESIDE) explain sample area monitor tune $(DEVELOPERS)
+.PHONY: help install install-dev install-l1c $(STAGES) $(BESIDE) explain sample area monitor tune notebooks $(DEVELOPERS)
 
 help:
 	@echo "make predict REGION=demo     maps the simulated landscape, nothing else needed"
@@ -47,6 +47,7 @@ help:
 	@echo "  area        areas with intervals from the labelled SAMPLE"
 	@echo "  monitor     what changed between the seasons FROM and TO; EVERY=year: those between too"
 	@echo "  tune        judge settings of bank and model on the archive CHIPS (models/tuning.csv)"
+	@echo "  notebooks   run the four notebooks and write their pages (data/processed/notebooks)"
 	@echo "Beside them:  plan  evaluate  models  demo  context  status  submit"
 	@echo "              and in $(ATLAS): catalogue  features export  score  hash"
 	@echo "Developers:   $(DEVELOPERS)"
@@ -88,6 +89,11 @@ $(VENV)/installed-dev: requirements-dev.txt pyproject.toml
 	$(call install_from,requirements-dev.txt)
 	@touch $(VENV)/installed
 
+$(VENV)/installed-notebooks: requirements-notebooks.txt pyproject.toml
+	@echo "Installing what requirements-notebooks.txt lists into $(VENV) ..."
+	$(call install_from,requirements-notebooks.txt)
+	@touch $(VENV)/installed
+
 $(filter-out publish,$(STAGES)) $(BESIDE): install
 	@$(ATLAS) $@
 
@@ -112,6 +118,19 @@ monitor: install
 tune: install
 	@read -ra more <<< "$${TUNE:-}"; $(ATLAS) tune --chips "$${CHIPS:?a folder with chips.npz and \
 	chips.csv is missing: make tune CHIPS=folder}" --out models/tuning.csv "$${more[@]}"
+
+# On the demo, or on REGION with SOURCE, SEASON, LABELS, MODEL, DISCLOSURE; pages and executed notebooks
+# go beside the maps.
+NOTEBOOKS := data/processed/notebooks
+notebooks: $(VENV)/installed-notebooks
+	@mkdir -p $(NOTEBOOKS)/.ipython/profile_default
+	@echo "c.IPKernelApp.log_level = 40" > $(NOTEBOOKS)/.ipython/profile_default/ipython_kernel_config.py
+	@export IPYTHONDIR=$(abspath $(NOTEBOOKS))/.ipython; given=(); for key in REGION SEASON SOURCE LABELS MODEL WORKSPACE DISCLOSURE; do \
+	  name=ASM_ATLAS_$$key; [ -z "$${!name:-}" ] || given+=(-r "$${key,,}" "$${!name}"); unset $$name; done; \
+	for book in notebooks/*.ipynb; do \
+	  $(BIN)/papermill --log-level WARNING "$${given[@]}" $$book $(NOTEBOOKS)/$${book##*/}; \
+	done; \
+	$(BIN)/jupyter nbconvert --log-level ERROR --to html $(NOTEBOOKS)/*.ipynb
 
 test: install-dev lint
 	@$(BIN)/python -m pytest -q -n 2

@@ -31,6 +31,8 @@ _LONGEST_PX = 1_600
 # Ground around a candidate, in cells.
 _MARGIN = 3
 _INK = "#1b1f24"
+# Correlation from which two features count as the same picture.
+_ALIKE = 0.7
 
 
 def true_colour(context: Context, composites: Sequence[ledger.Entry]) -> Figure:
@@ -115,7 +117,7 @@ def filters(context: Context, bank: FilterBank, most: int = 24) -> Figure:
 
 
 def feature_maps(context: Context, cells: CellTable, bank: FilterBank, most: int = 6) -> Figure:
-    """Draw some features over the region: those in which its cells differ most.
+    """Draw features over the region: those in which its cells differ most, each unlike the others.
 
     Parameters
     ----------
@@ -136,20 +138,25 @@ def feature_maps(context: Context, cells: CellTable, bank: FilterBank, most: int
     from matplotlib.figure import Figure
 
     seen = cells.features[np.isfinite(cells.features).all(axis=1)]
-    spread = seen.std(axis=0) / np.maximum(seen.mean(axis=0), 1e-9)
-    # One of each filter's columns, so that the panels do not show the same twice.
-    order = np.argsort(-spread, kind="stable")
-    chosen = list({bank.column_names[i].rsplit("_", 2)[0]: i for i in order[::-1]}.values())[::-1]
+    low, middle, high = np.percentile(seen, [10, 50, 90], axis=0)
+    spread = (high - low) / np.maximum(middle, 1e-9) * (middle > 0)
+    chosen: list[int] = []
+    for index in np.argsort(-spread, kind="stable").tolist():
+        # What looks like one that is there already tells nothing new.
+        alike = (np.corrcoef(seen[:, index], seen[:, other])[0, 1] for other in chosen)
+        if len(chosen) < most and all(abs(r) < _ALIKE for r in alike):
+            chosen.append(index)
     row, col = np.divmod(cells.cell, grid.CELL_COLUMNS)
     shape = int(np.ptp(row)) + 1, int(np.ptp(col)) + 1
     columns = 3
-    rows = -(-min(most, len(chosen)) // columns)
+    rows = -(-len(chosen) // columns)
     figure = Figure(figsize=(11, 3.4 * rows * min(1.4, shape[0] / shape[1]) + 0.8), dpi=110)
-    for number, index in enumerate(chosen[:most]):
+    for number, index in enumerate(chosen):
         axes = figure.add_subplot(rows, columns, number + 1)
         image = np.full(shape, np.nan, np.float32)
         image[row - row.min(), col - col.min()] = cells.features[:, index]
-        axes.imshow(image, interpolation="nearest")
+        least, most_of_it = np.nanpercentile(image, [2, 98])
+        axes.imshow(image, vmin=least, vmax=most_of_it, interpolation="nearest")
         axes.set_title(bank.column_names[index], fontsize=8)
         axes.set_axis_off()
     _mark(context, figure, "Features of the cells")
@@ -245,11 +252,6 @@ def area_interval(context: Context, record: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def block_name(cell: int) -> str:
-    """Return the name of the block that holds a cell."""
-    return grid.block_of_cell(cell).name
-
-
 def _shown(composites: Sequence[ledger.Entry]) -> list[str]:
     bands = read_composite(composites[0].path)["band"].to_numpy().tolist()
     return list(TRUE_COLOUR) if set(TRUE_COLOUR) <= set(bands) else bands[:1]
@@ -281,21 +283,29 @@ def _mosaic(
 def _chip(
     cell: int, store: Mapping[str, ledger.Entry], bands: Sequence[str]
 ) -> NDArray[np.float32]:
-    """Cut the ground around a cell from its block; NaN beyond the block and where never clear."""
-    block, px = grid.block_of_cell(cell), grid.CELL_PX
+    """Cut the ground around a cell, over the edges of blocks; NaN where it was never clear."""
+    home, px = grid.block_of_cell(cell), grid.CELL_PX
     side = (2 * _MARGIN + 1) * px
     chip = np.full((len(bands), side, side), np.nan, np.float32)
-    entry = store.get(block.name)
-    if entry is None:
-        return chip
-    place = int(np.flatnonzero(block.cells().ravel() == cell)[0])
+    place = int(np.flatnonzero(home.cells().ravel() == cell)[0])
     starts = [(at - _MARGIN) * px for at in divmod(place, grid.CELLS_PER_BLOCK)]
-    stored = read_composite(entry.path)["reflectance"].sel(band=list(bands)).to_numpy()
-    inside = [slice(max(0, at), min(at + side, grid.BLOCK_PX)) for at in starts]
-    target = tuple(
-        slice(part.start - at, part.stop - at) for part, at in zip(inside, starts, strict=True)
-    )
-    chip[:, *target] = stored[:, *inside]
+    for block in home.neighbourhood():
+        entry = store.get(block.name)
+        # Where the chip begins in this block's pixels.
+        begins = [
+            start - (there - here) * grid.BLOCK_PX
+            for start, there, here in zip(
+                starts, (block.row, block.col), (home.row, home.col), strict=True
+            )
+        ]
+        inside = [slice(max(0, at), min(at + side, grid.BLOCK_PX)) for at in begins]
+        if entry is None or any(part.start >= part.stop for part in inside):
+            continue
+        stored = read_composite(entry.path)["reflectance"].sel(band=list(bands)).to_numpy()
+        rows, cols = (
+            slice(part.start - at, part.stop - at) for part, at in zip(inside, begins, strict=True)
+        )
+        chip[:, rows, cols] = stored[:, inside[0], inside[1]]
     return chip
 
 

@@ -77,7 +77,7 @@ class Jobs:
         self._fruitless = 0
         self._ended = threading.Event()
         try:
-            from dask_jobqueue import SLURMCluster
+            from dask_jobqueue.slurm import SLURMCluster
         except ImportError as error:
             raise DependencyError(
                 "cluster = slurm needs the package dask-jobqueue",
