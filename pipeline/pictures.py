@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from pipeline.context import Context
+    from pipeline.regions import Region
 
 TRUE_COLOUR = ("B04", "B03", "B02")
 # Pixels of the longer side of a picture of a region.
@@ -219,6 +220,32 @@ def candidate_chips(
                 axes.set_ylabel(season, fontsize=8)
     _mark(context, figure, "Candidates by rank, with their highest score")
     return figure
+
+
+def blocks_under(candidates: gpd.GeoDataFrame, region: Region, most: int = 6) -> list[grid.Block]:
+    """Return the blocks of a region that the chips of the first candidates show.
+
+    Parameters
+    ----------
+    candidates : geopandas.GeoDataFrame
+        As ``join_predictions`` gives them.
+    region : Region
+        Whose blocks count.
+    most : int, optional
+        Candidates to draw.
+
+    Returns
+    -------
+    list of grid.Block
+        In the region's order.
+    """
+    first = candidates.sort_values("rank")["cell"].head(most).to_numpy(np.int64)
+    row, col = np.divmod(first, grid.CELL_COLUMNS)
+    under = set()
+    for down, right in np.ndindex(3, 3):
+        rows, cols = row + (down - 1) * _MARGIN, col + (right - 1) * _MARGIN
+        under |= {grid.block_of_cell(int(c)) for c in rows * grid.CELL_COLUMNS + cols}
+    return [block for block in region.blocks if block in under]
 
 
 def area_interval(context: Context, record: Mapping[str, Any]) -> Figure:

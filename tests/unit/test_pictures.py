@@ -93,6 +93,14 @@ def candidates() -> gpd.GeoDataFrame:
     return gpd.GeoDataFrame(table, geometry=gpd.points_from_xy([5.99, 6.0], [2.01, 2.01]))
 
 
+def test_the_blocks_under_the_chips_are_found(made: Any) -> None:
+    context, _ = made
+    names = [b.name for b in pictures.blocks_under(candidates(), context.region)]
+    assert names == ["N02.0E005.9", "N02.0E006.0", "N01.9E005.9", "N01.9E006.0"]
+    one = candidates().assign(cell=grid.cell_of([5.95, 6.0025], [2.05, 2.0125]))
+    assert len(pictures.blocks_under(one.iloc[:1], context.region)) == 1
+
+
 def test_candidates_are_drawn_by_rank_and_season(made: Any) -> None:
     context, composites = made
     exact = replace(context, config=replace(context.config, disclosure="restricted"))
