@@ -23,7 +23,7 @@ BIN := $(VENV)/bin
 ATLAS := $(BIN)/asm-atlas
 STAGES := regions scenes composite featurize dataset train predict join publish report
 BESIDE := plan evaluate models demo context status submit
-DEVELOPERS := test lint interface services cluster africa faults kills chaos hostile demo-check bench bench-imagery bench-scale bench-workers clean
+DEVELOPERS := test lint interface services cluster africa faults kills chaos hostile demo-check bench bench-imagery bench-region bench-scale bench-workers clean
 
 .PHONY: help install install-dev install-l1c $(STAGES) $(BESIDE) explain sample area monitor tune notebooks $(DEVELOPERS)
 
@@ -176,6 +176,14 @@ bench-imagery:
 	  $(PYTHON) -m venv .venv-bench && .venv-bench/bin/python -m pip install --quiet \
 	  --disable-pip-version-check --require-hashes -r tests/benchmarks/requirements.txt ; }
 	@.venv-bench/bin/python tests/benchmarks/reading.py
+
+# A region from catalogue to features against IDinsight/mosaiks, in an environment of its own, with torch.
+bench-region: install-dev
+	@test -x .venv-region/bin/python || { echo "Installing mosaiks and what it needs into .venv-region ..." && \
+	  $(PYTHON) -m venv .venv-region && .venv-region/bin/python -m pip install --quiet torch && \
+	  .venv-region/bin/python -m pip install --quiet --require-hashes -r tests/benchmarks/region.txt && \
+	  .venv-region/bin/python -m pip install --quiet --require-hashes --no-deps -r tests/benchmarks/region-peer.txt ; }
+	@$(BIN)/python tests/benchmarks/region.py .venv-region/bin/python
 
 # A thousand faults injected into the reading of imagery; minutes, no network.
 faults: install-dev
