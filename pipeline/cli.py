@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from features.errors import BankError
     from models.errors import ModelError
 
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         result: int | None = options.run(options)
         if getattr(options, "detailed_exit_code", False) and not journal.worked:
@@ -319,7 +319,8 @@ def _beside(options: argparse.Namespace, largest: int = 0) -> AbstractContextMan
     return beside(_config(options), largest)
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line, with what each verb calls."""
     return make_parser(
         {name: _stage(name) for name in ("scenes", "composite", "featurize", "predict", "report")}
         | {

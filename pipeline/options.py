@@ -25,7 +25,7 @@ def shared_options(place: bool) -> argparse.ArgumentParser:
         shared.add_argument("place", nargs="?", metavar="REGION", help="the same as --region")
     shared.add_argument("--config", help="TOML file of configuration keys")
     group = shared.add_argument_group("configuration (also as ASM_ATLAS_KEY, and in the TOML file)")
-    words = _documented()
+    words = documented()
     for key, kind in known_keys().items():
         group.add_argument(
             "--" + key.replace("_", "-").replace(".", "-"),
@@ -36,7 +36,7 @@ def shared_options(place: bool) -> argparse.ArgumentParser:
     return shared
 
 
-def _documented() -> dict[str, str]:
+def documented() -> dict[str, str]:
     """Read each key's words from the configuration's own docstrings, so that there is one text."""
     words: dict[str, str] = {}
     for table, kind in {"": Config, **TABLES}.items():

@@ -219,7 +219,7 @@ def make(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_make_alone_lists_every_verb() -> None:
     said = make().stdout
-    parser = cli._parser()
+    parser = cli.parser()
     (verbs,) = (action.choices for action in parser._actions if action.dest == "==SUPPRESS==")
     assert len(list(verbs)) >= 15
     for verb in verbs:
