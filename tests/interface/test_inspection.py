@@ -56,7 +56,7 @@ def test_each_candidate_gets_its_sheet(made):
         flat = " ".join(text.split())
         assert ("RESTREINT" if french else "PUBLIC") in flat
         assert f"{'rang' if french else 'rank'} {row['rank']}" in flat
-        assert row["reasons_en"].split(";")[0] in flat
+        assert row["reasons_fr" if french else "reasons_en"].split(";")[0] in flat
         assert f"{row['latitude']}".replace(".", "," if french else ".") in flat
         assert "not evidence of illegality" in flat and "ne prouve aucune illégalité" in flat
         assert "Copernicus Sentinel" in flat
