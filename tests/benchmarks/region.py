@@ -81,6 +81,9 @@ def _one_date(folder: Path) -> None:
         for asset in item["assets"].values():
             asset["href"] = f"./{name}/{Path(asset['href']).name}"
         items.append(item | {"links": []})
+        # The peer reads each item by itself, and would look for the collection that it links to.
+        alone = json.loads(path.read_text()) | {"links": []}
+        (folder / "one" / name / path.name).write_text(json.dumps(alone))
     text = json.dumps({"type": "FeatureCollection", "features": items})
     (folder / "one" / "items.json").write_text(text)
 

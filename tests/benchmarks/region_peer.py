@@ -59,6 +59,7 @@ def main():
             points["lat"].to_numpy(), points["lon"].to_numpy(), "",
             satellite_name="sentinel-2-l2a", image_resolution=10, image_bands=BANDS,
             image_width=550, min_image_edge=30, image_composite_method="least_cloudy",
+            image_dtype="float",
             n_mosaiks_features=1024, parallelize=True, dask_client=client, dask_chunksize=200,
             dask_sort_points_by_hilbert_distance=True,
         )  # fmt: skip
