@@ -66,7 +66,7 @@ def main():
     columns = [name for name in found if name.startswith("mosaiks_")]
     print(f"seconds {time.perf_counter() - started:.2f}")
     print(f"observed {found[columns].notna().all(axis=1).mean():.4f}")
-    found[columns].to_parquet(OUT)
+    found[columns].to_parquet(OUT, index=False)
 
 
 if __name__ == "__main__":
