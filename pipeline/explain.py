@@ -35,6 +35,7 @@ from pipeline.imagery.pixels import (
     read_scene,
 )
 from pipeline.join import classify
+from pipeline.join_region import join_predictions
 from pipeline.map.coarse import CLASSES
 from pipeline.map.disclosure import PUBLIC, allowed, load_policy, refuse_young
 from pipeline.map.looks import Look, draw_looks
@@ -42,7 +43,7 @@ from pipeline.map.removals import read_removals, withhold
 from pipeline.map.words import say as words
 from pipeline.map.words import warning
 from pipeline.predict import Predicted, predict_cells, read_predictions
-from pipeline.run import join_predictions, predict_region
+from pipeline.run import predict_region
 from pipeline.runtime.code import commit
 from pipeline.runtime.console import aligned, console, say
 from pipeline.runtime.files import whole_folder, write_json

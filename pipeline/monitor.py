@@ -21,10 +21,11 @@ from pipeline.choose import choose_model, load_named, registries
 from pipeline.context import Context
 from pipeline.errors import NoClearPixelError, NoSceneError, PartialError
 from pipeline.join import Joined, site_points
+from pipeline.join_region import labels_file
 from pipeline.map.change_layers import Changes
 from pipeline.map.disclosure import PUBLIC, refuse_young
 from pipeline.predict import Predicted, read_predictions
-from pipeline.run import labels_file, predict_region, train_region
+from pipeline.run import predict_region, train_region
 from pipeline.runtime.console import say
 from pipeline.scenes import SceneList, find_scenes
 from pipeline.sites.layers.attach import around

@@ -6,15 +6,12 @@ what it makes and takes up what it finds stored, so that a second run redoes not
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import geopandas as gpd
 import numpy as np
-import pandas as pd
 
 from features.bank import FilterBank, bank_bytes, load_bank
 from features.recipe import RECIPES
@@ -24,34 +21,25 @@ from models.registry import KINDS, read_manifest
 from pipeline import composite as composites
 from pipeline import featurize, grid, ledger, scenes
 from pipeline.choose import check_fits, choose_model, load_named, registries
-from pipeline.config import fingerprint
 from pipeline.context import Context
 from pipeline.dataset import build_dataset, read_dataset
 from pipeline.deliver import deliver
 from pipeline.errors import NoClearPixelError, NoLabelsError, NoModelError, NoSceneError
 from pipeline.export import check_export, export_features
 from pipeline.forecast import report_forecast
-from pipeline.join import Joined, join_cells
+from pipeline.join_region import join_predictions, labels_file
 from pipeline.misread import misread_cells
-from pipeline.predict import Predicted, predict_cells, read_predictions
+from pipeline.predict import Predicted, predict_cells
 from pipeline.runtime.console import say
 from pipeline.scenes import SceneList
-from pipeline.sites.answers import unrecognised
 from pipeline.sites.labels.background import with_background
 from pipeline.sites.labels.gather import are_visits, gather_labels
 from pipeline.sites.labels.rows import Labels, one_a_cell, shifted
-from pipeline.sites.layers.attach import around
-from pipeline.sites.layers.read import load_layers
-from pipeline.sites.mapping import load_mapping
-from pipeline.sites.ranking import RANDOM
-from pipeline.sites.scorecard import rules_fingerprint
 from pipeline.sites.service import is_address
-from pipeline.sites.visits import read_visits, visits_file
 from pipeline.train import About, preference, squares_of, train_models
 
 MAP_STAGES = ("scenes", "composite", "featurize", "predict", "join", "publish", "report")
 _VERSION = 1
-_JOIN_VERSION = 4
 
 
 def map_region(
@@ -255,32 +243,6 @@ def export_region(context: Context, path: Path, degrees: float, only: bool = Fal
     return export_features(entries, bank, context.region, path, degrees, found.simulated)
 
 
-def labels_file(context: Context, visits: bool = False) -> Path | None:
-    """Return the file of labels: the configured one, else the demo's visits, else none.
-
-    Parameters
-    ----------
-    context : Context
-        Configuration and region.
-    visits : bool
-        Whether it must be a table of visits, since that alone can be joined with.
-
-    Returns
-    -------
-    pathlib.Path or None
-        The file.
-    """
-    config = context.config
-    if is_address(config.labels):
-        return visits_file(config)
-    given = Path(config.labels) if config.labels else None
-    if given is not None and (not visits or are_visits(given, config.labels_mapping)):
-        return given
-    if context.region.source == "demo":
-        return scenes.demo_folder(context) / "visits.csv"
-    return None
-
-
 def _dataset(
     context: Context, only: bool
 ) -> tuple[ledger.Entry, FilterBank, SceneList, Labels, list[ledger.Entry]]:
@@ -409,101 +371,3 @@ def _model_for(context: Context, found: SceneList, train: bool) -> tuple[Model, 
     why = f"trained on the region's own training ground, {ground}; preferred there out of fold"
     say("model", f"{model.name}: {why}")
     return model, why
-
-
-def join_predictions(
-    context: Context, predictions: ledger.Entry, model: Model
-) -> tuple[Joined, dict[str, Any]]:
-    """Join a region's predictions with what is known on the ground, and store it.
-
-    Parameters
-    ----------
-    context : Context
-        Configuration and region.
-    predictions : ledger.Entry
-        The stored predictions.
-    model : Model
-        That made them; its thresholds name the classes.
-
-    Returns
-    -------
-    Joined
-        Cells, sites and candidates, taken up where they are stored.
-    dict
-        What they were made from.
-
-    Raises
-    ------
-    VisitsError, LayerError, DeclarationError
-        If a table of visits or a layer cannot be used.
-    """
-    visits_path = labels_file(context, visits=True)
-    layers = around(load_layers(context.config), context.region.geometry.bounds)
-    mapping = context.config.labels_mapping
-    inputs = {
-        "stage": "join",
-        "version": _JOIN_VERSION,
-        "predictions": predictions.sha256,
-        "thresholds": model.manifest["thresholds"],
-        "visits": _sha256(visits_path) if visits_path else "",
-        "mapping": fingerprint(asdict(load_mapping(mapping))) if mapping else "",
-        "rules": rules_fingerprint(),
-        "layers": {layer.declaration.name: layer.identity for layer in layers},
-        "lang": context.config.map_lang,
-        "random": [context.config.random_places, context.config.seed],
-    }
-    root, name = context.store("joined"), context.region.name
-    parts = ("cells", "sites", "candidates", "visits", "answers")
-    entries = {part: ledger.find(root, f"{name}/{part}", inputs, ".parquet") for part in parts}
-    reused = all(entries.values())
-    if not reused:
-        visits = read_visits(visits_path, mapping) if visits_path else None
-        joined = join_cells(
-            read_predictions(predictions.path),
-            visits,
-            context.region,
-            model.manifest["thresholds"],
-            context=layers,
-            lang=context.config.map_lang,
-            random_places=context.config.random_places,
-            seed=context.config.seed,
-        )
-        if visits is not None and (strange := unrecognised(visits)):
-            counted = ", ".join(f"{count} of {column}" for column, count in strange.items())
-            say("visits", f"answers in words that are not in the table of answers: {counted}")
-        for part in parts:
-            table = getattr(joined, part)
-            table = pd.DataFrame() if table is None else table
-
-            def write(path: Path, table: pd.DataFrame = table) -> dict[str, Any]:
-                table.to_parquet(path)
-                return {"rows": len(table)}
-
-            entries[part] = ledger.build(root, f"{name}/{part}", inputs, ".parquet", write)
-    paths = {part: entry.path for part, entry in entries.items() if entry is not None}
-    joined = Joined(
-        pd.read_parquet(paths["cells"]),
-        gpd.read_parquet(paths["sites"]) if visits_path else None,
-        gpd.read_parquet(paths["candidates"]),
-        pd.read_parquet(paths["visits"]) if visits_path else None,
-        pd.read_parquet(paths["answers"]) if visits_path else None,
-        layers,
-    )
-    matched = int(joined.sites["matched"].sum()) if joined.sites is not None else 0
-    known = "no table of sites" if joined.sites is None else f"{len(joined.sites)} known sites"
-    drawn = int((joined.candidates["kind"] == RANDOM).sum())
-    say(
-        "join",
-        f"{known}, {matched} matched; {len(joined.candidates) - drawn} candidates without one, "
-        f"{drawn} places drawn at random" + (" (reused)" if reused else ""),
-    )
-    return joined, inputs
-
-
-def _sha256(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise NoLabelsError(
-            f"the table of visits cannot be read: {error}", where=str(path)
-        ) from None

@@ -13,7 +13,7 @@ from imagery import make_context
 from sample_visits import write_visits
 from test_join import THRESHOLDS, predictions_of
 
-from pipeline import cli, ledger, run
+from pipeline import cli, join_region, ledger
 from pipeline.errors import VisitsError
 from pipeline.sites import scorecard
 
@@ -36,7 +36,7 @@ def made(tmp_path: Path) -> Any:
         path = tmp_path / "predictions.parquet"
         predictions_of(context.region, at_28102_2102=0.9).to_parquet(path)
         entry = ledger.Entry("x", str(path), "0" * 64)
-        return run.join_predictions(
+        return join_region.join_predictions(
             context, entry, SimpleNamespace(manifest={"thresholds": THRESHOLDS})
         )
 
@@ -77,7 +77,7 @@ def test_another_layer_mapping_or_rule_is_another_join(
     assert joined.sites.set_index("pcode").loc["a", "matched"]
     drop_layer(tmp_path / "layers", 28.19)
     identities.append(made(layers=str(tmp_path / "layers"))[1])
-    monkeypatch.setattr(run, "rules_fingerprint", lambda: "another")
+    monkeypatch.setattr(join_region, "rules_fingerprint", lambda: "another")
     identities.append(made()[1])
     monkeypatch.undo()
     with pytest.raises(VisitsError, match="lacks columns that the mapping names"):

@@ -1,0 +1,156 @@
+"""Join a region's predictions with the files that say what is known on the ground, once."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import pandas as pd
+
+from models.model import Model
+from pipeline import ledger, scenes
+from pipeline.config import fingerprint
+from pipeline.context import Context
+from pipeline.errors import NoLabelsError
+from pipeline.join import Joined, join_cells
+from pipeline.predict import read_predictions
+from pipeline.runtime.console import say
+from pipeline.sites.answers import unrecognised
+from pipeline.sites.labels.gather import are_visits
+from pipeline.sites.layers.attach import around
+from pipeline.sites.layers.read import load_layers
+from pipeline.sites.mapping import load_mapping
+from pipeline.sites.ranking import RANDOM
+from pipeline.sites.scorecard import rules_fingerprint
+from pipeline.sites.service import is_address
+from pipeline.sites.visits import read_visits, visits_file
+
+# Raise it when the joined tables change.
+_JOIN_VERSION = 4
+
+
+def join_predictions(
+    context: Context, predictions: ledger.Entry, model: Model
+) -> tuple[Joined, dict[str, Any]]:
+    """Join a region's predictions with what is known on the ground, and store it.
+
+    Parameters
+    ----------
+    context : Context
+        Configuration and region.
+    predictions : ledger.Entry
+        The stored predictions.
+    model : Model
+        That made them; its thresholds name the classes.
+
+    Returns
+    -------
+    Joined
+        Cells, sites and candidates, taken up where they are stored.
+    dict
+        What they were made from.
+
+    Raises
+    ------
+    VisitsError, LayerError, DeclarationError
+        If a table of visits or a layer cannot be used.
+    """
+    visits_path = labels_file(context, visits=True)
+    layers = around(load_layers(context.config), context.region.geometry.bounds)
+    mapping = context.config.labels_mapping
+    inputs = {
+        "stage": "join",
+        "version": _JOIN_VERSION,
+        "predictions": predictions.sha256,
+        "thresholds": model.manifest["thresholds"],
+        "visits": _sha256(visits_path) if visits_path else "",
+        "mapping": fingerprint(asdict(load_mapping(mapping))) if mapping else "",
+        "rules": rules_fingerprint(),
+        "layers": {layer.declaration.name: layer.identity for layer in layers},
+        "lang": context.config.map_lang,
+        "random": [context.config.random_places, context.config.seed],
+    }
+    root, name = context.store("joined"), context.region.name
+    parts = ("cells", "sites", "candidates", "visits", "answers")
+    entries = {part: ledger.find(root, f"{name}/{part}", inputs, ".parquet") for part in parts}
+    reused = all(entries.values())
+    if not reused:
+        visits = read_visits(visits_path, mapping) if visits_path else None
+        joined = join_cells(
+            read_predictions(predictions.path),
+            visits,
+            context.region,
+            model.manifest["thresholds"],
+            context=layers,
+            lang=context.config.map_lang,
+            random_places=context.config.random_places,
+            seed=context.config.seed,
+        )
+        if visits is not None and (strange := unrecognised(visits)):
+            counted = ", ".join(f"{count} of {column}" for column, count in strange.items())
+            say("visits", f"answers in words that are not in the table of answers: {counted}")
+        for part in parts:
+            table = getattr(joined, part)
+            table = pd.DataFrame() if table is None else table
+
+            def write(path: Path, table: pd.DataFrame = table) -> dict[str, Any]:
+                table.to_parquet(path)
+                return {"rows": len(table)}
+
+            entries[part] = ledger.build(root, f"{name}/{part}", inputs, ".parquet", write)
+    paths = {part: entry.path for part, entry in entries.items() if entry is not None}
+    joined = Joined(
+        pd.read_parquet(paths["cells"]),
+        gpd.read_parquet(paths["sites"]) if visits_path else None,
+        gpd.read_parquet(paths["candidates"]),
+        pd.read_parquet(paths["visits"]) if visits_path else None,
+        pd.read_parquet(paths["answers"]) if visits_path else None,
+        layers,
+    )
+    matched = int(joined.sites["matched"].sum()) if joined.sites is not None else 0
+    known = "no table of sites" if joined.sites is None else f"{len(joined.sites)} known sites"
+    drawn = int((joined.candidates["kind"] == RANDOM).sum())
+    say(
+        "join",
+        f"{known}, {matched} matched; {len(joined.candidates) - drawn} candidates without one, "
+        f"{drawn} places drawn at random" + (" (reused)" if reused else ""),
+    )
+    return joined, inputs
+
+
+def labels_file(context: Context, visits: bool = False) -> Path | None:
+    """Return the file of labels: the configured one, else the demo's visits, else none.
+
+    Parameters
+    ----------
+    context : Context
+        Configuration and region.
+    visits : bool
+        Whether it must be a table of visits, since that alone can be joined with.
+
+    Returns
+    -------
+    pathlib.Path or None
+        The file.
+    """
+    config = context.config
+    if is_address(config.labels):
+        return visits_file(config)
+    given = Path(config.labels) if config.labels else None
+    if given is not None and (not visits or are_visits(given, config.labels_mapping)):
+        return given
+    if context.region.source == "demo":
+        return scenes.demo_folder(context) / "visits.csv"
+    return None
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise NoLabelsError(
+            f"the table of visits cannot be read: {error}", where=str(path)
+        ) from None
