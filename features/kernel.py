@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Protocol
+from functools import cache
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -69,7 +70,8 @@ class AutomaticKernel:
     def __init__(
         self, filters: NDArray[np.float32], offsets: NDArray[np.float32], rectifiers: Rectifiers
     ) -> None:
-        self._direct = DirectKernel(filters, offsets, rectifiers)
+        # Compiled when it is needed first: most regions have no square of a few windows.
+        self._direct = cache(lambda: DirectKernel(filters, offsets, rectifiers))
         self._winograd = (
             WinogradKernel(filters, offsets, rectifiers)
             if filters.shape[2] in winograd.POINTS
@@ -81,8 +83,11 @@ class AutomaticKernel:
     ) -> NDArray[np.float64]:
         """See ``features.kernel.Kernel.sums``."""
         if self._winograd is None or np.count_nonzero(windows) < FEW_WINDOWS:
-            return self._direct.sums(pixels, windows, top, left)
+            return self._direct().sums(pixels, windows, top, left)
         return self._winograd.sums(pixels, windows, top, left)
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a kernel is machine code; send the bank and make the kernel there")
 
 
 def _with_torch(device: str) -> Callable[..., Kernel]:

@@ -14,6 +14,9 @@ from features.bank import VERSIONS, FilterBank
 from features.errors import BankError
 from features.kernel import Kernel, make_kernel, observed_windows, ready_pixels
 
+# What is summed over one of them is kept in double precision until its mean is taken.
+_SQUARES_AT_ONCE = 64
+
 
 def cell_features(
     pixels: NDArray[np.float32],
@@ -122,15 +125,19 @@ def _pooled(
         high, wide = size or windows.shape
         columns = slice(column, column + bank.rectifiers.count * group.count)
         column = columns.stop
-        for index, (top, left) in enumerate(corners):
-            counted = windows[top : top + high, left : left + wide]
-            count = int(counted.sum())
-            shares[index, place] = count / (high * wide)
-            if count:
-                sums = kernel.sums(ready, counted, top, left)
-                if bank.symmetric:
-                    sums = sums.reshape(len(sums), -1, VERSIONS).mean(axis=2)
-                features[index, columns] = sums.reshape(-1) / count
+        for first in range(0, len(corners), _SQUARES_AT_ONCE):
+            some = slice(first, first + _SQUARES_AT_ONCE)
+            squares = [
+                (windows[top : top + high, left : left + wide], top, left)
+                for top, left in corners[some]
+            ]
+            counts = np.array([np.count_nonzero(counted) for counted, _, _ in squares])
+            sums = np.array([kernel.sums(ready, *square) for square in squares])
+            if bank.symmetric:
+                sums = sums.reshape(*sums.shape[:2], -1, VERSIONS).mean(axis=3)
+            means = sums.reshape(len(sums), -1) / np.maximum(counts, 1)[:, None]
+            features[some, columns] = means
+            shares[some, place] = counts / (high * wide)
     features[shares.min(axis=1) == 0] = np.nan
     return features, shares
 

@@ -107,19 +107,10 @@ class WinogradKernel:
     ) -> NDArray[np.float64]:
         """See ``features.kernel.Kernel.sums``."""
         channels, height, width = pixels.shape
-        down, right = (-(-size // TILE) for size in windows.shape)
-        whole = np.zeros((down * TILE, right * TILE), bool)
-        whole[: windows.shape[0], : windows.shape[1]] = windows
-        tiles = whole.reshape(down, TILE, right, TILE).swapaxes(1, 2).reshape(-1, TILE * TILE)
-        used = np.flatnonzero(tiles.any(axis=1))
-        rows, columns = np.divmod(used, right)
-        bases = (top + TILE * rows) * width + left + TILE * columns
         together = self._tiles_at_once
-        groups = -(-len(used) // together)
-        # Of each window in a tile, and their sum.
-        weights = np.zeros((groups * together, TILE * TILE + 1), np.float32)
-        weights[: len(used), :-1] = tiles[used]
-        weights[:, -1] = weights[:, :-1].sum(axis=1)
+        rows, columns, weights = _tiles(windows, together)
+        bases = (rows + top) * width + columns + left
+        groups = len(weights) // together
         turned = self._turned_pixels()
         out = np.zeros((self._rectifiers.count, len(self._offsets)))
         # Looking an array's address up takes as long as multiplying a tile.
@@ -159,6 +150,39 @@ class WinogradKernel:
 
     def __reduce__(self) -> Any:
         raise TypeError("a kernel is machine code; send the bank and make the kernel there")
+
+
+def _tiles(
+    windows: NDArray[np.bool_], together: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """Return the corners of the tiles that hold windows which count, and the windows' weights."""
+    # Most squares of a region are alike, and laying them out takes as long as a tenth of them.
+    if windows.all():
+        return _tiles_of_all(*windows.shape, together)
+    return _lay_out(windows, together)
+
+
+@lru_cache(maxsize=8)
+def _tiles_of_all(
+    down: int, right: int, together: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    return _lay_out(np.ones((down, right), bool), together)
+
+
+def _lay_out(
+    windows: NDArray[np.bool_], together: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    down, right = (-(-size // TILE) for size in windows.shape)
+    whole = np.zeros((down * TILE, right * TILE), bool)
+    whole[: windows.shape[0], : windows.shape[1]] = windows
+    tiles = whole.reshape(down, TILE, right, TILE).swapaxes(1, 2).reshape(-1, TILE * TILE)
+    used = np.flatnonzero(tiles.any(axis=1))
+    rows, columns = np.divmod(used, right)
+    # Of each window in a tile, and their sum; the last group is filled up with tiles of nothing.
+    weights = np.zeros((-(-len(used) // together) * together, TILE * TILE + 1), np.float32)
+    weights[: len(used), :-1] = tiles[used]
+    weights[:, -1] = weights[:, :-1].sum(axis=1)
+    return TILE * rows, TILE * columns, weights
 
 
 def matrices(

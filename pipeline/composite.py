@@ -325,12 +325,13 @@ def _inputs(
         "block": block.name,
         "bands": list(bands),
         "blending": asdict(blending),
+        # ``vars``, since ``asdict`` copies deeply: milliseconds for each block of a continent.
         "scenes": [
-            asdict(scene)
+            vars(scene)
             | {
                 "provider": "",
                 "bands": {
-                    name: asdict(band) | {"href": Path(band.href).name, "size": 0}
+                    name: vars(band) | {"href": band.href.rpartition("/")[2], "size": 0}
                     for name, band in scene.bands.items()
                     if name in (*bands, "SCL") or _tells_clouds(scene, name)
                 },

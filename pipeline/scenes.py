@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -91,13 +92,12 @@ class SceneList:
 
     def of_block(self, block: Block) -> list[Scene]:
         """Return the scenes whose footprint touches a block or its halo."""
-        box = _with_halo(block)
-        footprints = shapely.from_wkt([scene.footprint for scene in self.scenes])
-        return [
-            scene
-            for scene, touches in zip(self.scenes, shapely.intersects(footprints, box), strict=True)
-            if touches
-        ]
+        touching = self._footprints.query(_with_halo(block), predicate="intersects")
+        return [self.scenes[index] for index in sorted(touching)]
+
+    @cached_property
+    def _footprints(self) -> shapely.STRtree:
+        return shapely.STRtree(shapely.from_wkt([scene.footprint for scene in self.scenes]))
 
 
 def find_scenes(context: Context) -> SceneList:
