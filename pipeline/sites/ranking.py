@@ -20,7 +20,7 @@ from pipeline.map.words import number
 CANDIDATE, RANDOM = "candidate", "random"
 FACTORS = ("factor_probability", "factor_applicability", "factor_novelty", "factor_context")
 # A site known only roughly may be this very place.
-MAY_BE_KNOWN = 0.25
+MAY_BE_KNOWN = 0.5
 # So far from every known site a place is wholly new, kilometres.
 NEW_KM = 5.0
 # Layer, its column, whether a place is in reach there, and by what the rank is multiplied then.
@@ -81,7 +81,7 @@ def rank_candidates(
     - ``factor_probability``: the highest score of the candidate's cells;
     - ``factor_applicability``: 1 - max(dissimilarity, dispute) / 2, from 0.1 to 1; 1 where the
       model says neither;
-    - ``factor_novelty``: 0.25 if the place may be a site that is known only roughly; else 0.5 and a
+    - ``factor_novelty``: 0.5 if the place may be a site that is known only roughly; else 0.5 and a
       tenth for each kilometre to the nearest known site, 1 from 5 km on; 1 if there is no site;
     - ``factor_context``: for each layer of ``CONTEXT`` that the product has, its number where it
       applies (industrial mine touched 0.5, mining title 0.7, no other detection in reach 0.8,
