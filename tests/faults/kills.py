@@ -29,6 +29,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-c", "import sys; from pipeline.cli import main; sys.exit(main())"]
 ENDS = ("absent", "old", "new")
+CRATE = "ro-crate-metadata.json"
 
 
 @dataclass(eq=False)
@@ -102,7 +103,14 @@ def state_of(folder: Path, old: dict[str, str] | None) -> str:
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     named = {name: entry["sha256"] for name, entry in manifest["files"].items()}
     named["manifest.json"] = found["manifest.json"]
-    return "new" if named == found else f"not what its manifest says: {sorted(found)}"
+    # The record for archives is made from the manifest, which cannot name it.
+    graph = json.loads((folder / CRATE).read_text(encoding="utf-8"))["@graph"]
+    told = {part["@id"]: part["sha256"] for part in graph if part.get("contentSize")}
+    if told != {name: entry["sha256"] for name, entry in manifest["files"].items()}:
+        return f"a record of other files: {sorted(told)}"
+    named[CRATE] = found[CRATE]
+    other = sorted(dict(named.items() ^ found.items()))
+    return "new" if not other else f"not what its manifest says: {other}"
 
 
 def kill_once(
