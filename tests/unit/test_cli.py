@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from sample_visits import visits_table
 
 from pipeline import cli
 from pipeline.cli import main
+from pipeline.config import known_keys, load_config
 
 ROOT = Path(__file__).parents[2]
 BOX = "bbox:5.97,2.04,5.99,2.06"
@@ -228,6 +230,41 @@ def test_make_alone_lists_every_verb() -> None:
         assert variable in said
 
 
+def test_every_key_of_the_configuration_is_a_variable_of_make() -> None:
+    listed = re.search(r"^VARIABLES := ((?:.*\\\n)*.*)$", (ROOT / "Makefile").read_text(), re.M)
+    assert listed is not None
+    names = listed[1].replace("\\", " ").split()
+    assert sorted(names) == sorted(key.replace(".", "_").upper() for key in known_keys())
+    # Each comes back as the key that it is meant for.
+    config = load_config(environment={"ASM_ATLAS_MAX_CLOUD": "20", "ASM_ATLAS_SLURM_JOBS": "3"})
+    assert (config.max_cloud, config.slurm.jobs) == (20.0, 3)
+
+
+def test_make_knows_no_other_variable() -> None:
+    result = make("predict", "REGON=demo")
+    assert result.returncode == 2
+    assert "no variable is called REGON" in result.stderr
+    assert make("predict", "-j2", "REGION=demo", "READ_TIMEOUT=5", "TLS_CA=a").returncode == 0
+    for name in ("MAX_CLOUD", "SLURM_JOBS", "GB_READ"):
+        assert "dollar sign" in make("plan", f"{name}=$(shell false)").stderr
+
+
+@pytest.mark.parametrize(
+    ("verb", "name"), [("explain", "CELL"), ("area", "SAMPLE"), ("monitor", "FROM"), ("tune", "CHIPS")]
+)
+def test_make_says_what_a_verb_cannot_do_without(tmp_path, verb, name) -> None:
+    env = {"PATH": os.environ["PATH"]}
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "installed").touch()
+    told = subprocess.run(
+        ["make", "-o", f"{tmp_path}/installed", verb, f"VENV={tmp_path}"],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False, env=env,
+    )  # fmt: skip
+    assert told.returncode == 2
+    assert f"make: {name} is missing, for example: make {verb} " in told.stderr
+    assert "bash:" not in told.stderr and "unbound" not in told.stderr
+
+
 @pytest.mark.parametrize(
     "value", ["$(shell touch {})", "$$(touch {})", "a$b", "`touch {}`;touch {}"]
 )
@@ -257,6 +294,7 @@ def test_what_a_sample_is_asked_with_reaches_no_recipe(tmp_path) -> None:
         assert (result.returncode == 2) == ("$" in given)
     assert "make area SAMPLE=" in make("area").stdout
     assert "make tune CHIPS=" in make("tune").stdout
+    assert "--core-hour" in make("plan", "CORE_HOUR=0.1").stdout
 
 
 def test_samples_and_areas_end_with_codes_of_their_own(tmp_path, capsys) -> None:
