@@ -28,7 +28,7 @@ from pipeline.errors import (
     ReadFailedError,
     StageMissingError,
 )
-from pipeline.forecast import report_forecast
+from pipeline.forecast import read_remotely, report_forecast
 from pipeline.imagery.blend import NODATA, blend_named
 from pipeline.imagery.clouds import CLOUD_MODEL_BANDS
 from pipeline.imagery.items import RADAR_BANDS, Scene
@@ -393,6 +393,7 @@ def _write(
     return {
         "clear_share": round(float(inside.mean()), 6),
         "scenes": len(scenes),
+        "remote": read_remotely(scenes),
         "clear_cells": cell_counts(result[len(bands) + COUNTS.index("clear")]),
         "failed": failed,
     }
