@@ -8,7 +8,6 @@ of ``data/rates.csv``, each with how it was measured; nothing here is a price li
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import mean

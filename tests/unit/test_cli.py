@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,35 @@ def test_values_that_cannot_be_used(options) -> None:
     assert main(["scenes", BOX, *options]) == 10
 
 
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--season", "2023-13..2024-02"], 10, ["has a month 13 (2023-13)", "2023-12..2024-02"]),
+        (["--season", "2024-02..2023-12"], 10, ["2023-12 comes before 2024-02"]),
+        (["--disclosure", "publc"], 10, ["public, restricted", "write DISCLOSURE=public"]),
+        (["--map-lang", "de"], 10, ["en, fr", "write MAP_LANG="]),
+        (["--config", "nofile.toml"], 10, ["nofile.toml", "check the path"]),
+        (["--source", "nowhere", "--labels", "none.csv"], 20, ["next:"]),
+    ],
+)
+def test_what_to_write_instead_is_said(options, code, words, capsys) -> None:
+    assert main(["scenes", BOX, "--cluster", "none", *options]) == code
+    said = " ".join(capsys.readouterr().err.split())
+    for word in [*words, "next:"]:
+        assert word in said
+
+
+def test_the_next_command_is_the_one_that_was_typed(tmp_path, capsys) -> None:
+    found, work = str(source(tmp_path)), str(tmp_path / "my work")
+    base = [BOX, "--workspace", work, "--source", found, "--season", "2021-12..2021-12"]
+    assert main(["composite", *base, "--cluster", "none"]) == 30
+    said = capsys.readouterr().err
+    (step,) = [line.split("next:")[1] for line in said.splitlines() if "next:" in line]
+    made = shlex.split(step)
+    assert made[:3] == ["make", "scenes", f"REGION={BOX}"]
+    assert {f"SOURCE={found}", "SEASON=2021-12..2021-12", f"WORKSPACE={work}"} == set(made[3:])
+
+
 def test_unknown_keys_of_the_configuration(tmp_path, monkeypatch, capsys) -> None:
     (tmp_path / "c.toml").write_text('regoin = "demo"\n')
     assert main(["regions", "--config", str(tmp_path / "c.toml")]) == 10
@@ -124,7 +154,7 @@ def test_a_truncated_file_ends_with_23_and_names_it(tmp_path, capsys) -> None:
     assert main(["scenes", *base]) == 0
     assert main(["composite", *base]) == 23
     said = capsys.readouterr().err
-    for part in ("ReadFailedError", "S2_31NHA", "B04.tif", "next:"):
+    for part in ("ReadFailedError", "S2_31NHA", "B04.tif", "next:", "--failed-scenes mark"):
         assert part in said
     assert not list((tmp_path / "work").rglob("*.tif"))
 
@@ -250,7 +280,8 @@ def test_make_knows_no_other_variable() -> None:
 
 
 @pytest.mark.parametrize(
-    ("verb", "name"), [("explain", "CELL"), ("area", "SAMPLE"), ("monitor", "FROM"), ("tune", "CHIPS")]
+    ("verb", "name"),
+    [("explain", "CELL"), ("area", "SAMPLE"), ("monitor", "FROM"), ("tune", "CHIPS")],
 )
 def test_make_says_what_a_verb_cannot_do_without(tmp_path, verb, name) -> None:
     env = {"PATH": os.environ["PATH"]}

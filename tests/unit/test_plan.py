@@ -69,7 +69,9 @@ def test_what_this_workspace_has_seen_counts_more(tmp_path: Path, source: str) -
         return {"scenes": 2, "remote": remote}
 
     for remote in (True, False):
-        entry = ledger.build(context.store("composite"), "N02.0E005.9", {"a": remote}, ".tif", write)
+        entry = ledger.build(
+            context.store("composite"), "N02.0E005.9", {"a": remote}, ".tif", write
+        )
         record = Path(entry.path).with_suffix(".json")
         record.write_text(json.dumps(json.loads(record.read_text()) | {"seconds": 60.0}))
         if remote:
