@@ -152,11 +152,18 @@ def explain_cell(context: Context, cell: str, out: Path | None = None) -> Path:
     with whole_folder(folder) as partial:
         write_json(partial / FACTS, facts)
         if looks:
-            draw_looks(
-                partial / LOOKS, looks, f"{context.region.title}, {name}", facts["words"], lang
-            )
+            about = f"{facts['words']} {_left_out(looks, facts, lang)}".strip()
+            draw_looks(partial / LOOKS, looks, f"{context.region.title}, {name}", about, lang)
     _tell(facts, folder)
+    if looks:
+        say("", f"{folder / LOOKS}. {_left_out(looks, facts, 'en')}".strip())
     return folder
+
+
+def _left_out(looks: list[Look], facts: dict[str, Any], lang: str) -> str:
+    """Say how many scenes are not in the picture; empty: all are."""
+    shown, scenes = sum(bool(look.date) for look in looks), len(facts["scenes"])
+    return words("looks_left_out", lang).format(shown, scenes) if shown < scenes else ""
 
 
 def _tell(facts: dict[str, Any], folder: Path) -> None:

@@ -35,6 +35,7 @@ from pipeline.predict import Predicted, read_predictions
 from pipeline.run import predict_region
 from pipeline.runtime.console import say
 from pipeline.runtime.files import read_json, whole_file
+from pipeline.runtime.journal import journal
 from pipeline.sites.nearest import cell_area_km2
 
 VERSION = 1
@@ -126,6 +127,7 @@ def sample_region(
         )
     with whole_file(path.with_suffix(".qgz")) as beside:
         beside.write_bytes(project)
+    journal.worked = True
     counts = strata_table(drawn).query("drawn > 0")
     words = ", ".join(
         f"{count} {name}" for name, count in zip(counts["stratum"], counts["drawn"], strict=True)

@@ -119,6 +119,11 @@ _WORDS = {
         "Yellow: the cell. Grey: cloud, shadow or no data, not used.",
         "Jaune : la cellule. Gris : nuage, ombre ou sans donnée, non utilisé.",
     ),
+    "looks_left_out": (
+        "{0} of {1} scenes are shown, oldest first; the others have no pixel here, or come later.",
+        "{0} scènes sur {1}, les plus anciennes d'abord ; les autres n'ont aucun pixel ici, ou "
+        "viennent plus tard.",
+    ),
     "latitude": ("Latitude", "Latitude"),
     "longitude": ("Longitude", "Longitude"),
     "sheets": ("Field sheets", "Fiches de terrain"),
