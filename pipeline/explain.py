@@ -163,7 +163,8 @@ def explain_cell(context: Context, cell: str, out: Path | None = None) -> Path:
 def _left_out(looks: list[Look], facts: dict[str, Any], lang: str) -> str:
     """Say how many scenes are not in the picture; empty: all are."""
     shown, scenes = sum(bool(look.date) for look in looks), len(facts["scenes"])
-    return words("looks_left_out", lang).format(shown, scenes) if shown < scenes else ""
+    text = words("looks_left_out", lang).format(shown, scenes, _MOST_LOOKS)
+    return text if shown < scenes else ""
 
 
 def _tell(facts: dict[str, Any], folder: Path) -> None:

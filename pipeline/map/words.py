@@ -120,9 +120,8 @@ _WORDS = {
         "Jaune : la cellule. Gris : nuage, ombre ou sans donnée, non utilisé.",
     ),
     "looks_left_out": (
-        "{0} of {1} scenes are shown, oldest first; the others have no pixel here, or come later.",
-        "{0} scènes sur {1}, les plus anciennes d'abord ; les autres n'ont aucun pixel ici, ou "
-        "viennent plus tard.",
+        "{0} of {1} scenes are shown, the {2} oldest at most; others have no pixel here.",
+        "{0} scènes sur {1}, les {2} plus anciennes au plus ; d'autres n'ont aucun pixel ici.",
     ),
     "latitude": ("Latitude", "Latitude"),
     "longitude": ("Longitude", "Longitude"),

@@ -197,6 +197,16 @@ def test_each_stage_runs_alone_from_what_is_stored(run: tuple[Path, Path], sourc
     assert map_region(context, "publish", only=True) == run[1]
 
 
+def test_latest_stays_with_the_newest_map_that_has_its_page(
+    run: tuple[Path, Path], source: Path
+) -> None:
+    context = context_in(run[0], source, disclosure="restricted")
+    for _ in range(2):
+        folder = map_region(context, "publish", only=True)
+        assert folder is not None and folder != run[1]
+        assert (folder.parent / "latest").resolve() == run[1].resolve()
+
+
 def test_a_verdict_is_work_done(
     run: tuple[Path, Path], source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
