@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from pathlib import Path
 
 import geopandas as gpd
@@ -159,6 +160,20 @@ def test_beside_visits_of_ipis_the_records_of_others_are_none(tmp_path: Path) ->
     rows = [OWN_ROW, {**OWN_ROW, "code": "c", "projet": "IPIS - x"}]
     table = write(tmp_path / "v.csv", *rows, {**rows[1], "code": "d", "vu": "0"})
     assert all_sites(read_visits(table, mapping))["on_site"].tolist() == [False, True, False]
+
+
+def test_the_example_of_the_page_works(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "sites.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"^```toml\n(\[columns\].*?)^```", page, re.M | re.S)
+    (tmp_path / "m.toml").write_text(text, encoding="utf-8")
+    row = {"site_code": "a", "site_name": "b", "date": "31/12/2021", "x": "1", "y": "2",
+           "visited": "yes", "minerals": "oro; estaño", "service_pmh": "1", "children": "3",
+           "mercury": "No"}  # fmt: skip
+    table = write(tmp_path / "v.csv", row, {**row, "site_code": "c", "visited": "by phone"})
+    visits = read_visits(table, tmp_path / "m.toml")
+    assert visits["mineral1_code"].tolist() == ["gold", "gold"]
+    assert visits["childunder15"].tolist() == [1, 1]
+    assert all_sites(visits)["on_site"].tolist() == [True, False]
 
 
 def test_words_of_another_language(tmp_path: Path) -> None:
