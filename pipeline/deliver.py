@@ -8,6 +8,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.composite import failed_scenes
 from pipeline.config import fingerprint, settings_hash
 from pipeline.context import Context
@@ -16,7 +19,7 @@ from pipeline.join import Joined
 from pipeline.map.disclosure import load_policy
 from pipeline.map.estimates import read_estimates, stored_area
 from pipeline.map.provenance import RunInfo
-from pipeline.map.removals import read_removals
+from pipeline.map.removals import areas_of, read_removals, still_shown, summary
 from pipeline.map.sheets import write_sheets
 from pipeline.predict import Predicted
 from pipeline.publish import PROJECT, SHEETS, publish, record_file
@@ -27,7 +30,7 @@ from pipeline.runtime.files import read_json
 from pipeline.runtime.journal import journal
 
 # Raise it when the same inputs would give another product.
-VERSION = 3
+VERSION = 4
 # What a map depends on beside its inputs; the rest of the configuration says where and how fast.
 _OF_THE_MAP = ("season", "min_observed", "disclosure", "map_lang", "seed", "visit_years")
 
@@ -83,7 +86,8 @@ def deliver(
     run_id = fingerprint(inputs)[:12]
     home = context.config.processed / context.region.name
     if removals is not None:
-        _tell_older(home, run_id)
+        say("removals", summary(joined, removals))
+        tell_older(home, areas_of(joined, removals))
     folder = home / run_id
     finished = "report.html" if report else "manifest.json"
     if (folder / "manifest.json").is_file() and (folder / finished).is_file():
@@ -108,7 +112,8 @@ def deliver(
             "scenes": len(found.scenes),
             "scenes_not_read": len(failed_scenes(predicted.composites)),
             "blocks": len(context.region.blocks),
-            "cells": len(joined.cells),
+            "small_cells": len(joined.cells),
+            "small_cells_cannot_tell": int((joined.cells["class"] == "cannot_tell").sum()),
         },
         images=(min(images[0]), max(images[1])),
         area=area,
@@ -137,14 +142,21 @@ def _print(folder: Path, sheets: int) -> None:
         say("sheets", f"{folder / SHEETS}: {pages} pages" if pages else "there is no candidate")
 
 
-def _tell_older(home: Path, run_id: str) -> None:
-    """Name the public maps from before the requests: they still hold what must leave."""
-    for manifest in sorted(home.glob("*/manifest.json")):
-        folder = manifest.parent
-        if folder.name in ("latest", run_id):
-            continue
-        if read_json(manifest).get("disclosure") == "public":
-            say("removals", f"{folder} was made from another list of requests: delete it")
+def tell_older(home: Path, areas: NDArray[np.object_]) -> None:
+    """Name the public folders of a region that still hold what was asked to leave.
+
+    Parameters
+    ----------
+    home : pathlib.Path
+        The region's folder: maps, comparisons of seasons, explained squares.
+    areas : numpy.ndarray of shapely.Polygon
+        Of ``pipeline.map.removals.areas_of``.
+    """
+    made = [*home.glob("*/manifest.json"), *home.glob("changes/*/manifest.json")]
+    folders = [file.parent for file in made if read_json(file).get("disclosure") == "public"]
+    for folder in sorted([*folders, *home.glob("explained/square-*")]):
+        if folder.name != "latest" and still_shown(folder, areas):
+            say("removals", f"{folder} still shows what was asked to leave: delete it")
 
 
 def scene_row(scene: Scene) -> dict[str, Any]:

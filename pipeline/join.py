@@ -20,7 +20,7 @@ from pipeline.regions import Region
 from pipeline.sites.candidates import Reach, Search, find_candidates
 from pipeline.sites.layers.attach import in_industrial
 from pipeline.sites.layers.read import ContextLayer
-from pipeline.sites.matching import visit_age
+from pipeline.sites.matching import TOLERANCE_KM, visit_age
 from pipeline.sites.nearest import Cells, Points
 from pipeline.sites.scorecard import score_sites, with_status
 from pipeline.sites.visits import all_sites
@@ -81,7 +81,7 @@ def join_cells(
     visits: pd.DataFrame | None,
     region: Region,
     thresholds: Mapping[str, float],
-    tolerance_km: float = 1.0,
+    tolerance_km: float = TOLERANCE_KM,
     context: Sequence[ContextLayer] = (),
     lang: str = "en",
     random_places: int = 0,

@@ -29,7 +29,7 @@ from pipeline.sites.service import is_address
 from pipeline.sites.visits import read_visits, visits_file
 
 # Raise it when the joined tables change.
-_JOIN_VERSION = 4
+_JOIN_VERSION = 5
 
 
 def join_predictions(

@@ -25,9 +25,10 @@ from pipeline import publish
 from pipeline.evaluation.held_out import draw_validation
 from pipeline.map import check, figures, page_data, qgis
 from pipeline.map import disclosure as rules
-from pipeline.map.page_words import held_out_table, tell, way_of
+from pipeline.map.page_words import held_out_table, name_of, tell, way_of
 from pipeline.map.words import CREDIT, SIMULATED, number, say, warnings
 from pipeline.runtime.files import whole_file
+from pipeline.sites.answers import meanings
 
 if TYPE_CHECKING:
     from pipeline.join import Joined
@@ -104,7 +105,6 @@ def _page(product: Product, run: RunInfo, policy: Policy) -> str:
         n_candidates=len(product.ranked),
         trained=_share_trained(product),
         how=str((model.get("scores") or {}).get("how", "")),
-        facts=page_facts(product, run, policy),
         policy="default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
         f"style-src {hash_of(style)}; script-src {hash_of(script)}",
         style=Markup(style),  # ours, as is the script
@@ -147,9 +147,18 @@ def _edition(
         curves=_curves(held_out, mark, lang),
         scenes=_scenes(product, run, policy, lang),
         counts=[
-            (k.replace("_", " "), cell_text(v, lang))
+            (name_of(k, lang), cell_text(v, lang))
             for k, v in (run.counts | publish.count(product)).items()
         ],
+        facts=page_facts(product, run, policy, lang),
+        cannot_tell=_small_cells(run, lang),
+        cite=tell("cite", lang).format(
+            run.region.title,
+            run.run_id,
+            run.code_commit or run.code_version,
+            *run.images,
+            run.created[:10],
+        ),
         credit=(SIMULATED if run.simulated else CREDIT)[lang == "fr"],
     )
 
@@ -297,6 +306,16 @@ def _tiles(product: Product, lang: str) -> list[tuple[str, str, str]]:
     return [(cell_text(value, lang), label, kind) for value, label, kind in tiles]
 
 
+def _small_cells(run: RunInfo, lang: str) -> str:
+    """Say how many cells cannot tell, where that is known."""
+    unknown, all_of_them = (
+        run.counts.get(key) for key in ("small_cells_cannot_tell", "small_cells")
+    )
+    if run.config.disclosure != rules.PUBLIC or unknown is None:
+        return ""
+    return tell("small_cells", lang).format(cell_text(unknown, lang), cell_text(all_of_them, lang))
+
+
 def _candidates(product: Product, policy: Policy, lang: str) -> tuple[list[str], list[list[Any]]]:
     shown = (
         "rank", "longitude", "latitude", "probability", "cells", "area_km2", "nearest_site_km",
@@ -331,6 +350,10 @@ def _minerals(product: Product, lang: str) -> list[tuple[str, str, str, str]]:
         return []
     found = sites["matched"].fillna(False).astype(bool)
     mineral = sites["mineral"] if "mineral" in sites else pd.Series("", index=sites.index)
+    if "mineral_code" in sites:
+        words = meanings(lang)
+        named = sites["mineral_code"].map(lambda code: words.get(("mineral?", code)))
+        mineral = named.where(named.notna(), mineral)
     mineral = mineral.fillna("–").astype(str)
     sums = found.groupby(mineral).agg(["size", "sum"]).sort_values("size", ascending=False)
     rows = [
@@ -409,7 +432,7 @@ def _scenes(
     return heading, rows, len(records)
 
 
-def page_facts(product: Product, run: RunInfo, policy: Policy) -> list[tuple[str, str]]:
+def page_facts(product: Product, run: RunInfo, policy: Policy, lang: str) -> list[tuple[str, str]]:
     """Return where a page comes from, as names and values.
 
     Parameters
@@ -420,6 +443,8 @@ def page_facts(product: Product, run: RunInfo, policy: Policy) -> list[tuple[str
         What it was made from.
     policy : mapping
         The columns' rules.
+    lang : str
+        ``en`` or ``fr``.
 
     Returns
     -------
@@ -436,10 +461,18 @@ def page_facts(product: Product, run: RunInfo, policy: Policy) -> list[tuple[str
         "created",
         "code_version",
         "code_commit",
+        "configuration_hash",
     )
-    rows = [(key.replace("_", " "), str(facts[key])) for key in plain]
-    rows.append(("configuration hash", facts["configuration_hash"]))
-    rows += [(f"setting: {key}", str(value)) for key, value in settings.items() if value != ""]
+    rows = [(name_of(key, lang), cell_text(facts[key], lang, 3)) for key in plain]
+    names = policy.get("config", {})
+    rows += [
+        (
+            name_of("setting", lang).format(names[key].alias(lang) if key in names else key),
+            cell_text(value, lang),
+        )
+        for key, value in settings.items()
+        if value != ""
+    ]
     return rows
 
 

@@ -11,16 +11,15 @@ from pipeline.change.publish import PAGE, write_changes
 from pipeline.composite import failed_scenes
 from pipeline.config import fingerprint
 from pipeline.context import Context
-from pipeline.deliver import point_to, scene_row
+from pipeline.deliver import point_to, scene_row, tell_older
 from pipeline.map.change_layers import Changes, disclose_changes
 from pipeline.map.disclosure import load_policy, policy_of
 from pipeline.map.provenance import RunInfo
-from pipeline.map.removals import read_removals
+from pipeline.map.removals import areas_of, read_removals
 from pipeline.predict import Predicted
 from pipeline.publish import MANIFEST
 from pipeline.runtime.code import commit
 from pipeline.runtime.console import say
-from pipeline.runtime.files import read_json
 
 # Raise it when the same inputs would give another product.
 VERSION = 1
@@ -64,7 +63,7 @@ def deliver_changes(
     home = config.processed / context.region.name / HOME
     folder = home / run_id
     if removals is not None:
-        _tell_older(home, run_id)
+        tell_older(home.parent, areas_of(changes.joined, removals))
     if (folder / MANIFEST).is_file():
         say("monitor", f"nothing to do: {folder} is up to date")
     else:
@@ -101,18 +100,10 @@ def _run(
             "scenes": len(scenes),
             "scenes_not_read": sum(len(one) for one in missing),
             "blocks": len(context.region.blocks),
-            "cells": cells,
+            "small_cells": cells,
         },
         images=(
             min(scene.datetime[:10] for scene in scenes),
             max(scene.end[:10] for scene in scenes),
         ),
     )
-
-
-def _tell_older(home: Path, run_id: str) -> None:
-    """Name the public comparisons from before the requests: they still hold what must leave."""
-    for manifest in sorted(home.glob("*/manifest.json")):
-        other = manifest.parent.name not in ("latest", run_id)
-        if other and read_json(manifest).get("disclosure") == "public":
-            say("removals", f"{manifest.parent} was made from another list: delete it")

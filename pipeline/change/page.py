@@ -59,7 +59,6 @@ def write_page(
         seasons=seasons,
         editions=[_edition(product, run, policy, one) for one in LANGUAGES],
         n_places=len(product.layers["change_places"]),
-        facts=page_facts(product, run, policy),
         policy="default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
         f"style-src {hash_of(style)}",
         style=Markup(style),
@@ -94,6 +93,7 @@ def _edition(product: Product, run: RunInfo, policy: Policy, lang: str) -> Simpl
         areas=_rows(product.tables.get("change_areas"), "change_areas", (), policy, lang),
         why=[[tell(str(key), lang), cell_text(int(n), lang)] for key, n in why.items()],
         series=_series(product.tables["series"], lang),
+        facts=page_facts(product, run, policy, lang),
         credit=(SIMULATED if run.simulated else CREDIT)[lang == "fr"],
     )
 

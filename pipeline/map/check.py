@@ -117,7 +117,7 @@ def check_page(path: Path, disclosure: str, policy: Policy) -> None:
     if 1 / data["squares"]["per_degree"] < rules.SQUARE_DEGREES[disclosure] - 1e-9:
         raise DisclosureError("the page's squares are finer than allowed", where=where)
     for table in (data["cells"], *data["layers"]):
-        name = table["name"]
+        name = table.get("rules", table["name"])
         _refuse_columns((c["name"] for c in table["columns"]), name, disclosure, policy, where)
         for column in table["columns"]:
             if column["name"] in ("longitude", "latitude"):

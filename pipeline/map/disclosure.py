@@ -9,21 +9,21 @@ from __future__ import annotations
 import calendar
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
-import numpy as np
 import pandas as pd
 
 from pipeline.errors import DisclosureError, StoreCorruptError
 from pipeline.map import coarse
 from pipeline.map.estimates import regions_layer
+from pipeline.map.held_back import held_back, public_candidates
 from pipeline.map.removals import mark, read_removals, withhold
 from pipeline.regions import data_folder
 from pipeline.sites.layers.attach import attach, for_public, made_columns
-from pipeline.sites.matching import match_table
+from pipeline.sites.matching import match_table, share_in_reach
 from pipeline.sites.ranking import COMPARED, NO_TABLE, WITHHELD, rank_candidates
 from pipeline.sites.scorecard import summarise
 
@@ -80,7 +80,8 @@ class Product:
         hold. Probabilities are float32 with NaN
         for "cannot tell".
     held_back : int
-        Sites whose visit is too young for the public product.
+        Sites that the public product may not name: their visit is too young, or nobody has
+        published the table.
     tables : dict of str to pandas.DataFrame
         ``matching``, and in the restricted product ``visits``, ``scorecard`` and
         ``scorecard_summary``, where there are sites.
@@ -226,18 +227,22 @@ def disclose(joined: Joined, run: RunInfo, policy: Policy | None = None) -> Prod
     disclosure = run.config.disclosure
     asked = read_removals(run.config)
     withheld = disclosure == PUBLIC and asked is not None
+    last_day = last_public_day(run.created)
+    chance = share_in_reach(joined.cells)
+    if disclosure == PUBLIC:
+        unnamed = held_back(joined.sites, run.config, last_day)
+        joined = replace(joined, candidates=public_candidates(joined, unnamed, run))
     if asked is not None:
         joined = (withhold if disclosure == PUBLIC else mark)(joined, asked)
     cells, sites, candidates = joined.cells, joined.sites, joined.candidates
-    held_back = 0
+    held = gpd.GeoDataFrame()
     if disclosure == PUBLIC:
-        last_day = last_public_day(run.created)
         refuse_young(_image_dates(run, cells), run.created, run.region.name)
-        young = gpd.GeoDataFrame() if sites is None else sites[_visited_after(sites, last_day)]
-        held_back = len(young)
-        withheld = withheld or held_back > 0
-        kept = sites.drop(young.index) if sites is not None else None
-        cells = coarse.coarse_cells(cells, kept, young)
+        if sites is not None:
+            held = sites[held_back(sites, run.config, last_day)]
+        withheld = withheld or len(held) > 0
+        kept = sites.drop(held.index) if sites is not None else None
+        cells = coarse.coarse_cells(cells, kept, held)
         sites = coarse.round_points(kept, DECIMALS[PUBLIC]) if kept is not None else None
         candidates = coarse.coarse_candidates(candidates)
     square = SQUARE_DEGREES[disclosure]
@@ -267,7 +272,7 @@ def disclose(joined: Joined, run: RunInfo, policy: Policy | None = None) -> Prod
         **{layer.declaration.table: layer.features for layer in context},
     }
     tables: dict[str, pd.DataFrame | None] = {}
-    tables["matching"] = match_table(sites, cells, newest, disclosure == PUBLIC)
+    tables["matching"] = match_table(sites, cells, newest, disclosure == PUBLIC, chance)
     if disclosure == RESTRICTED and sites is not None and joined.visits is not None:
         tables["visits"] = joined.visits
         tables["scorecard"] = joined.answers
@@ -279,7 +284,7 @@ def disclose(joined: Joined, run: RunInfo, policy: Policy | None = None) -> Prod
             for name, layer in layers.items()
             if layer is not None
         },
-        held_back=held_back,
+        held_back=len(held),
         tables={
             name: table.assign(simulated=run.simulated)
             for name, table in tables.items()
@@ -420,19 +425,3 @@ def _image_dates(run: RunInfo, cells: pd.DataFrame) -> list[str]:
         seen = cells["last_image"].dropna()
         dates += [str(seen.astype(str).max())] if len(seen) else []
     return dates
-
-
-def _visited_after(sites: gpd.GeoDataFrame, last_day: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Mark the sites whose visit is, or could be, younger than a day.
-
-    ``YYYY-01-01`` often means that only the year is known, so it counts as the year's last day; a
-    visit without any date counts as young.
-    """
-    empty = pd.Series(None, index=sites.index, dtype=object)
-    dates = pd.to_datetime(sites.get("visit_date", empty), errors="coerce", format="ISO8601")
-    years = pd.to_numeric(sites.get("visit_year", empty), errors="coerce")
-    years = years.fillna(dates.dt.year.astype(float))
-    year_end = years.map(lambda year: "9999" if pd.isna(year) else f"{int(year):04d}-12-31")
-    text = dates.dt.strftime("%Y-%m-%d")
-    vague = dates.isna() | ((dates.dt.month == 1) & (dates.dt.day == 1))
-    return np.asarray(text.mask(vague, year_end).astype(str) > last_day, dtype=bool)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # A layer of more places than this is left to the GeoPackage.
 MOST_PLACES = 150_000
+# The places drawn at random, which the product keeps with the candidates.
+_DRAWN = "drawn"
 # The same in every row, and told above the map.
 _EVERYWHERE = ("model", "run", "simulated")
 _REGION = "#54278f"
@@ -78,10 +80,16 @@ def _layers(product: Product) -> list[tuple[str, gpd.GeoDataFrame, dict[str, str
         title = {lang: about.title(lang) for lang in ("en", "fr")}
         if about.table in product.layers:
             found.append((about.table, product.layers[about.table], title, colour))
-    own = {"regions": _REGION, "candidates": symbology.CANDIDATE, "sites": symbology.FOUND}
-    for name, colour in own.items():
-        if name in product.layers and len(product.layers[name]):
-            found.append((name, product.layers[name], _both(name), colour))
+    candidates = product.layers["candidates"]
+    own = {
+        "regions": (product.layers.get("regions"), _REGION),
+        _DRAWN: (candidates.drop(product.ranked.index), symbology.RANDOM),
+        "candidates": (product.ranked, symbology.CANDIDATE),
+        "sites": (product.layers.get("sites"), symbology.FOUND),
+    }
+    for name, (layer, colour) in own.items():
+        if layer is not None and len(layer):
+            found.append((name, layer, _both("kind_random" if name == _DRAWN else name), colour))
     return found
 
 
@@ -105,13 +113,16 @@ def _packed_layer(
         ]
     elif name == "candidates":
         legend = [[form, colour, _both("candidate")]]
+    table = "candidates" if name == _DRAWN else name
     return {
-        **packed.pack_table(name, layer, policy, _EVERYWHERE),
+        **packed.pack_table(table, layer, policy, _EVERYWHERE),
+        # Its columns follow the rules of that table.
+        **({"name": name, "rules": table} if name != table else {}),
         "title": title,
         "colour": colour,
         "points": points,
-        "dash": [6, 4] if name == "regions" else [],
-        "shown": name in ("candidates", "sites"),
+        "dash": {"regions": [6, 4], _DRAWN: [2, 3]}.get(name, []),
+        "shown": name in ("candidates", _DRAWN, "sites"),
         "legend": legend,
         "shapes": packed.pack_shapes(shapes, digits),
     }

@@ -30,6 +30,7 @@ _WORDS = {
     "outside": ("No square of the map lies here.", "Aucun carré de la carte ici."),
     "list": ("Candidates, first to inspect first", "Candidats, du premier à inspecter au dernier"),
     "candidate": ("Candidate", "Candidat"),
+    "drawn": ("Place drawn at random", "Lieu tiré au hasard"),
     "site": ("Known site", "Site connu"),
     "square": ("Square", "Carré"),
     "score": ("score", "score"),
@@ -111,11 +112,80 @@ _WORDS = {
     "brier": ("Brier (base)", "Brier (base)"),
     "sets": ("Sets", "Ensembles"),
     "how_obtained": ("How", "Comment"),
+    "by_chance": ("By chance", "Dû au hasard"),
+    "found_note": (
+        "Found: a likely or possible square within 1 km beside what the site's place may be off by"
+        " (250 m for GPS, 5 km else). By chance: the share that places known as well would reach"
+        " anywhere on this map.",
+        "Trouvé : un carré probable ou possible à 1 km au plus, en sus de l'incertitude de la"
+        " position du site (250 m par GPS, 5 km sinon). Dû au hasard : la part qu'atteindraient,"
+        " n'importe où sur cette carte, des lieux aussi bien connus.",
+    ),
+    "small_cells": (
+        "A square is called by the strongest of its four cells of 0.005 degree, and cannot tell"
+        " only where none of them can: {0} of the {1} cells cannot.",
+        "Un carré est nommé d'après la plus forte de ses quatre cellules de 0,005 degré, et n'est"
+        " indéterminé que si toutes le sont : {0} des {1} cellules le sont.",
+    ),
+    "cite": (
+        "To cite: {0}, ASM Atlas run {1} (code {2}), images of {3} to {4}, made on {5}.",
+        "Pour citer : {0}, ASM Atlas, calcul {1} (code {2}), images du {3} au {4}, fait le {5}.",
+    ),
     RANDOM: (RANDOM, "lignes au hasard"),
     TRAINED: (TRAINED, "plis de l'apprentissage"),
     REGIONS: (REGIONS, "régions entières"),
     COUNTRIES: (COUNTRIES, "pays entiers"),
 }
+
+
+# What a page says of its origin, and what it counts; the rest stays as it is written.
+_NAMES = {
+    "run": ("run", "calcul"),
+    "region": ("region", "région"),
+    "disclosure": ("edition", "édition"),
+    "square_degrees": ("side of a square, degrees", "côté d'un carré, degrés"),
+    "created": ("made on", "fait le"),
+    "code_version": ("version of the program", "version du programme"),
+    "code_commit": ("commit of the program", "commit du programme"),
+    "configuration_hash": ("hash of the configuration", "empreinte de la configuration"),
+    "setting": ("setting: {0}", "réglage : {0}"),
+    "scenes": ("scenes", "scènes"),
+    "scenes_not_read": ("scenes that could not be read", "scènes illisibles"),
+    "blocks": ("blocks", "blocs"),
+    "small_cells": ("cells of 0.005 degree", "cellules de 0,005 degré"),
+    "small_cells_cannot_tell": ("cells that cannot tell", "cellules indéterminées"),
+    "cells": ("squares mapped", "carrés cartographiés"),
+    "candidates": ("candidates", "candidats"),
+    "drawn_at_random": ("places drawn at random", "lieux tirés au hasard"),
+    "sites": ("known sites", "sites connus"),
+    "sites_matched": ("known sites found", "sites connus trouvés"),
+    "sites_held_back": ("known sites not shown", "sites connus non montrés"),
+    "coverage": ("strips of coverage", "bandes de couverture"),
+    "regions": ("areas estimated", "zones estimées"),
+    "likely": ("likely squares", "carrés probables"),
+    "possible": ("possible squares", "carrés possibles"),
+    "unlikely": ("unlikely squares", "carrés peu probables"),
+    "cannot_tell": ("squares that cannot tell", "carrés indéterminés"),
+    "industrial": ("squares in industrial mines", "carrés dans des mines industrielles"),
+}
+
+
+def name_of(key: str, lang: str) -> str:
+    """Return the words for a fact or a count.
+
+    Parameters
+    ----------
+    key : str
+        As the manifest has it.
+    lang : str
+        ``en`` or ``fr``.
+
+    Returns
+    -------
+    str
+        Words; a key without any as it is, without underscores.
+    """
+    return _NAMES[key][lang == "fr"] if key in _NAMES else key.replace("_", " ")
 
 
 def tell(key: str, lang: str) -> str:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import pyogrio
 import shapely
 from numpy.typing import NDArray
 
@@ -33,6 +33,8 @@ COLUMNS = (
 # Side, in 0.01-degree squares, of the area that leaves with a site or a place.
 GAP_SQUARES = 5
 WITHHELD = "withheld"
+# The files of public folders that hold squares, and their layers.
+_SQUARES_IN = {"map.gpkg": "cells", "changes.gpkg": "changes"}
 _LARGEST_FILE = 10_000_000
 _FORM = f"its columns are {','.join(COLUMNS)}; a row names a site, or a place, or a box"
 
@@ -248,18 +250,105 @@ def mark(joined: Joined, removals: Removals) -> Joined:
     )
 
 
+def areas_of(joined: Joined, removals: Removals) -> NDArray[np.object_]:
+    """Return what the requests take out of the map.
+
+    Parameters
+    ----------
+    joined : Joined
+        Where the named sites lie.
+    removals : Removals
+        The requests.
+
+    Returns
+    -------
+    numpy.ndarray of shapely.Polygon
+        Boxes, EPSG:4326: those asked for, and those around places and sites.
+    """
+    boxes = [*removals.boxes.tolist()]
+    if joined.sites is not None:
+        points = joined.sites.geometry[_named(joined, removals)]
+        boxes += [gap_around(point.x, point.y) for point in points]
+    areas = np.asarray(shapely.box(*np.array(boxes, float).reshape(-1, 4).T), object)
+    shapely.prepare(areas)
+    return areas
+
+
+def summary(joined: Joined, removals: Removals) -> str:
+    """Say how many of the requests name something here, and what they take out.
+
+    Parameters
+    ----------
+    joined : Joined
+        The run.
+    removals : Removals
+        The requests.
+
+    Returns
+    -------
+    str
+        One line; it names no place.
+    """
+    lon, lat = grid.cell_centres(joined.cells["cell"].to_numpy(np.int64))
+    points = np.asarray(shapely.points(lon, lat), object)
+    taken = _within(points, areas_of(joined, removals))
+    squares = len(np.unique(grid.coarse_cell_of(joined.cells["cell"].to_numpy()[taken])))
+    sites = 0
+    if joined.sites is not None:
+        sites = joined.sites["pcode"][_named(joined, removals)].nunique()
+    boxes = np.asarray(shapely.box(*removals.boxes.T), object)
+    places = sum(bool(_within(points, boxes[[n]]).any()) for n in range(len(boxes)))
+    asked = len(removals.sites) + len(removals.boxes)
+    return (
+        f"{asked} requests: {sites + places} name something in this region, {squares} squares; "
+        f"{asked - sites - places} name nothing here"
+    )
+
+
+def still_shown(folder: Path, areas: NDArray[np.object_]) -> bool:
+    """Tell whether a public folder holds squares that the requests take out.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Of a map, of a comparison of seasons, or of one square that was explained.
+    areas : numpy.ndarray of shapely.Polygon
+        Of ``areas_of``.
+
+    Returns
+    -------
+    bool
+        True too where its file cannot be read: what is in it is not known.
+    """
+    for name, layer in _SQUARES_IN.items():
+        if (folder / name).is_file():
+            try:
+                squares = pyogrio.read_dataframe(folder / name, layer=layer, columns=[])
+            except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError):
+                return True
+            return bool(_within(shapely.centroid(squares.geometry.to_numpy()), areas).any())
+    number = folder.name.removeprefix("square-")
+    if not number.isdigit():
+        return False
+    west, south, east, north = grid.coarse_cell_bounds(np.array([int(number)]))
+    middle = np.asarray(shapely.points((west + east) / 2, (south + north) / 2), object)
+    return bool(_within(middle, areas).any())
+
+
 _Mask = NDArray[np.bool_]
+
+
+def _named(joined: Joined, removals: Removals) -> _Mask:
+    if joined.sites is None:
+        return np.zeros(0, bool)
+    codes = joined.sites["pcode"].astype(str).str.strip()
+    return np.asarray(codes.isin(removals.sites), bool)
 
 
 def _touched(joined: Joined, removals: Removals) -> tuple[_Mask, _Mask, _Mask, list[_Mask]]:
     """Say which cells, sites, candidates and features of each layer the requests name."""
-    boxes = [*removals.boxes.tolist()]
-    named: _Mask = np.zeros(0, bool)
-    if joined.sites is not None:
-        named = joined.sites["pcode"].astype(str).str.strip().isin(removals.sites).to_numpy(bool)
-        boxes += [gap_around(point.x, point.y) for point in joined.sites.geometry[named]]
-    areas = shapely.box(*np.array(boxes, float).reshape(-1, 4).T)
-    shapely.prepare(areas)
+    named = _named(joined, removals)
+    areas = areas_of(joined, removals)
     lon, lat = grid.cell_centres(joined.cells["cell"].to_numpy(np.int64))
     cells = _within(np.asarray(shapely.points(lon, lat), object), areas)
     sites = named
@@ -270,14 +359,14 @@ def _touched(joined: Joined, removals: Removals) -> tuple[_Mask, _Mask, _Mask, l
     return cells, sites, candidates, layers
 
 
-def _within(shapes: NDArray[np.object_], areas: Sequence[Any]) -> _Mask:
+def _within(shapes: NDArray[np.object_], areas: NDArray[np.object_]) -> _Mask:
     inside = np.zeros(len(shapes), bool)
     for area in areas:
         inside |= shapely.covered_by(shapes, area)
     return inside
 
 
-def _overlapping(candidates: gpd.GeoDataFrame, areas: Sequence[Any]) -> _Mask:
+def _overlapping(candidates: gpd.GeoDataFrame, areas: NDArray[np.object_]) -> _Mask:
     hit = np.zeros(len(candidates), bool)
     for area in areas:
         # The public product draws whole squares of 0.01 degree around a candidate.

@@ -68,11 +68,15 @@ _WORDS = {
     "matching": ("Sites and map, both ways", "Sites et carte, dans les deux sens"),
     "matching_note": (
         "Recall: share of the sites, where the map can tell, with a likely or possible square in"
-        " reach; with its 95 % interval. Sites that the model was trained on are found more easily."
+        " reach: within 1 km beside what its place may be off by (250 m for GPS, 5 km else); with"
+        " its 95 % interval. By chance: the recall that places known as well would have anywhere on"
+        " the map. Sites that the model was trained on are found more easily."
         " A likely square without a site is not wrong: the table of visits is not exhaustive."
         " The public edition leaves out groups of fewer than ten sites, and those by size.",
         "Rappel : part des sites, là où la carte permet de conclure, avec un carré probable ou"
-        " possible à portée ; avec son intervalle à 95 %. Les sites qui ont servi à"
+        " possible à portée : à 1 km au plus, en sus de l'incertitude de sa position (250 m par"
+        " GPS, 5 km sinon) ; avec son intervalle à 95 %. Dû au hasard : le rappel qu'auraient,"
+        " n'importe où sur la carte, des lieux aussi bien connus. Les sites qui ont servi à"
         " l'apprentissage sont plus faciles à trouver. Un carré probable sans site n'est pas une"
         " erreur : le tableau des visites n'est pas exhaustif. L'édition publique omet les groupes"
         " de moins de dix sites, et ceux par taille.",
@@ -199,8 +203,10 @@ _WORDS = {
     "all_minerals": ("All", "Tous"),
     "share_found": ("Share found", "Part trouvée"),
     "held_back": (
-        "sites held back, because the visit is younger than six months",
-        "sites retenus, la visite datant de moins de six mois",
+        "known sites are not shown: their visit is younger than six months, or nobody has published"
+        " the table that names them",
+        "sites connus ne sont pas montrés : leur visite date de moins de six mois, ou personne n'a"
+        " publié le tableau qui les nomme",
     ),
     "saw": ("What the imagery could show", "Ce que les images pouvaient montrer"),
     "saw_note": (

@@ -101,12 +101,16 @@ class Search:
         Cells below possible to draw.
     seed : int
         Of the drawing.
+    squares : bool
+        Draw whole squares of 0.01 degree, all of whose cells are below possible, each with its
+        strongest cell.
     """
 
     likely: float = 0.5
     most_cells: int = MOST_CELLS
     random: int = 0
     seed: int = 1
+    squares: bool = False
 
 
 def find_candidates(
@@ -237,10 +241,20 @@ def lone_threshold(likely: float) -> float:
 
 def _drawn(cells: pd.DataFrame, search: Search) -> pd.DataFrame:
     """Draw observed cells below possible, in random order."""
-    frame = cells[cells["class"] == "unlikely"].sort_values("cell")
+    frame = _unsuspected_squares(cells) if search.squares else cells[cells["class"] == "unlikely"]
+    frame = frame.sort_values("cell")
     rng = np.random.default_rng(search.seed)
     chosen = rng.choice(len(frame), min(search.random, len(frame)), replace=False)
     return frame.iloc[chosen].assign(part_of=0, likely=False, kind=RANDOM)
+
+
+def _unsuspected_squares(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the strongest cell of each coarse square that holds no cell from possible on."""
+    square = pd.Series(grid.coarse_cell_of(cells["cell"]), index=cells.index)
+    suspected = square[~cells["class"].isin(["unlikely", "cannot_tell"])]
+    frame = cells[(cells["class"] == "unlikely") & ~square.isin(suspected)]
+    strongest = frame.sort_values(["probability", "cell"], ascending=[False, True], kind="stable")
+    return strongest[~square[strongest.index].duplicated()]
 
 
 def _described(part: pd.DataFrame, vague: pd.DataFrame) -> pd.DataFrame:

@@ -45,7 +45,7 @@ _UNSAID = {"project": "", "visit_onsite": "1"}
 _LISTS = {"mineral": 3, "state_service": 4}
 _PACKAGED = re.compile(r"[a-z0-9_-]{1,40}")
 _SECTIONS = {
-    "title": str, "credit": str, "note": str, "columns": dict, "constants": dict,
+    "title": str, "credit": str, "published": str, "note": str, "columns": dict, "constants": dict,
     "positive": dict, "split": dict, "flags": dict, "values": dict, "dates": dict,
 }  # fmt: skip
 
@@ -72,6 +72,9 @@ class Mapping:
         Our column: their values, and ours; ``*`` stands for any other.
     dates : dict of str to str
         Our column, and how dates are written there (``%d/%m/%Y``).
+    published : str
+        Where everybody can read the table already; empty: nowhere, and no public map names its
+        sites.
     """
 
     where: str
@@ -82,6 +85,7 @@ class Mapping:
     flags: dict[str, dict[str, str]] = field(default_factory=dict)
     values: dict[str, dict[str, str]] = field(default_factory=dict)
     dates: dict[str, str] = field(default_factory=dict)
+    published: str = ""
 
 
 def load_mapping(mapping: str | Path) -> Mapping:
@@ -118,7 +122,7 @@ def load_mapping(mapping: str | Path) -> Mapping:
             only(theirs, dict.fromkeys(theirs, str), f"{where}, [{name}.{ours}]")
     if not parts["columns"]:
         raise DeclarationError("the mapping has no [columns]", where=where)
-    return Mapping(where, **parts)
+    return Mapping(where, **parts, published=content.get("published", "").strip())
 
 
 def mapping_file(mapping: str | Path) -> Any:

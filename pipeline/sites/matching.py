@@ -8,14 +8,24 @@ table of visits is not exhaustive, so a likely square without a site is unlabell
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from pipeline import grid
+from pipeline.sites.nearest import Cells
+from pipeline.sites.visits import PRECISION_RADIUS_M
+
 COLUMNS = (
     "dimension", "group", "total", "told", "matched", "in_training", "recall", "low", "high",
+    "chance",
 )  # fmt: skip
+# A site is matched within the radius of its location and so much more, kilometres.
+TOLERANCE_KM = 1.0
+# Places that the share in reach is counted over; its error is then below half a per cent.
+_PLACES = 20_000
 # The public product leaves out groups of fewer sites, since they speak of single ones.
 FEWEST_PUBLIC = 10
 # Groups by what the public may not know of a single site: a sum over few sites tells it.
@@ -29,8 +39,36 @@ _Z = 1.959964
 UNKNOWN = "–"
 
 
+def share_in_reach(cells: pd.DataFrame) -> dict[str, float]:
+    """Return what share of a map a place would match on if it lay anywhere.
+
+    Parameters
+    ----------
+    cells : pandas.DataFrame
+        ``cell`` and ``class`` of the 0.005-degree cells.
+
+    Returns
+    -------
+    dict of str to float
+        For each precision of a place: share of the cells whose centre lies as near to a likely,
+        possible or industrial cell as a match asks for.
+    """
+    ids = cells["cell"].to_numpy(np.int64)
+    called = ids[cells["class"].isin(["likely", "possible", "industrial"]).to_numpy()]
+    some = np.sort(ids)[:: max(1, len(ids) // _PLACES)]
+    km = Cells(called).nearest(*grid.cell_centres(some))[1]
+    return {
+        name: float(np.mean(km <= metres / 1000 + TOLERANCE_KM))
+        for name, metres in PRECISION_RADIUS_M.items()
+    }
+
+
 def match_table(
-    sites: pd.DataFrame | None, cells: pd.DataFrame, newest: str, public: bool = False
+    sites: pd.DataFrame | None,
+    cells: pd.DataFrame,
+    newest: str,
+    public: bool = False,
+    chance: Mapping[str, float] | None = None,
 ) -> pd.DataFrame:
     """Lay out what is matched and what is not.
 
@@ -46,13 +84,16 @@ def match_table(
     public : bool, optional
         Whether groups of fewer than ``FEWEST_PUBLIC`` sites are left out, and all by size and by
         precision.
+    chance : mapping, optional
+        Of ``share_in_reach``.
 
     Returns
     -------
     pandas.DataFrame
         ``COLUMNS``: ``total`` sites (or likely squares), ``told``: where the map can tell,
         ``matched`` of these, ``in_training``: sites whose cell the model was trained on, ``recall``
-        (matched of told) with its 95 % interval (Wilson 1927). The groups of a dimension sum to all
+        (matched of told) with its 95 % interval (Wilson 1927), ``chance``: the recall that places
+        known as well as these would have anywhere on the map. The groups of a dimension sum to all
         the sites, in the restricted product.
     """
     rows: list[dict[str, Any]] = []
@@ -63,7 +104,7 @@ def match_table(
                 continue
             for group, index in sites.groupby(labels, sort=True).groups.items():
                 if not public or len(index) >= FEWEST_PUBLIC:
-                    rows.append(_recall(dimension, str(group), sites.loc[index]))
+                    rows.append(_recall(dimension, str(group), sites.loc[index], chance or {}))
     likely = cells[cells["class"] == "likely"]
     if "nearest_site_km" in likely and sites is not None:
         labels = _bands(likely["nearest_site_km"].astype(float), _KM, UNKNOWN)
@@ -71,7 +112,7 @@ def match_table(
             rows.append({"dimension": "likely_squares", "group": str(group), "total": int(count)})
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     counts = ("total", "told", "matched", "in_training")
-    return table.astype(dict.fromkeys(counts, "Int64") | dict.fromkeys(COLUMNS[-3:], "float64"))
+    return table.astype(dict.fromkeys(counts, "Int64") | dict.fromkeys(COLUMNS[-4:], "float64"))
 
 
 def wilson(hits: int, count: int) -> tuple[float, float]:
@@ -140,7 +181,9 @@ def _bands(values: pd.Series[Any], bands: tuple[tuple[float, float, str], ...], 
     return pd.Series(names, index=values.index)
 
 
-def _recall(dimension: str, group: str, sites: pd.DataFrame) -> dict[str, Any]:
+def _recall(
+    dimension: str, group: str, sites: pd.DataFrame, chance: Mapping[str, float]
+) -> dict[str, Any]:
     told = np.ones(len(sites), bool)
     if "cell_class" in sites:
         # A site that matches a neighbouring cell was found, wherever its own cell could not tell.
@@ -150,8 +193,11 @@ def _recall(dimension: str, group: str, sites: pd.DataFrame) -> dict[str, Any]:
     count = int(told.sum())
     low, high = wilson(hits, count)
     trained = int(sites["in_training"].fillna(False).sum()) if "in_training" in sites else None
+    by_chance = math.nan
+    if chance and "precision" in sites:
+        by_chance = float(sites["precision"].map(dict(chance)).mean())
     return {
         "dimension": dimension, "group": group, "total": len(sites), "told": count,
         "matched": hits, "in_training": trained, "recall": hits / count if count else math.nan,
-        "low": low, "high": high,
+        "low": low, "high": high, "chance": by_chance,
     }  # fmt: skip

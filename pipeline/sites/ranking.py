@@ -20,7 +20,7 @@ from pipeline.map.words import number
 CANDIDATE, RANDOM = "candidate", "random"
 FACTORS = ("factor_probability", "factor_applicability", "factor_novelty", "factor_context")
 # A site known only roughly may be this very place.
-MAY_BE_KNOWN = 0.25
+MAY_BE_KNOWN = 0.5
 # So far from every known site a place is wholly new, kilometres.
 NEW_KM = 5.0
 # Layer, its column, whether a place is in reach there, and by what the rank is multiplied then.
@@ -47,7 +47,11 @@ _WORDS = {
     ),
     "may_be": (
         "may be one of {0} known sites located only roughly",
-        "peut être l'un de {0} sites connus localisés approximativement",
+        "peut être l'un des {0} sites connus localisés approximativement",
+    ),
+    "may_be_it": (
+        "may be a known site located only roughly",
+        "peut être un site connu localisé approximativement",
     ),
     "far": ("no known site nearer than {0} km", "aucun site connu à moins de {0} km"),
     "none": ("the table knows no site", "le tableau ne connaît aucun site"),
@@ -81,7 +85,7 @@ def rank_candidates(
     - ``factor_probability``: the highest score of the candidate's cells;
     - ``factor_applicability``: 1 - max(dissimilarity, dispute) / 2, from 0.1 to 1; 1 where the
       model says neither;
-    - ``factor_novelty``: 0.25 if the place may be a site that is known only roughly; else 0.5 and a
+    - ``factor_novelty``: 0.5 if the place may be a site that is known only roughly; else 0.5 and a
       tenth for each kilometre to the nearest known site, 1 from 5 km on; 1 if there is no site;
     - ``factor_context``: for each layer of ``CONTEXT`` that the product has, its number where it
       applies (industrial mine touched 0.5, mining title 0.7, no other detection in reach 0.8,
@@ -156,9 +160,10 @@ def _reasons(row: dict[Any, Any], context: Collection[str], lang: str, sites: st
     def say(key: str, *values: float, digits: int = 1) -> str:
         return _WORDS[key][lang == "fr"].format(*(number(v, lang, digits) for v in values))
 
-    score = say("score", row["probability"], digits=2)
+    probability, low, high = (score_text(row[key], lang) for key in ("probability", "low", "high"))
+    score = _WORDS["score"][lang == "fr"].format(probability)
     if np.isfinite(row["low"]) and np.isfinite(row["high"]):
-        score += say("interval", row["low"], row["high"], digits=2)
+        score += _WORDS["interval"][lang == "fr"].format(low, high)
     if row["kind"] == RANDOM:
         return f"{say('random')}; {score}"
     words = [score, say("likely", 100 * row["likely_share"], digits=0)]
@@ -169,7 +174,8 @@ def _reasons(row: dict[Any, Any], context: Collection[str], lang: str, sites: st
     if sites == NO_TABLE:
         words.append(say("no_table"))
     elif sites == COMPARED and row["known_sites"]:
-        words.append(say("may_be", row["known_sites"], digits=0))
+        several = row["known_sites"] > 1
+        words.append(say("may_be" if several else "may_be_it", row["known_sites"], digits=0))
     elif sites == COMPARED and np.isfinite(row["nearest_site_km"]):
         words.append(say("far", row["nearest_site_km"]))
     elif sites == COMPARED:
@@ -183,3 +189,23 @@ def _reasons(row: dict[Any, Any], context: Collection[str], lang: str, sites: st
     if row["trained_share"]:
         words.append(say("trained", 100 * row["trained_share"], digits=0))
     return "; ".join(words)
+
+
+def score_text(score: float, lang: str) -> str:
+    """Write a score with two decimals; one that is nearly 0 or 1 is not called 0 or 1.
+
+    Parameters
+    ----------
+    score : float
+        0 to 1.
+    lang : str
+        ``en`` or ``fr``.
+
+    Returns
+    -------
+    str
+        The words.
+    """
+    if score >= 0.995:
+        return f"> {number(0.99, lang)}"
+    return f"< {number(0.01, lang)}" if score < 0.005 else number(score, lang)

@@ -29,6 +29,8 @@ function show(value, digits = 3) {
 
 // Values that the program itself made have words; those that came with the data stay as they are.
 const CODED = new Set(['class', 'cell_class', 'labels']);
+// The layers whose outlines are numbered by rank, and can be clicked.
+const RANKED = new Set(['candidates', 'drawn']);
 const worded = (name, value) => CODED.has(name) && Object.hasOwn(book.words[lang], value) ? say(value) : value;
 
 function degrees(value, sides) {
@@ -102,7 +104,7 @@ async function start() {
         : ['diamond', book.missed, '#111111', table.rows > 500 ? 4 : 6]
       : () => ['circle', packed.colour, '#ffffff', 5];
     layers.push({ ...table, shapes, look, shown: packed.shown,
-      label: table.name === 'candidates' ? (n) => String(valueOf(table, 'rank', n) ?? n + 1) : null });
+      label: RANKED.has(table.name) ? (n) => String(valueOf(table, 'rank', n) ?? n + 1) : null });
   }
   const named = Object.fromEntries(layers.map((layer) => [layer.name, layer]));
   const canvas = byId('map');
@@ -161,6 +163,7 @@ async function start() {
   }
 
   const titleOf = (layer, row) => layer.name === 'candidates' ? `${say('candidate')} ${layer.label(row)}`
+    : layer.name === 'drawn' ? `${say('drawn')} ${layer.label(row)}`
     : String(valueOf(layer, 'name', row) ?? valueOf(layer, 'title', row) ?? layer.title[lang]);
 
   function tell() {
@@ -212,8 +215,8 @@ async function start() {
       });
       if (best >= 0) return { layer, row: best, square: squares.rowAt(lon, lat) };
     }
-    const layer = named.candidates;
-    if (layer && layer.shown) {
+    for (const layer of [...RANKED].map((name) => named[name])) {
+      if (!layer || !layer.shown) continue;
       const row = layer.shapes.findIndex((shape) => lon >= shape.box[0] && lon <= shape.box[2] &&
         lat >= shape.box[1] && lat <= shape.box[3] && holds(shape, lon, lat));
       if (row >= 0) return { layer, row, square: squares.rowAt(lon, lat) };

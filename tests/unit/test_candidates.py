@@ -77,7 +77,7 @@ def test_a_roughly_located_site_marks_and_does_not_hide() -> None:
     cells = cells_of(["L...........L"])
     found = find_candidates(cells, sites_at((0, 1, 3.0, False)))
     assert found["known_sites"].tolist() == [0, 1]
-    assert "may be one of 1 known sites" in found["reasons_en"][1]
+    assert "may be a known site" in found["reasons_en"][1]
     # The marked one comes last, though both have the same score and area.
     assert found["candidate"].tolist() == [2, 1]
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +14,7 @@ from pipeline.config import Config
 from pipeline.errors import DisclosureError, StoreCorruptError
 from pipeline.map import disclosure
 from pipeline.map.disclosure import denied, disclose, load_policy
+from pipeline.sites.candidates import Reach, Search, find_candidates
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +83,8 @@ def test_no_public_geometry_is_finer_than_two_decimals(public):
 
 
 def test_public_candidates_cover_the_exact_ones_with_whole_squares(joined, public):
-    exact = joined.candidates.set_index("candidate").geometry
+    ranked = joined.candidates[joined.candidates["kind"] == "candidate"]
+    exact = ranked.set_index("candidate").geometry
     coarse = public.layers["candidates"].set_index("candidate")
     for number, shape in exact.items():
         assert coarse.geometry[number].buffer(1e-9).covers(shape)
@@ -92,6 +95,48 @@ def test_public_candidates_cover_the_exact_ones_with_whole_squares(joined, publi
             np.ceil(north * 100 + 1) - np.floor(south * 100)
         )
         assert squares <= most
+
+
+def test_public_random_places_are_squares_that_the_map_does_not_suspect(joined, public):
+    drawn = public.layers["candidates"].query("kind == 'random'")
+    assert len(drawn) == (joined.candidates["kind"] == "random").sum() == 3
+    places = gpd.sjoin(public.layers["cells"], drawn[["geometry"]], predicate="within")
+    assert len(places) == 3 and (places["class"] == "unlikely").all()
+    np.testing.assert_allclose(sorted(places["probability"]), sorted(drawn["probability"]))
+    # Some cell below possible lies in a square with another above it, and none of these was drawn.
+    kinds = joined.cells.groupby(grid.coarse_cell_of(joined.cells["cell"]))["class"].agg(set)
+    assert any({"unlikely", "likely"} <= kind for kind in kinds)
+
+
+def test_a_table_that_nobody_has_published_gives_the_public_map_no_site(joined, tmp_path):
+    mapping = tmp_path / "own.toml"
+    mapping.write_text('[columns]\npcode = "id"\n', encoding="utf-8")
+    run = make_run()
+    run = replace(run, config=replace(run.config, labels_mapping=str(mapping)))
+    product = disclose(joined, run)
+    assert product.held_back == len(joined.sites)
+    assert not len(product.layers["sites"])
+    assert (product.layers["cells"]["sites"] == 0).all()
+    assert product.layers["cells"]["nearest_site_km"].isna().all()
+    ranked = product.ranked
+    assert {"known_sites", "nearest_site_km"}.isdisjoint(ranked)
+    assert not ranked["reasons_en"].str.contains("site").any()
+    # Clusters that only such sites explain are candidates: their absence would tell.
+    known = find_candidates(
+        joined.cells,
+        Reach(
+            joined.sites.geometry.x.to_numpy(),
+            joined.sites.geometry.y.to_numpy(),
+            np.full(len(joined.sites), 1.25),
+            np.ones(len(joined.sites), bool),
+        ),
+        Search(0.6),
+    )
+    assert len(ranked) > len(known)
+    mapping.write_text('published = "https://example.org"\n[columns]\npcode = "id"\n')
+    assert disclose(joined, run).held_back == 0
+    restricted = replace(run, config=replace(run.config, disclosure="restricted"))
+    assert len(disclose(joined, restricted).layers["sites"]) == len(joined.sites)
 
 
 def test_a_square_that_is_only_touched_is_not_part_of_a_candidate(joined):

@@ -186,3 +186,25 @@ def test_without_context_or_sites_a_map_is_still_made(tmp_path: Path) -> None:
     bare = replace(make_joined(), sites=None)
     publish.publish(bare, make_run(disclosure="restricted"), tmp_path / "run")
     assert "matching" not in tables(tmp_path / "run")
+
+
+def test_a_table_that_is_not_published_leaves_no_trace_in_public(
+    joined: Joined, tmp_path: Path
+) -> None:
+    mapping = tmp_path / "own.toml"
+    mapping.write_text('[columns]\npcode = "id"\n', encoding="utf-8")
+    run = make_run()
+    run = replace(run, config=replace(run.config, labels_mapping=str(mapping)))
+    counts = publish.publish(joined, run, tmp_path / "run")
+    assert joined.sites is not None
+    assert counts["sites"] == 0 and counts["sites_held_back"] == len(joined.sites)
+    write_report(joined, run, tmp_path / "run")
+    found = tables(tmp_path / "run")
+    assert not len(found["sites"]) and found["cells"]["sites"].sum() == 0
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "nobody has published" in page
+    codes = {f'"{code}"' for code in joined.sites["pcode"]}
+    assert codes and not [code for code in codes if code in page]
+    for name, table in found.items():
+        texts = {f'"{value}"' for value in table.select_dtypes("str").to_numpy().ravel()}
+        assert not codes & texts, name

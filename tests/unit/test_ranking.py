@@ -43,7 +43,7 @@ def by_hand(row: dict[str, float]) -> float:
     applicability = 1 - max(row["dissimilarity"], row["dispute"]) / 2
     novelty = 0.5 + min(row["nearest_site_km"], 5) / 10 if row["nearest_site_km"] >= 0 else 1
     if row["known_sites"] and row["kind"] == "candidate":
-        novelty = 0.25
+        novelty = 0.5
     context = 0.5 if row["industrial_mines_count"] else 1
     context *= 0.7 if row["mining_titles_count"] else 1
     context *= 1 if row["other_detections_km"] >= 0 else 0.8

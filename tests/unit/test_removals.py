@@ -14,10 +14,11 @@ from sample_map import make_run
 
 from pipeline import grid, publish
 from pipeline.config import Config
+from pipeline.deliver import tell_older
 from pipeline.errors import DisclosureError, RemovalsError
 from pipeline.join import Joined
 from pipeline.map.disclosure import disclose
-from pipeline.map.removals import COLUMNS, gap_around, read_removals
+from pipeline.map.removals import COLUMNS, areas_of, gap_around, read_removals, summary
 
 HEAD = ",".join(COLUMNS)
 
@@ -176,3 +177,44 @@ def test_a_request_without_a_day_says_so(tmp_path, since, told) -> None:
     with pytest.raises(RemovalsError, match="there is no such file") as caught:
         read_removals(Config(removals=str(path)))
     assert "site,longitude" in caught.value.next_step
+
+
+def test_it_says_what_the_requests_name_and_what_they_do_not(
+    joined: Joined, tmp_path: Path
+) -> None:
+    run = asked(
+        tmp_path,
+        "p03,,,,,,,2022-01-01,",
+        "nosuchsite,,,,,,,2022-01-01,",
+        ",2.13,5.91,,,,,2022-01-01,longitude and latitude the wrong way round",
+    )
+    removals = read_removals(run.config)
+    assert removals is not None
+    assert summary(joined, removals) == (
+        "3 requests: 1 name something in this region, 25 squares; 2 name nothing here"
+    )
+
+
+def test_older_folders_that_still_show_it_are_named_and_no_others(
+    joined: Joined, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "demo"
+    sites: Any = joined.sites
+    spot = sites.set_index("pcode").geometry["p03"]
+    run = asked(tmp_path, "p03,,,,,,,2022-01-01,")
+    publish.publish(joined, make_run(), home / "before")
+    publish.publish(joined, make_run(disclosure="restricted"), home / "restricted")
+    publish.publish(joined, run, home / "after")
+    here, away = (
+        int(grid.coarse_cell_of(grid.cell_of(lon, lat)))
+        for lon, lat in ((spot.x, spot.y), (spot.x + 0.2, spot.y))
+    )
+    for number in (here, away):
+        (home / "explained" / f"square-{number}").mkdir(parents=True)
+    removals = read_removals(run.config)
+    assert removals is not None
+    tell_older(home, areas_of(joined, removals))
+    said = capsys.readouterr()
+    named = [line for line in (said.out + said.err).splitlines() if "delete it" in line]
+    assert len(named) == 2
+    assert "demo/before still" in named[0] and f"square-{here} still" in named[1]

@@ -103,11 +103,14 @@ def test_its_data_are_the_products(joined, page):
     number = (row + squares["top"]) * 36_000 + col + squares["left"]
     np.testing.assert_array_equal(number, cells["cell"])
     layers = {layer["name"]: layer for layer in data["layers"]}
-    assert set(layers) == {"candidates", "sites"}
+    assert set(layers) == {"candidates", "drawn", "sites"}
     names = next(c for c in layers["sites"]["columns"] if c["name"] == "name")
     assert unpack_column(names) == product.layers["sites"]["name"].tolist()
     for layer in layers.values():
-        expected = shapely.get_coordinates(product.layers[layer["name"]].geometry)
+        table = product.layers[layer.get("rules", layer["name"])]
+        if "kind" in table:
+            table = table[(table["kind"] == "random") == (layer["name"] == "drawn")]
+        expected = shapely.get_coordinates(table.geometry)
         np.testing.assert_allclose(unpack_places(layer["shapes"]), expected, atol=1e-9)
 
 
