@@ -4,14 +4,26 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
 # A variable of make may run a shell command when it is expanded: look at the raw text, and hand the
-# value on through the environment only, never through a recipe's text.
-VARIABLES := REGION MODEL SOURCE COLLECTION BANDS SEASON HOSTS CLUSTER DISCLOSURE MAP_LANG WORKSPACE LABELS LABELS_MAPPING LAYERS REMOVALS SEARCHED INSPECTIONS USE_SAMPLE PRIOR RANDOM_PLACES SEED WORKERS LOG
+# value on through the environment only, never through a recipe's text. These are all the keys of the
+# configuration (docs/reference.md; a test compares the two).
+VARIABLES := REGION MODEL SOURCE COLLECTION BANDS SEASON HOSTS CLUSTER DISCLOSURE MAP_LANG \
+  WORKSPACE LABELS LABELS_MAPPING LAYERS REMOVALS SEARCHED INSPECTIONS USE_SAMPLE PRIOR \
+  RANDOM_PLACES SEED WORKERS LOG MAX_CLOUD BLEND SCL_UNCLEAR CLOUD_DILATION FAILED_SCENES \
+  READ_TRIES READ_SECONDS READ_TIMEOUT BACKOFF VERIFY_MIB CONNECTIONS LABEL_COLUMN POSITIVE_SHARE \
+  MAX_BLOCKS MIN_OBSERVED PREVALENCE FILTERS PATCHES CONTEXT RECIPE FEATURE_TYPE VISIT_YEARS \
+  DEVICE SLURM_PARTITION SLURM_ACCOUNT SLURM_WALLTIME SLURM_CORES SLURM_MEMORY SLURM_JOBS \
+  SLURM_INTERFACE SLURM_PRIVATE_NETWORK SLURM_DIRECTIVES SLURM_DRIVER_WALLTIME SLURM_DRIVER_MEMORY \
+  TLS_CA TLS_CERT TLS_KEY
 $(foreach name,$(VARIABLES),$(if $(findstring $$,$(value $(name))),$(error $(name) must not hold a dollar sign)))
 $(foreach name,$(VARIABLES),$(if $(value $(name)),$(eval export ASM_ATLAS_$(name) := $$(value $(name)))))
 # Options of single verbs, handed on the same way.
-OPTIONS := SIZE CELL SAMPLE CHIPS TUNE PDF KILLS FROM TO EVERY RERUN
+OPTIONS := SIZE CELL SAMPLE CHIPS TUNE PDF KILLS FROM TO EVERY RERUN CORE_HOUR GB_READ GB_MONTH
 $(foreach name,$(OPTIONS),$(if $(findstring $$,$(value $(name))),$(error $(name) must not hold a dollar sign)))
 $(foreach name,$(OPTIONS),$(if $(value $(name)),$(eval export $(name) := $$(value $(name)))))
+# make takes any name without a word: a slip would map something else than was asked for.
+given := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+unknown := $(filter-out $(VARIABLES) $(OPTIONS) PYTHON VENV MAKEFLAGS MFLAGS MAKEOVERRIDES -%,$(given))
+$(if $(unknown),$(error no variable is called $(unknown): make alone lists those that there are))
 
 # The first process compiles what it imports, every later one finds it compiled. Compiling the whole
 # environment at install would take longer than the demo.
@@ -22,10 +34,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 ATLAS := $(BIN)/asm-atlas
 STAGES := regions scenes composite featurize dataset train predict join publish report
-BESIDE := plan evaluate models demo context status submit
+BESIDE := evaluate models demo context status submit
 DEVELOPERS := test lint interface services cluster africa faults kills chaos hostile demo-check bench bench-imagery bench-region bench-scale bench-workers clean
 
-.PHONY: help install install-dev install-l1c $(STAGES) $(BESIDE) explain sample area monitor tune notebooks $(DEVELOPERS)
+.PHONY: help install install-dev install-l1c $(STAGES) $(BESIDE) plan explain sample area monitor tune notebooks $(DEVELOPERS)
 
 help:
 	@echo "make predict REGION=demo     maps the simulated landscape, nothing else needed"
@@ -48,13 +60,16 @@ help:
 	@echo "  monitor     what changed between the seasons FROM and TO; EVERY=year: those between too"
 	@echo "  tune        judge settings of bank and model on the archive CHIPS (models/tuning.csv)"
 	@echo "  notebooks   run the four notebooks and write their pages (data/processed/notebooks)"
-	@echo "Beside them:  plan  evaluate  models  demo  context  status  submit"
+	@echo "Beside them:  plan (prices: CORE_HOUR, GB_READ, GB_MONTH)  evaluate  models  demo  context  status  submit"
 	@echo "              and in $(ATLAS): catalogue  features export  score  hash"
 	@echo "Developers:   $(DEVELOPERS)"
 	@echo
-	@echo "Variables:    $(VARIABLES)"
-	@echo "              REGION: a name (make regions), a GeoJSON or GeoPackage file, bbox:w,s,e,n"
-	@echo "              SEASON: YYYY-MM..YYYY-MM    DISCLOSURE: public or restricted    MAP_LANG: en or fr"
+	@echo "Variables, every key of docs/reference.md in capitals:"
+	@echo "  $(VARIABLES)" | fold -s -w 100
+	@echo "  REGION: a name (make regions), a GeoJSON or GeoPackage file, bbox:w,s,e,n"
+	@echo "  SEASON: YYYY-MM..YYYY-MM    DISCLOSURE: public or restricted    MAP_LANG: en or fr"
+	@echo "Of single verbs: $(OPTIONS)" | fold -s -w 100
+	@echo "make itself ends with 2 whatever went wrong; the codes that say what come from $(ATLAS)"
 
 # The environment: uv where it is at hand, else venv and pip; every file checked against its hash.
 install: $(VENV)/installed
@@ -62,7 +77,7 @@ install-dev: $(VENV)/installed-dev
 install-l1c: $(VENV)/installed-l1c
 
 define install_from
-	@if command -v uv > /dev/null; then \
+	@{ if command -v uv > /dev/null; then \
 	  uv venv --quiet --allow-existing --python 3.11 $(VENV) && \
 	  uv pip install --quiet --python $(BIN)/python --require-hashes -r $(1) && \
 	  PYTHONWARNINGS=ignore uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . ; \
@@ -70,54 +85,66 @@ define install_from
 	  $(PYTHON) -m venv $(VENV) && \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r $(1) && \
 	  PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . ; \
-	fi
+	fi ; } || { echo "make: installing into $(VENV) failed, for the reason above. It needs Python 3.11 (PYTHON=python3.11)," \
+	  "and PyPI over the network, or a mirror or proxy that pip is told of (PIP_INDEX_URL, HTTPS_PROXY)." >&2 ; exit 1 ; }
 	@touch $@
 endef
 
 $(VENV)/installed: requirements.txt pyproject.toml
-	@echo "Installing what requirements.txt lists into $(VENV) ..."
+	@echo "Installing what requirements.txt lists from PyPI into $(VENV), once ..."
 	$(call install_from,requirements.txt)
 
 # Clouds of Sentinel-2 L1C imagery need more packages than L2A.
 $(VENV)/installed-l1c: requirements-l1c.txt pyproject.toml
-	@echo "Installing what requirements-l1c.txt lists into $(VENV) ..."
+	@echo "Installing what requirements-l1c.txt lists from PyPI into $(VENV), once ..."
 	$(call install_from,requirements-l1c.txt)
 	@touch $(VENV)/installed
 
 $(VENV)/installed-dev: requirements-dev.txt pyproject.toml
-	@echo "Installing what requirements-dev.txt lists into $(VENV) ..."
+	@echo "Installing what requirements-dev.txt lists from PyPI into $(VENV), once ..."
 	$(call install_from,requirements-dev.txt)
 	@touch $(VENV)/installed
 
 $(VENV)/installed-notebooks: requirements-notebooks.txt pyproject.toml
-	@echo "Installing what requirements-notebooks.txt lists into $(VENV) ..."
+	@echo "Installing what requirements-notebooks.txt lists from PyPI into $(VENV), once ..."
 	$(call install_from,requirements-notebooks.txt)
 	@touch $(VENV)/installed
 
 $(filter-out publish,$(STAGES)) $(BESIDE): install
 	@$(ATLAS) $@
 
+# What a verb cannot do without: its variable, and an example.
+comma := ,
+needs = [ -n "$${$(1):-}" ] || { echo "make: $(1) is missing, for example: make $@ $(2)" >&2 ; exit 2 ; }
+
+plan: install
+	@$(ATLAS) plan $${CORE_HOUR:+--core-hour "$$CORE_HOUR"} $${GB_READ:+--gb-read "$$GB_READ"} \
+	  $${GB_MONTH:+--gb-month "$$GB_MONTH"}
+
 publish: install
 	@$(ATLAS) publish $${PDF:+--pdf "$$PDF"}
 
 explain: install
-	@$(ATLAS) explain --cell "$${CELL:?the cell is missing: make explain REGION=demo CELL=5.8675,2.2825}"
+	@$(call needs,CELL,REGION=demo CELL=5.8675$(comma)2.2825)
+	@$(ATLAS) explain --cell "$$CELL"
 
 sample: install
 	@$(ATLAS) sample $${SIZE:+--size "$$SIZE"}
 
 area: install
-	@$(ATLAS) area "$${SAMPLE:?the labelled GeoPackage is missing: make area SAMPLE=sample.gpkg}"
+	@$(call needs,SAMPLE,SAMPLE=sample.gpkg)
+	@$(ATLAS) area "$$SAMPLE"
 
 # RERUN=yes: every season kept is made anew with this model.
 monitor: install
-	@$(ATLAS) monitor --from "$${FROM:?for example FROM=2023-12..2024-02}" --to "$${TO:?for example \
-	TO=2024-12..2025-02}" $${EVERY:+--every "$$EVERY"} $${RERUN:+--rerun}
+	@$(call needs,FROM,REGION=ituri FROM=2023-12..2024-02 TO=2024-12..2025-02)
+	@$(call needs,TO,REGION=ituri FROM=2023-12..2024-02 TO=2024-12..2025-02)
+	@$(ATLAS) monitor --from "$$FROM" --to "$$TO" $${EVERY:+--every "$$EVERY"} $${RERUN:+--rerun}
 
 # TUNE: more options, such as "--without SUBSET --weight SUBSET=3 --easy SUBSET".
 tune: install
-	@read -ra more <<< "$${TUNE:-}"; $(ATLAS) tune --chips "$${CHIPS:?a folder with chips.npz and \
-	chips.csv is missing: make tune CHIPS=folder}" --out models/tuning.csv "$${more[@]}"
+	@$(call needs,CHIPS,CHIPS=folder$(comma) a folder with chips.npz and chips.csv)
+	@read -ra more <<< "$${TUNE:-}"; $(ATLAS) tune --chips "$$CHIPS" --out models/tuning.csv "$${more[@]}"
 
 # On the demo, or on REGION with SOURCE, SEASON, LABELS, MODEL, DISCLOSURE; pages and executed notebooks
 # go beside the maps.

@@ -215,7 +215,11 @@ def _parts(drawn: Drawn, file: Path | None) -> tuple[list[Part], list[str]]:
             parts.append(Part(name, title, "part", inside))
             shapes.append(shapely.to_wkt(shape, rounding_precision=6))
     if file is not None and len(parts) == 1:
-        raise NoLabelsError("no polygon holds a cell of the region", where=str(file))
+        raise NoLabelsError(
+            "no polygon holds a cell of the region",
+            where=str(file),
+            next_step="--regions names polygons inside the region that was sampled",
+        )
     return parts, shapes
 
 

@@ -93,11 +93,17 @@ def catalogue_rasters(
     with _new_catalogue(out, "Imagery at hand") as (folder, items):
         for file in bar(files, "catalogue", len(files)):
             if not file.is_file():  # a pipe would be waited on for ever
-                raise InputFileError("there is no such file", where=str(file))
+                raise InputFileError(
+                    "there is no such file", where=str(file), next_step="check the path"
+                )
             shape, names, nodata = _look(file, bands)
             target = folder / "items" / file.stem / file.name
             if target.exists():
-                raise InputFileError("two files have one name", where=str(file))
+                raise InputFileError(
+                    "two files have one name",
+                    where=str(file),
+                    next_step="rename one: a scene is called after its file",
+                )
             target.parent.mkdir(parents=True)
             shutil.copyfile(file, target)
             items.append(
@@ -256,7 +262,11 @@ def _look(
         with rasterio.open(file, driver="GTiff") as raster:
             names = bands or tuple(str(text) for text in raster.descriptions)
             if raster.crs is None:
-                raise InputFileError("the file has no coordinate system", where=str(file))
+                raise InputFileError(
+                    "the file has no coordinate system",
+                    where=str(file),
+                    next_step="say it: gdal_edit.py -a_srs EPSG:NUMBER FILE",
+                )
             if len(names) != raster.count or any(name not in SENTINEL_2_BANDS for name in names):
                 raise MissingMetadataError(
                     f"{raster.count} bands, named {' '.join(names)}",

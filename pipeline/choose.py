@@ -13,6 +13,7 @@ from features.scaling import Scaling
 from models.errors import ModelError, ModelNotFoundError
 from models.model import Model
 from models.registry import SHIPPED, find_model, load_model, read_manifest, registered
+from pipeline.again import make_command
 from pipeline.context import Context
 from pipeline.errors import ModelMismatchError, NoModelError, UnknownModelError
 from pipeline.runtime.console import say
@@ -69,7 +70,7 @@ def choose_model(context: Context, scenes: SceneList) -> tuple[Model, str]:
         raise NoModelError(
             f"no registered model fits {imagery_words(scenes)}",
             where="; ".join(misfits) or "no model is registered",
-            next_step=f"make train REGION={context.region.name} LABELS=visits.csv",
+            next_step=f"{make_command('train', context.config, context.region)} LABELS=visits.csv",
         )
     away, _, name, folder = min(found)
     why = f"the nearest of {len(found)} that fit: trained {away:,.0f} km away"

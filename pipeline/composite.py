@@ -18,6 +18,7 @@ import rasterio
 from numpy.typing import NDArray
 
 from pipeline import grid, ledger
+from pipeline.again import make_command
 from pipeline.config import Config
 from pipeline.context import Context
 from pipeline.coverage import cell_counts, report_coverage
@@ -28,7 +29,7 @@ from pipeline.errors import (
     ReadFailedError,
     StageMissingError,
 )
-from pipeline.forecast import report_forecast
+from pipeline.forecast import read_remotely, report_forecast
 from pipeline.imagery.blend import NODATA, blend_named
 from pipeline.imagery.clouds import CLOUD_MODEL_BANDS
 from pipeline.imagery.items import RADAR_BANDS, Scene
@@ -248,7 +249,7 @@ def load_composites(
         if entry is None:
             raise StageMissingError(
                 f"block {block.name} has no stored composite of these scenes",
-                next_step=f"make composite REGION={context.region.name}",
+                next_step=make_command("composite", context.config, context.region),
             )
         entries.append(entry)
     return entries
@@ -280,7 +281,9 @@ def read_composite(path: str | Path) -> xr.Dataset:
             tags = file.tags()
     except rasterio.errors.RasterioError as error:
         raise ReadFailedError(
-            f"a stored composite cannot be read: {error}", where=str(path)
+            f"a stored composite cannot be read: {error}",
+            where=str(path),
+            next_step="delete this file: the same command makes it anew",
         ) from None
     bands = [name for name in names if name not in COUNTS]
     numbers = values[: len(bands)]
@@ -393,6 +396,7 @@ def _write(
     return {
         "clear_share": round(float(inside.mean()), 6),
         "scenes": len(scenes),
+        "remote": read_remotely(scenes),
         "clear_cells": cell_counts(result[len(bands) + COUNTS.index("clear")]),
         "failed": failed,
     }

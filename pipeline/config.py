@@ -321,9 +321,20 @@ def season_months(season: str) -> tuple[str, str]:
         )
     y0, m0, y1, m1 = (int(part) for part in match.groups())
     if not (1 <= m0 <= 12 and 1 <= m1 <= 12 and (y0, m0) <= (y1, m1)):
-        raise ConfigError(f"season {season!r} has a month that does not exist or ends first")
+        raise ConfigError(
+            f"season {season!r} {_wrong_months(y0, m0, y1, m1)}",
+            next_step="first the earlier month, then the later one, 01 to 12; over New Year: "
+            "SEASON=2023-12..2024-02",
+        )
     after = (y1 + 1, 1) if m1 == 12 else (y1, m1 + 1)
     return f"{y0:04d}-{m0:02d}-01", f"{after[0]:04d}-{after[1]:02d}-01"
+
+
+def _wrong_months(y0: int, m0: int, y1: int, m1: int) -> str:
+    for year, month in ((y0, m0), (y1, m1)):
+        if not 1 <= month <= 12:
+            return f"has a month {month:02d} ({year:04d}-{month:02d})"
+    return f"ends before it begins: {y1:04d}-{m1:02d} comes before {y0:04d}-{m0:02d}"
 
 
 def load_config(
@@ -358,7 +369,8 @@ def load_config(
             merged.update(_flat(tomllib.loads(Path(file).read_text(encoding="utf-8"))))
         except (OSError, ValueError) as error:
             what = f"the configuration cannot be read: {error}"
-            raise ConfigError(what, where=str(file)) from None
+            step = "--config names a TOML file of keys: check the path, and text in quotes"
+            raise ConfigError(what, where=str(file), next_step=step) from None
     dotted = {key.replace(".", "_"): key for key in known_keys()}
     for name, value in (os.environ if environment is None else environment).items():
         if name.startswith(ENVIRONMENT_PREFIX) and name not in _NOT_CONFIGURATION and value:
@@ -440,4 +452,8 @@ def _cast(key: str, value: Any, kind: type) -> Any:
 
 def _one_of(key: str, value: object, allowed: tuple[object, ...]) -> None:
     if value not in allowed:
-        raise ConfigError(f"{key} must be one of {', '.join(map(str, allowed))}, not {value!r}")
+        near = difflib.get_close_matches(str(value), map(str, allowed), n=1)
+        raise ConfigError(
+            f"{key} must be one of {', '.join(map(str, allowed))}, not {value!r}",
+            next_step=f"write {key.upper()}={near[0] if near else allowed[0]}",
+        )

@@ -92,7 +92,8 @@ def deliver(
     finished = "report.html" if report else "manifest.json"
     if (folder / "manifest.json").is_file() and (folder / finished).is_file():
         say("publish", f"nothing to do: {folder} is up to date")
-        point_to(home / "latest", run_id)
+        if (folder / "report.html").is_file():
+            point_to(home / "latest", run_id)
         _print(folder, sheets)
         return folder
     images = [scene.datetime[:10] for scene in found.scenes], [s.end[:10] for s in found.scenes]

@@ -19,14 +19,17 @@ class AsmAtlasError(Exception):
     where : str, optional
         The file, scene, band, block or column concerned.
     next_step : str, optional
-        What to do about it; a command where there is one.
+        What to do about it; a command where there is one. Default: what the class usually needs,
+        ``usual_step``. A class without one is raised with a step of its own (a test looks).
     """
 
     exit_code = 1
+    usual_step = ""
 
     def __init__(self, what: str, *, where: str = "", next_step: str = "") -> None:
         # Messages of libraries may quote signed addresses and headers; these travel far.
-        self.what, self.where, self.next_step = map(redact, (what, where, next_step))
+        step = next_step or self.usual_step
+        self.what, self.where, self.next_step = map(redact, (what, where, step))
         super().__init__(self.what, self.where, self.next_step)
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -50,6 +53,9 @@ class ConfigError(AsmAtlasError):
     """A configuration key is unknown or its value cannot be used."""
 
     exit_code = 10
+    usual_step = (
+        "docs/reference.md says what each key may hold, asm-atlas VERB --help what each option does"
+    )
 
 
 class UnknownRegionError(AsmAtlasError):
@@ -164,6 +170,10 @@ class StoreCorruptError(AsmAtlasError):
     """A stored file is not what the ledger says was written."""
 
     exit_code = 31
+    usual_step = (
+        "run the same command again: what is not whole is made anew; if it comes back, "
+        "look at the disk"
+    )
 
 
 class RunLockedError(AsmAtlasError):
@@ -176,12 +186,18 @@ class ClusterError(AsmAtlasError):
     """The scheduler, its workers or the batch system do not answer, or went away."""
 
     exit_code = 33
+    usual_step = (
+        "see that Slurm answers here (sinfo), or the scheduler; CLUSTER=local works on this machine"
+    )
 
 
 class VisitsError(AsmAtlasError):
     """A table of visits lacks a column or holds values that cannot be used."""
 
     exit_code = 40
+    usual_step = (
+        "docs/sites.md says what a table of visits holds, and how LABELS_MAPPING reads another form"
+    )
 
 
 class NoLabelsError(AsmAtlasError):
@@ -194,6 +210,10 @@ class SampleError(AsmAtlasError):
     """A labelled sample is not the one that was drawn, or holds labels that cannot be used."""
 
     exit_code = 43
+    usual_step = (
+        "label the file that asm-atlas sample wrote, and leave its other columns and "
+        "tables as they are"
+    )
 
 
 class SampleUsedError(AsmAtlasError):
@@ -206,6 +226,10 @@ class ChipsError(AsmAtlasError):
     """An archive of chips is not in the form that is documented."""
 
     exit_code = 42
+    usual_step = (
+        "an archive is a folder with chips.npz (chips: n x H x W x C, uint8 or uint16; label: 0 or "
+        "1) and chips.csv (chip, label, cell; epsg, ulx, uly where a place is exact)"
+    )
 
 
 class LabelsError(AsmAtlasError):
@@ -218,18 +242,24 @@ class ServiceError(AsmAtlasError):
     """A web service of visits or layers does not answer as it should, and no copy is at hand."""
 
     exit_code = 46
+    usual_step = "try again later, or name a file that you downloaded"
 
 
 class DeclarationError(AsmAtlasError):
     """A mapping of columns, a declared layer or a table of rules is not in its documented form."""
 
     exit_code = 47
+    usual_step = "docs/sites.md shows the form, with an example"
 
 
 class LayerError(AsmAtlasError):
     """The file of a context layer does not fit what was declared."""
 
     exit_code = 48
+    usual_step = (
+        "docs/sites.md says what a layer holds; asm-atlas context --templates FOLDER "
+        "writes empty ones"
+    )
 
 
 class NoModelError(AsmAtlasError):
@@ -260,6 +290,7 @@ class InputFileError(AsmAtlasError):
     """A file that the user named cannot be used."""
 
     exit_code = 60
+    usual_step = "see whether QGIS opens it; else copy or save it anew"
 
 
 class DependencyError(AsmAtlasError):
@@ -272,18 +303,27 @@ class QgisError(AsmAtlasError):
     """QGIS, which prints the field sheets, failed."""
 
     exit_code = 64
+    usual_step = "the map itself is done: open map.qgz in QGIS and print there, or try again"
 
 
 class DisclosureError(AsmAtlasError):
     """An output would hold more than its disclosure class allows."""
 
     exit_code = 61
+    usual_step = (
+        "nothing was published: restore data/DISCLOSURE.md if you changed it, else "
+        "report this text as a defect"
+    )
 
 
 class RemovalsError(AsmAtlasError):
     """The list of removal requests cannot be used."""
 
     exit_code = 65
+    usual_step = (
+        "REMOVALS= names a CSV file with the columns site,longitude,latitude,west,south,east,north,"
+        "since,why; data/DISCLOSURE.md"
+    )
 
 
 # Those of the command line itself.

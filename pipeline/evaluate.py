@@ -14,6 +14,7 @@ from pipeline.predict import read_predictions
 from pipeline.run import predict_region
 from pipeline.runtime.console import console, say
 from pipeline.runtime.files import write_json
+from pipeline.runtime.journal import journal
 from pipeline.scenes import demo_folder
 
 
@@ -62,5 +63,6 @@ def evaluate_region(context: Context, truth: str | None, out: str | None) -> Eva
     home = context.config.processed / context.region.name
     path = Path(out) if out else home / "evaluation.json"
     write_json(path, result.to_dict() | {"model": predicted.model.name, "why": predicted.why})
+    journal.worked = True
     say("evaluate", str(path))
     return result

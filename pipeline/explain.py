@@ -107,11 +107,21 @@ def explain_cell(context: Context, cell: str, out: Path | None = None) -> Path:
     """
     number, public = _cell(cell), context.config.disclosure == PUBLIC
     if not context.region.contains(np.array([number]))[0]:
-        raise CellError(f"cell {number} does not lie in {context.region.name}", where=cell)
+        west, south, east, north = context.region.geometry.bounds
+        raise CellError(
+            f"cell {number} does not lie in {context.region.name}",
+            where=cell,
+            next_step=f"name longitude,latitude within {west:g} to {east:g} and {south:g} to "
+            f"{north:g}, or the REGION that holds it",
+        )
     name = f"square-{grid.coarse_cell_of(number)}" if public else f"cell-{number}"
     folder = out or context.config.processed / context.region.name / "explained" / name
     if folder.exists() and any(folder.iterdir()) and not (folder / FACTS).is_file():
-        raise InputFileError("there is something else in this folder", where=str(folder))
+        raise InputFileError(
+            "there is something else in this folder",
+            where=str(folder),
+            next_step="name an empty or a new folder with --out",
+        )
     predicted = predict_region(context, "predict", only=True)
     if predicted is None:  # it is asked for the predictions, so there are some
         raise AssertionError
@@ -123,7 +133,11 @@ def explain_cell(context: Context, cell: str, out: Path | None = None) -> Path:
         cells = np.sort(together[context.region.contains(together)])
         cells = cells[np.isin(cells, _shown(context, predicted))]
         if not len(cells):
-            raise CellError("the public map does not show this cell", where=cell)
+            raise CellError(
+                "the public map does not show this cell",
+                where=cell,
+                next_step="choose a square that the map draws, or DISCLOSURE=restricted",
+            )
     block = grid.block_of_cell(number)
     with tempfile.TemporaryDirectory(prefix="asm-atlas-") as home:
         fresh = replace(
@@ -138,11 +152,19 @@ def explain_cell(context: Context, cell: str, out: Path | None = None) -> Path:
     with whole_folder(folder) as partial:
         write_json(partial / FACTS, facts)
         if looks:
-            draw_looks(
-                partial / LOOKS, looks, f"{context.region.title}, {name}", facts["words"], lang
-            )
+            about = f"{facts['words']} {_left_out(looks, facts, lang)}".strip()
+            draw_looks(partial / LOOKS, looks, f"{context.region.title}, {name}", about, lang)
     _tell(facts, folder)
+    if looks:
+        say("", f"{folder / LOOKS}. {_left_out(looks, facts, 'en')}".strip())
     return folder
+
+
+def _left_out(looks: list[Look], facts: dict[str, Any], lang: str) -> str:
+    """Say how many scenes are not in the picture; empty: all are."""
+    shown, scenes = sum(bool(look.date) for look in looks), len(facts["scenes"])
+    text = words("looks_left_out", lang).format(shown, scenes, _MOST_LOOKS)
+    return text if shown < scenes else ""
 
 
 def _tell(facts: dict[str, Any], folder: Path) -> None:

@@ -20,6 +20,7 @@ from pipeline.errors import ConfigError, NoClearPixelError
 from pipeline.regions import Region
 from pipeline.runtime.console import bar, say
 from pipeline.runtime.files import whole_file
+from pipeline.runtime.journal import journal
 
 SUFFIXES = (".parquet", ".csv")
 GRIDS = (0.01, 0.005)
@@ -98,6 +99,7 @@ def export_features(
                 f"no cell of {region.name} was observed", next_step="choose a longer SEASON"
             )
         writer.close()
+    journal.worked = True
     say("features", f"{count} cells of {degrees:g} degree, {bank.columns} columns: {path}")
     return count
 

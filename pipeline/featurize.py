@@ -20,6 +20,7 @@ from features.rcf import cell_features
 from features.sampling import make_bank
 from features.scaling import Scaling
 from pipeline import grid, ledger
+from pipeline.again import make_command
 from pipeline.composite import EPOCH, raise_failed, read_composite
 from pipeline.context import Context
 from pipeline.errors import (
@@ -129,7 +130,7 @@ def load_features(
         if entry is None:
             raise StageMissingError(
                 f"block {composite.unit} has no stored features of bank {bank.hash[:12]}",
-                next_step=f"make featurize REGION={context.region.name}",
+                next_step=make_command("featurize", context.config, context.region),
             )
         entries.append(entry)
     return entries

@@ -27,7 +27,8 @@ _METRES_A_DEGREE = 111_320
 # Until this workspace has rates of its own: seconds for a scene's six bands in a block, with the
 # blend, on one core, measured from files here and from a server on the same machine.
 _SECONDS_A_SCENE = 1.0
-_LATEST = 40
+_LATEST = 60
+_WITHOUT_NETWORK = "; what the network takes comes on top"
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,9 @@ class Forecast:
     hours : float
         Of one core, about.
     measured : bool
-        Whether the time is from rates of this workspace.
+        Whether the time is from rates of this workspace, of the same kind of source.
+    remote : bool
+        Whether it comes over the network.
     """
 
     blocks: int
@@ -52,6 +55,7 @@ class Forecast:
     gigabytes: float
     hours: float
     measured: bool
+    remote: bool
 
 
 def forecast(
@@ -86,15 +90,17 @@ def forecast(
             for name in (*bands, "SCL"):
                 if name in scene.bands:
                     total += _bytes(scene, name, common, footprint.area)
-    rate = _seconds_a_scene(store)
+    far = any(read_remotely(some) for _, some in work)
+    seen = seen_rates(store, far)
     count = sum(len(some) for _, some in work)
     return Forecast(
         blocks=len(work),
         scenes=len(scenes),
         dates=len({scene.acquisition for scene in scenes.values()}),
         gigabytes=total / 1e9,
-        hours=count * (rate or _SECONDS_A_SCENE) / 3600,
-        measured=rate is not None,
+        hours=count * (seen[0] if seen else _SECONDS_A_SCENE) / 3600,
+        measured=seen is not None,
+        remote=far,
     )
 
 
@@ -115,13 +121,13 @@ def report_forecast(
     if not work:
         return
     about = forecast(store, work, bands)
-    far = any(is_remote(band.href) for _, some in work for s in some for band in s.bands.values())
     say(
         "",
         f"to read: {about.scenes} scenes of {about.dates} acquisitions for {about.blocks} blocks, "
-        f"about {about.gigabytes:.2g} GB {'over the network' if far else 'of files'} and "
+        f"about {about.gigabytes:.2g} GB {'over the network' if about.remote else 'of files'} and "
         f"{_duration(about.hours)} of one core"
-        + ("" if about.measured else " (from usual rates, none measured here yet)"),
+        + ("" if about.measured else " (from usual rates, none of such a source measured here yet")
+        + ("" if about.measured else f"{_WITHOUT_NETWORK if about.remote else ''})"),
     )
 
 
@@ -152,16 +158,39 @@ def usual_bytes(name: str, side: int) -> float:
     return side**2 * (10 / _METRES.get(name, _OTHER_METRES)) ** 2 * _BYTES_A_PIXEL
 
 
-def _seconds_a_scene(store: Path) -> float | None:
-    """Median of what the entries at hand took; None where there are none."""
-    rates = []
+def read_remotely(scenes: Sequence[Scene]) -> bool:
+    """Return whether any band of some scenes is read over the network."""
+    return any(is_remote(band.href) for scene in scenes for band in scene.bands.values())
+
+
+def seen_rates(store: Path, remote: bool) -> tuple[float, float] | None:
+    """Return what composites took in this workspace.
+
+    Parameters
+    ----------
+    store : pathlib.Path
+        The composites' store, whose entries tell.
+    remote : bool
+        Of imagery over the network, or of files here: the one says nothing of the other.
+
+    Returns
+    -------
+    tuple of float or None
+        Medians over the entries at hand: seconds a scene, and bytes a block that were stored. None
+        where there is no entry of that kind.
+    """
+    seconds, sizes = [], []
     for path in itertools.islice(store.glob("*/*.json"), _LATEST):
         try:
             entry = json.loads(path.read_text(encoding="utf-8"))
-            rates.append(entry["seconds"] / max(1, entry["facts"]["scenes"]))
+            facts = entry["facts"]
+            if facts["remote"] is not remote:
+                continue
+            seconds.append(entry["seconds"] / max(1, facts["scenes"]))
+            sizes.append(path.with_suffix(".tif").stat().st_size)
         except (OSError, ValueError, KeyError, TypeError):
             continue
-    return median(rates) if rates else None
+    return (median(seconds), median(sizes)) if seconds and sizes else None
 
 
 def _duration(hours: float) -> str:

@@ -152,5 +152,7 @@ def _sha256(path: Path) -> str:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise NoLabelsError(
-            f"the table of visits cannot be read: {error}", where=str(path)
+            f"the table of visits cannot be read: {error}",
+            where=str(path),
+            next_step="check the path in LABELS, and that the file may be read",
         ) from None

@@ -11,6 +11,7 @@ from models.model import Model
 from models.registry import KINDS, read_manifest
 from pipeline import composite as composites
 from pipeline import featurize, ledger
+from pipeline.again import make_command
 from pipeline.change.deliver import deliver_changes
 from pipeline.change.difference import difference_blocks, read_differences
 from pipeline.change.naming import name_cells, side_by_side
@@ -74,12 +75,13 @@ def monitor_region(
         now = dt.datetime.now(dt.UTC).isoformat()
         refuse_young([scene.end for scene in found.scenes], now, context.region.name)
     model = _one_model(context, found)
+    command = make_command("monitor", context.config, context.region)
     context = replace(context, config=replace(context.config, model=model.name))
     series = Series.of(context, model)
     if rerun:
         seasons = sorted({*seasons, *series.seasons()})
     else:
-        series.check(f"make monitor REGION={context.region.name} FROM={first} TO={last} RERUN=yes")
+        series.check(f"{command} FROM={first} TO={last} RERUN=yes")
     made = {}
     for season in seasons:
         try:

@@ -8,12 +8,9 @@ of ``data/rates.csv``, each with how it was measured; nothing here is a price li
 from __future__ import annotations
 
 import csv
-import itertools
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from statistics import mean, median
+from statistics import mean
 from typing import Any
 
 import numpy as np
@@ -26,7 +23,7 @@ from pipeline.choose import load_named
 from pipeline.config import season_windows
 from pipeline.context import Context
 from pipeline.errors import NoSceneError, SourceError
-from pipeline.forecast import forecast, usual_bytes
+from pipeline.forecast import forecast, seen_rates, usual_bytes
 from pipeline.imagery.items import Scene
 from pipeline.regions import data_folder
 from pipeline.runtime.console import aligned, bar, console, say
@@ -36,8 +33,6 @@ from pipeline.scenes import expected_revisits, search_scenes
 # A larger region is judged by so many of its blocks.
 SAMPLED = 24
 HERE = "measured here"
-# Entries of the ledger that tell a rate.
-_LATEST = 60
 # What the rates of the table are for.
 _BANDS, _LOAD, _COLUMNS = 6, 6 * 512 * (9 + 25), 4096
 _CELLS = grid.CELLS_PER_BLOCK**2
@@ -84,6 +79,8 @@ class Imagery:
         That see a block, mean; 0: not counted.
     how : str
         How it was counted.
+    remote : bool
+        Whether it comes over the network.
     """
 
     scenes_a_block: float
@@ -91,6 +88,7 @@ class Imagery:
     gigabytes: float
     acquisitions: float
     how: str
+    remote: bool
 
 
 @dataclass(frozen=True)
@@ -130,6 +128,8 @@ def plan_region(context: Context, prices: Prices | None = None) -> dict[str, Any
     ------
     NoSceneError
         If no block that was asked for has a scene.
+    SourceError
+        If the source that was named does not answer.
     """
     config, blocks = context.config, context.region.blocks
     imagery = _imagery(context, blocks)
@@ -173,6 +173,7 @@ def _imagery(context: Context, blocks: Sequence[grid.Block]) -> Imagery:
     rng = np.random.default_rng(context.config.seed)
     chosen = np.sort(rng.choice(len(blocks), min(SAMPLED, len(blocks)), replace=False))
     counts, seen, bytes_read = list[float](), list[float](), list[float]()
+    remote = False
     try:
         for index in bar(chosen.tolist(), "plan", len(chosen)):
             scenes, bands = _scenes_of(context, blocks[index])
@@ -180,7 +181,11 @@ def _imagery(context: Context, blocks: Sequence[grid.Block]) -> Imagery:
             seen.append(len({scene.acquisition for scene in scenes if not scene.radar}))
             told = forecast(context.store("composite"), [(blocks[index], scenes)], bands)
             bytes_read.append(told.gigabytes)
-    except SourceError:
+            remote |= told.remote
+    except SourceError as error:
+        if context.config.source != "auto":
+            step = f"{error.next_step}; or leave SOURCE out: then the calendar counts"
+            raise SourceError(error.what, where=error.where, next_step=step) from None
         if counts or not season_windows(context.season):
             raise
         return _by_calendar(context, blocks)
@@ -200,6 +205,7 @@ def _imagery(context: Context, blocks: Sequence[grid.Block]) -> Imagery:
         if whole
         else f"{len(chosen)} blocks drawn at random asked for at the source, seed "
         f"{context.config.seed}",
+        remote=remote,
     )
 
 
@@ -226,6 +232,7 @@ def _by_calendar(context: Context, blocks: Sequence[grid.Block]) -> Imagery:
         acquisitions=revisits,
         how="no source was named: two satellites pass every five days, and up to twice as often "
         "where their swaths overlap",
+        remote=True,
     )
 
 
@@ -267,7 +274,7 @@ def _steps(context: Context, blocks: int, imagery: Imagery, bank: dict[str, Any]
             return Step(stage, seen[0] * per / 3600, seen[1] * blocks / 1e9, HERE)
         return Step(stage, seconds / 3600, size / 1e9, f"usual: {usual[name, 'seconds'][1]}")
 
-    per_scene = _seen(context.store("composite"), lambda facts: facts["scenes"])
+    per_scene = seen_rates(context.store("composite"), imagery.remote)
     more_bands = bank["bands"] / _BANDS
     yield step(
         "composite", "composite", scenes * usual["composite", "seconds"][0] * more_bands,
@@ -293,19 +300,6 @@ def _steps(context: Context, blocks: int, imagery: Imagery, bank: dict[str, Any]
         cells * usual[edition, "bytes"][0] / 1e9,
         f"usual: {usual[edition, 'seconds'][1]}",
     )
-
-
-def _seen(store: Path, units: Any) -> tuple[float, float] | None:
-    """Return seconds a unit and bytes a block that this workspace's ledger tells of a stage."""
-    seconds, sizes = [], []
-    for path in itertools.islice(store.glob("*/*.json"), _LATEST):
-        try:
-            entry = json.loads(path.read_text(encoding="utf-8"))
-            seconds.append(entry["seconds"] / max(1, units(entry["facts"])))
-            sizes.append(path.with_suffix(".tif").stat().st_size)
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    return (median(seconds), median(sizes)) if seconds and sizes else None
 
 
 def _usual_rates() -> dict[tuple[str, str], tuple[float, str]]:
@@ -336,7 +330,11 @@ def _tell(told: dict[str, Any], imagery: Imagery, steps: Sequence[Step], most: i
     console.print("\n".join(aligned(rows)), markup=False)
     hours = f"{_figure(told['hours'])} hours on {told['cores']} cores"
     say("", f"{hours}; usual rates, and how they were measured: data/rates.csv")
+    if imagery.remote and steps[0].rate != HERE:
+        say("", f"what the network takes for {_figure(imagery.gigabytes)} GB is not in these hours")
     if told["cost"] is not None:
         say("", f"cost at the prices given: {told['cost']:,.2f} (room for one month)")
+    else:
+        say("", "for a cost, say what you pay: CORE_HOUR=, GB_READ= and GB_MONTH=, in one currency")
     if told["blocks"] > most:
         say("", f"more than max_blocks = {most:,}: map it in parts, or raise MAX_BLOCKS")

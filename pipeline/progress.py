@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
+from pipeline.again import make_command
 from pipeline.context import Context
 from pipeline.errors import StageMissingError
 from pipeline.ledger import Entry
@@ -97,5 +98,6 @@ def check_tried(context: Context, stage: str, entries: Iterable[Entry | None]) -
     if untried:
         raise StageMissingError(
             f"{untried} blocks of {stage} have not been tried yet",
-            next_step=f"make predict REGION={context.region.name}, without --retry-failed",
+            next_step=make_command("predict", context.config, context.region)
+            + ", without --retry-failed",
         )

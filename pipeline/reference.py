@@ -16,8 +16,8 @@ _HEAD = """# Verbs, options, configuration
 Made from the code by `python -m pipeline.reference`; change it there.
 
 Every key of the configuration can stand in a TOML file (`--config run.toml`), in the
-environment as `ASM_ATLAS_KEY`, in `make` as `KEY=` where make lists it, and on the command line
-as `--key`; the later wins. An unknown key is an error.
+environment as `ASM_ATLAS_KEY`, in `make` as `KEY=` (`MAX_CLOUD=20`, `SLURM_JOBS=4`), and on the
+command line as `--key`; the later wins. An unknown key is an error, a variable of make too.
 """
 
 

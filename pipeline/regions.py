@@ -267,7 +267,11 @@ def _from_box(numbers: str) -> Region:
     west, south, east, north = (float(part) for part in parts)
     where = f"bbox:{west:g},{south:g},{east:g},{north:g}"
     if max(abs(south), abs(north)) > 90 or max(abs(west), abs(east)) > 360:
-        raise RegionFileError("the box lies off the globe: latitudes end at 90", where=where)
+        raise RegionFileError(
+            "the box lies off the globe: latitudes end at 90",
+            where=where,
+            next_step="write bbox:west,south,east,north, degrees, longitude first",
+        )
     # 170 to -170 is 20 degrees across the antimeridian; 6 to -6 is two numbers in the wrong order.
     if max(abs(west), abs(east)) > 180 or (west > east and east + 360 - west <= 180):
         raise _crossing(where)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from models.allocation import LEAST, allocate
 from pipeline import ledger
+from pipeline.again import make_command
 from pipeline.context import Context
 from pipeline.errors import (
     ConfigError,
@@ -34,6 +35,7 @@ from pipeline.predict import Predicted, read_predictions
 from pipeline.run import predict_region
 from pipeline.runtime.console import say
 from pipeline.runtime.files import read_json, whole_file
+from pipeline.runtime.journal import journal
 from pipeline.sites.nearest import cell_area_km2
 
 VERSION = 1
@@ -125,6 +127,7 @@ def sample_region(
         )
     with whole_file(path.with_suffix(".qgz")) as beside:
         beside.write_bytes(project)
+    journal.worked = True
     counts = strata_table(drawn).query("drawn > 0")
     words = ", ".join(
         f"{count} {name}" for name, count in zip(counts["stratum"], counts["drawn"], strict=True)
@@ -348,10 +351,14 @@ def _check_request(context: Context, path: Path, draw: int) -> None:
         raise DisclosureError(
             "a sample to label holds exact places: it is a restricted product",
             where=str(path),
-            next_step=f"make sample REGION={context.region.name} DISCLOSURE=restricted",
+            next_step=make_command(
+                "sample", replace(context.config, disclosure=RESTRICTED), context.region
+            ),
         )
     if path.suffix.lower() != ".gpkg":
-        raise InputFileError("a sample is written as a .gpkg file", where=str(path))
+        raise InputFileError(
+            "a sample is written as a .gpkg file", where=str(path), next_step="--out sample.gpkg"
+        )
     if path.exists():
         raise InputFileError(
             "the file is there already, and may hold labels",

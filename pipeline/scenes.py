@@ -17,6 +17,7 @@ from typing import Any
 import pystac
 import shapely
 
+from pipeline.again import make_command
 from pipeline.config import fingerprint, season_windows
 from pipeline.context import Context
 from pipeline.errors import (
@@ -187,7 +188,7 @@ def load_scenes(context: Context) -> SceneList:
         raise StageMissingError(
             f"no scene list is stored for {context.region.name}",
             where=str(path),
-            next_step=f"make scenes REGION={context.region.name}",
+            next_step=make_command("scenes", context.config, context.region),
         )
     value = read_json(path)
     return SceneList(

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.again import make_command
 from pipeline.config import Config
 from pipeline.errors import StageMissingError
 from pipeline.regions import Region
@@ -154,7 +155,7 @@ def status_lines(config: Config, region: Region) -> list[str]:
         raise StageMissingError(
             f"no run of {region.name} was begun in this workspace",
             where=str(path),
-            next_step=f"make predict REGION={region.name}",
+            next_step=make_command("predict", config, region),
         ) from None
     who = holder(lock_file(config, region.name))
     start = run.start

@@ -59,7 +59,9 @@ def evaluate_scores(
     labels = np.asarray(label).astype(bool)
     scores = np.asarray(scores_of, dtype=np.float64)
     if not labels.any():
-        raise NoLabelsError("there is no mine among the labels")
+        raise NoLabelsError(
+            "there is no mine among the labels", next_step="judge by labels of which some are mines"
+        )
     if labels.shape != scores.shape or not np.isfinite(scores).all():
         raise ValueError("labels and scores must be of one length, and scores finite")
     result = score(labels.astype(int), scores)

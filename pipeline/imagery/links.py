@@ -155,7 +155,11 @@ def safe_href(item: pystac.Item, href: str, source: str, hosts: tuple[str, ...])
         check_host(href, hosts, where)
         return plain(href)
     if is_remote(source):
-        raise UnsafeLinkError(f"a service's link leads to a file: {href}", where=where)
+        raise UnsafeLinkError(
+            f"a service's link leads to a file: {href}",
+            where=where,
+            next_step="tell those who run the service, or copy its catalogue into a folder",
+        )
     if "://" not in href and not href.startswith("/vsi"):
         root = Path(source).resolve()
         root = root if root.is_dir() else root.parent

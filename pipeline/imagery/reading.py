@@ -56,6 +56,18 @@ _MARGIN_PX = 4
 GDAL_LOCK = threading.RLock()
 _kept = Kept()
 
+# What another try cannot help, and what to do then.
+_LASTING = ("does not decode", "not found", "not found (404)", "not found (410)", CHECKSUM)
+_MARK = (
+    "--failed-scenes mark (FAILED_SCENES=mark) makes the blocks without the scene, counts the gap "
+    "and ends with exit code 27"
+)
+_MEND = f"mend or replace this file, then run the same command again; or {_MARK}"
+_AGAIN = (
+    "run the same command again, finished blocks are kept; check your own network or proxy "
+    f"(HTTPS_PROXY); or {_MARK}"
+)
+
 
 @dataclass(frozen=True)
 class Numbers:
@@ -200,7 +212,11 @@ def _window(
     if window is None:
         return Numbers(np.empty((0, 0), np.float32), file.transform, file.crs)
     if not 1 <= band.index <= file.count:
-        raise MissingBandError(f"a file has {file.count} bands, not {band.index}", where=where)
+        raise MissingBandError(
+            f"a file has {file.count} bands, not {band.index}",
+            where=where,
+            next_step="mend the catalogue: the asset's eo:bands or bands do not fit its file",
+        )
     values = file.read(band.index, window=window, out_dtype=np.float32)
     if band.nodata is not None:
         values[values == band.nodata] = np.nan
@@ -237,10 +253,16 @@ def _opened(place: str | RemoteFile, where: str) -> Iterator[rasterio.DatasetRea
                     file = rasterio.open(place, driver=_driver(beginning.read(4)))
             with file:
                 if file.crs is None:
-                    raise MissingMetadataError("a file has no coordinate system", where=where)
+                    raise MissingMetadataError(
+                        "a file has no coordinate system",
+                        where=where,
+                        next_step="say it: gdal_edit.py -a_srs EPSG:NUMBER FILE, or leave it out",
+                    )
                 if file.width * file.height > MAX_PIXELS:
                     raise ReadFailedError(
-                        "a file claims more pixels than any scene has", where=where
+                        "a file claims more pixels than any scene has",
+                        where=where,
+                        next_step="leave it out of the catalogue, or --failed-scenes mark",
                     )
                 yield file
     except FileNotFoundError as error:
@@ -268,5 +290,5 @@ def _failed(cause: str, text: str, where: str) -> ReadFailedError:
     return ReadFailedError(
         f"pixels could not be read: {cause} ({reason})",
         where=where,
-        next_step="run the same command again: finished blocks are kept",
+        next_step=_MEND if cause in _LASTING else _AGAIN,
     )

@@ -95,7 +95,8 @@ def search_api(
         raise SourceError(
             f"the STAC service does not answer as one: {_short(error)}",
             where=address,
-            next_step="check the address in SOURCE, and whether the service is up",
+            next_step="check the address in SOURCE, whether the service is up, and your own "
+            "network or proxy (HTTPS_PROXY)",
         ) from None
 
 

@@ -101,7 +101,7 @@ def read_removals(config: Config) -> Removals | None:
         return None
     try:
         if not path.is_file() or path.stat().st_size > _LARGEST_FILE:
-            raise RemovalsError("this is no file, or one of more than 10 MB", where=str(path))
+            raise RemovalsError("there is no such file, or it has more than 10 MB", where=str(path))
         content = path.read_bytes()
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (OSError, ValueError) as error:  # pandas' and Unicode's own errors are of these
@@ -114,7 +114,7 @@ def read_removals(config: Config) -> Removals | None:
         where = f"{path}, line {line}"
         given: dict[str, str] = {str(key): value.strip() for key, value in row.items()}
         try:
-            dt.date.fromisoformat(given["since"])
+            _check_date(given["since"])
             site, box = _area(given)
         except ValueError as error:
             raise RemovalsError(str(error), where=where, next_step=_FORM) from None
@@ -124,6 +124,16 @@ def read_removals(config: Config) -> Removals | None:
             boxes.append(box)
     digest = hashlib.sha256(content).hexdigest()
     return Removals(frozenset(sites), np.array(boxes, float).reshape(-1, 4), digest)
+
+
+def _check_date(text: str) -> None:
+    try:
+        dt.date.fromisoformat(text)
+    except ValueError:
+        told = ascii(text)[:40] if text else "empty"
+        raise ValueError(
+            f"since must be the day of the request, YYYY-MM-DD: it is {told}"
+        ) from None
 
 
 def _area(row: dict[str, str]) -> tuple[str, tuple[float, ...]]:

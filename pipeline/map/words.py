@@ -123,6 +123,10 @@ _WORDS = {
         "Yellow: the cell. Grey: cloud, shadow or no data, not used.",
         "Jaune : la cellule. Gris : nuage, ombre ou sans donnée, non utilisé.",
     ),
+    "looks_left_out": (
+        "{0} of {1} scenes are shown, the {2} oldest at most; others have no pixel here.",
+        "{0} scènes sur {1}, les {2} plus anciennes au plus ; d'autres n'ont aucun pixel ici.",
+    ),
     "latitude": ("Latitude", "Latitude"),
     "longitude": ("Longitude", "Longitude"),
     "sheets": ("Field sheets", "Fiches de terrain"),

@@ -40,6 +40,8 @@ COLUMNS = (
     *(f"{name}{number}" for name, count in _NUMBERED for number in range(1, count + 1)),
     *(f"{about}armed_group{number}" for number in (1, 2, 3) for about in _OF_GROUPS),
 )
+# What every row is where the mapping says nothing of it.
+_UNSAID = {"project": "", "visit_onsite": "1"}
 _LISTS = {"mineral": 3, "state_service": 4}
 _PACKAGED = re.compile(r"[a-z0-9_-]{1,40}")
 _SECTIONS = {
@@ -181,7 +183,10 @@ def mapped(table: pd.DataFrame, mapping: Mapping, where: str) -> pd.DataFrame:
     """
     _check_columns(table, mapping, where)
     ours: dict[str, Any] = {name: table[theirs] for name, theirs in mapping.columns.items()}
-    for name, value in mapping.constants.items():
+    # A mapping is its user's own word: rows are visits on the spot unless it says otherwise.
+    for name, value in {**_UNSAID, **mapping.constants}.items():
+        if name in ours:
+            continue
         ours[name] = pd.Series(value, index=table.index, dtype="str")
     for name, theirs in mapping.split.items():
         parts = table[theirs].fillna("").map(lambda text: [p for p in _parts(text) if p])
@@ -201,6 +206,11 @@ def mapped(table: pd.DataFrame, mapping: Mapping, where: str) -> pd.DataFrame:
     kept = table.rename(columns={name: f"{KEPT}{name}" for name in table.columns})
     result = pd.DataFrame(ours, index=table.index).astype("str")
     return pd.concat([result, kept], axis=1)
+
+
+def is_mapped(table: pd.DataFrame) -> bool:
+    """Return whether a table of visits came through a mapping."""
+    return any(str(name).startswith(KEPT) for name in table.columns)
 
 
 def _check_columns(table: pd.DataFrame, mapping: Mapping, where: str) -> None:

@@ -219,7 +219,11 @@ def check_file(path: Path, suffixes: tuple[str, ...], max_bytes: int = MAX_BYTES
             next_step="copy the file into a folder with a plain name",
         )
     if not path.is_file():
-        raise InputFileError("there is no such file", where=where)
+        raise InputFileError(
+            "there is no such file",
+            where=where,
+            next_step=f"check the path; without a leading / it is looked for in {Path.cwd()}",
+        )
     if path.suffix.lower() not in suffixes:
         raise InputFileError(
             f"a file of this kind is not read: {path.suffix or 'no suffix'}",

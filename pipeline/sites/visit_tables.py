@@ -111,9 +111,16 @@ def _read_csv(path: Path, where: str) -> pd.DataFrame:
             next_step="save it as CSV with the encoding UTF-8",
         ) from None
     except OSError as error:
-        raise InputFileError(f"the file cannot be read: {error.strerror}", where=where) from None
+        raise InputFileError(
+            f"the file cannot be read: {error.strerror}",
+            where=where,
+            next_step="check that you may read it",
+        ) from None
     try:
         header = next(csv.reader(io.StringIO(content)), [])
+        if not content.strip():
+            raise VisitsError("the file is empty", where=where)
+        _refuse_semicolons(header, where)
         if len(header) > MAX_COLUMNS:
             raise VisitsError(f"more than {MAX_COLUMNS} columns", where=where)
         twice = sorted({name for name in header if header.count(name) > 1})
@@ -136,6 +143,18 @@ def _read_csv(path: Path, where: str) -> pd.DataFrame:
     ) as error:
         reason = str(error).splitlines()[0][:200]
         raise VisitsError(f"the file is no table of visits: {reason}", where=where) from None
+
+
+def _refuse_semicolons(header: list[str], where: str) -> None:
+    """Say what a table is that a spreadsheet saved where the comma is in decimal numbers."""
+    for sign, name in ((";", "semicolons"), ("\t", "tabs")):
+        if len(header) < 3 and sum(cell.count(sign) for cell in header) >= 3:
+            raise VisitsError(
+                f"the columns are separated by {name}, not by commas",
+                where=f"{where}, line 1",
+                next_step="save it as CSV with the separator comma, decimal point and UTF-8 (in "
+                "LibreOffice: Save As, Text CSV, Edit filter settings)",
+            )
 
 
 def listed(names: list[str]) -> str:

@@ -19,7 +19,7 @@ import pandas as pd
 from pipeline.config import Config
 from pipeline.errors import VisitsError
 from pipeline.sites.answers import normalised, yes_no_words
-from pipeline.sites.mapping import load_mapping, mapped
+from pipeline.sites.mapping import is_mapped, load_mapping, mapped
 from pipeline.sites.service import Limits, fetch_saved
 from pipeline.sites.visit_tables import listed, read_text, where_row
 
@@ -147,10 +147,10 @@ def visits_file(config: Config) -> Path:
 
 
 def latest_on_site(visits: pd.DataFrame) -> pd.DataFrame:
-    """Return the latest visit that IPIS itself made on the spot, one row a site.
+    """Return the latest visit that was made on the spot, one row a site.
 
-    Status records and rows from others (``project`` not starting with "IPIS") are left out, and so
-    are rows whose ``visit_onsite`` is 0 or null.
+    Rows whose ``visit_onsite`` is 0 or null are left out. So are those of others
+    (:func:`by_others`).
 
     Parameters
     ----------
@@ -196,6 +196,26 @@ def all_sites(visits: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def by_others(visits: pd.DataFrame) -> pd.Series[bool]:
+    """Say which rows are records of others, which IPIS's own table holds beside its visits.
+
+    Parameters
+    ----------
+    visits : pandas.DataFrame
+        As from :func:`read_visits`.
+
+    Returns
+    -------
+    pandas.Series of bool
+        Where ``project`` does not begin with "IPIS". In a table that came through a mapping, and in
+        which no row does, that tells nothing: it is its user's own, and no row is of others.
+    """
+    own = visits["project"].fillna("").astype(str).str.startswith("IPIS")
+    if is_mapped(visits) and not own.any():
+        own[:] = True
+    return ~own
+
+
 def precision(location_origin: pd.Series[Any]) -> pd.DataFrame:
     """Say how well each place is known.
 
@@ -223,7 +243,7 @@ def precision(location_origin: pd.Series[Any]) -> pd.DataFrame:
 def _made_on_site(visits: pd.DataFrame) -> pd.Series[bool]:
     # Both answers may be null, and a null says neither yes nor no.
     on_site = (visits["visit_onsite"] == 1).fillna(False).astype(bool)
-    return on_site & visits["project"].fillna("").astype(str).str.startswith("IPIS")
+    return on_site & ~by_others(visits)
 
 
 def _latest(visits: pd.DataFrame) -> pd.DataFrame:
@@ -244,8 +264,8 @@ def _check_columns(table: pd.DataFrame, where: str) -> None:
             f"the table of visits lacks the column{'s' * (len(missing) > 1)} {listed(missing)}",
             where=where,
             next_step=("it has " + ", ".join(hints) + "; " if hints else "")
-            + "rename or add the columns; the IPIS form needs "
-            + ", ".join(REQUIRED),
+            + "rename or add the columns, or say what they are called here with LABELS_MAPPING= "
+            "(docs/sites.md); the IPIS form needs " + ", ".join(REQUIRED),
         )
     if table.empty:
         raise VisitsError("the table of visits has no row", where=where)
@@ -269,16 +289,25 @@ def _dates(table: pd.DataFrame, where: str) -> pd.Series[pd.Timestamp]:
     matches = table["visit_date"].str.strip().str.extract(_DATE)[0]
     dates = pd.to_datetime(matches, format="%Y-%m-%d", errors="coerce")
     plausible = dates.dt.year.between(1900, 2100)
-    _refuse(table, "visit_date", ~plausible, where, "must be a date of the form YYYY-MM-DD")
+    step = "write YYYY-MM-DD, or say the form in a LABELS_MAPPING= file ([dates], docs/sites.md)"
+    rule = "must be a date of the form YYYY-MM-DD"
+    _refuse(table, "visit_date", ~plausible, where, rule, step)
     return dates
 
 
-def _refuse(table: pd.DataFrame, column: str, bad: Any, where: str, rule: str) -> None:
+def _refuse(
+    table: pd.DataFrame,
+    column: str,
+    bad: Any,
+    where: str,
+    rule: str,
+    step: str = "correct or remove these rows",
+) -> None:
     rows = np.flatnonzero(np.asarray(pd.array(bad, dtype="boolean").fillna(False), bool))
     if rows.size:
         value = ascii(table[column].iloc[rows[0]])[:80]
         raise VisitsError(
             f"{column} {rule}: {rows.size:,} visits, the first with {value}",
             where=f"{where}, {where_row(int(rows[0]))}, column {column}",
-            next_step="correct or remove these rows",
+            next_step=step,
         )

@@ -26,12 +26,14 @@ from scipy.ndimage import gaussian_filter
 from pipeline import explain, featurize, grid
 from pipeline.composite import composite_blocks
 from pipeline.errors import CellError, InputFileError
+from pipeline.evaluate import evaluate_region
 from pipeline.explain import explain_cell
 from pipeline.map.removals import COLUMNS
 from pipeline.predict import read_predictions
 from pipeline.regions import resolve_region
 from pipeline.run import export_region, map_region, predict_region, train_region
 from pipeline.runtime.cluster import workers
+from pipeline.runtime.journal import journal
 from pipeline.scenes import find_scenes
 
 REGION = "bbox:5.965,2.025,6.035,2.07"
@@ -195,8 +197,29 @@ def test_each_stage_runs_alone_from_what_is_stored(run: tuple[Path, Path], sourc
     assert map_region(context, "publish", only=True) == run[1]
 
 
+def test_latest_stays_with_the_newest_map_that_has_its_page(
+    run: tuple[Path, Path], source: Path
+) -> None:
+    context = context_in(run[0], source, disclosure="restricted")
+    for _ in range(2):
+        folder = map_region(context, "publish", only=True)
+        assert folder is not None and folder != run[1]
+        assert (folder.parent / "latest").resolve() == run[1].resolve()
+
+
+def test_a_verdict_is_work_done(
+    run: tuple[Path, Path], source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What the model learned from takes no part: there must be mines beside.
+    mines = gpd.GeoDataFrame(geometry=[shapely.box(5.9, 2.0, 6.1, 2.1)], crs=4326)
+    mines.to_file(tmp_path / "truth.gpkg")
+    monkeypatch.setattr(journal, "worked", False)
+    evaluate_region(context_in(run[0], source), str(tmp_path / "truth.gpkg"), None)
+    assert journal.worked, "or its last line would say that there was nothing to do"
+
+
 def test_a_cell_is_rebuilt_from_its_scenes(
-    run: tuple[Path, Path], source: Path, tmp_path: Path
+    run: tuple[Path, Path], source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lon, lat = (float(value) for value in grid.cell_centres(mine_cells()[3]))
     context = context_in(run[0], source, disclosure="restricted")
@@ -210,6 +233,8 @@ def test_a_cell_is_rebuilt_from_its_scenes(
     with Image.open(folder / "looks.png") as picture:
         colours = np.asarray(picture.convert("RGB")).reshape(-1, 3)
     assert len(np.unique(colours, axis=0)) > 500, "ground is drawn"
+    # The block has two tiles, of which one alone reaches this cell.
+    assert "3 of 6 scenes are shown" in " ".join(capsys.readouterr().out.split())
     again = explain_cell(context, str(mine_cells()[3]), tmp_path / "one")
     assert json.loads((again / "cell.json").read_text()) == facts
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from sample_visits import visits_table
 
 from pipeline import cli
 from pipeline.cli import main
+from pipeline.config import known_keys, load_config
 
 ROOT = Path(__file__).parents[2]
 BOX = "bbox:5.97,2.04,5.99,2.06"
@@ -88,6 +91,35 @@ def test_values_that_cannot_be_used(options) -> None:
     assert main(["scenes", BOX, *options]) == 10
 
 
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--season", "2023-13..2024-02"], 10, ["has a month 13 (2023-13)", "2023-12..2024-02"]),
+        (["--season", "2024-02..2023-12"], 10, ["2023-12 comes before 2024-02"]),
+        (["--disclosure", "publc"], 10, ["public, restricted", "write DISCLOSURE=public"]),
+        (["--map-lang", "de"], 10, ["en, fr", "write MAP_LANG="]),
+        (["--config", "nofile.toml"], 10, ["nofile.toml", "check the path"]),
+        (["--source", "nowhere", "--labels", "none.csv"], 20, ["next:"]),
+    ],
+)
+def test_what_to_write_instead_is_said(options, code, words, capsys) -> None:
+    assert main(["scenes", BOX, "--cluster", "none", *options]) == code
+    said = " ".join(capsys.readouterr().err.split())
+    for word in [*words, "next:"]:
+        assert word in said
+
+
+def test_the_next_command_is_the_one_that_was_typed(tmp_path, capsys) -> None:
+    found, work = str(source(tmp_path)), str(tmp_path / "my work")
+    base = [BOX, "--workspace", work, "--source", found, "--season", "2021-12..2021-12"]
+    assert main(["composite", *base, "--cluster", "none"]) == 30
+    said = capsys.readouterr().err
+    (step,) = [line.split("next:")[1] for line in said.splitlines() if "next:" in line]
+    made = shlex.split(step)
+    assert made[:3] == ["make", "scenes", f"REGION={BOX}"]
+    assert {f"SOURCE={found}", "SEASON=2021-12..2021-12", f"WORKSPACE={work}"} == set(made[3:])
+
+
 def test_unknown_keys_of_the_configuration(tmp_path, monkeypatch, capsys) -> None:
     (tmp_path / "c.toml").write_text('regoin = "demo"\n')
     assert main(["regions", "--config", str(tmp_path / "c.toml")]) == 10
@@ -122,7 +154,7 @@ def test_a_truncated_file_ends_with_23_and_names_it(tmp_path, capsys) -> None:
     assert main(["scenes", *base]) == 0
     assert main(["composite", *base]) == 23
     said = capsys.readouterr().err
-    for part in ("ReadFailedError", "S2_31NHA", "B04.tif", "next:"):
+    for part in ("ReadFailedError", "S2_31NHA", "B04.tif", "next:", "--failed-scenes mark"):
         assert part in said
     assert not list((tmp_path / "work").rglob("*.tif"))
 
@@ -228,6 +260,42 @@ def test_make_alone_lists_every_verb() -> None:
         assert variable in said
 
 
+def test_every_key_of_the_configuration_is_a_variable_of_make() -> None:
+    listed = re.search(r"^VARIABLES := ((?:.*\\\n)*.*)$", (ROOT / "Makefile").read_text(), re.M)
+    assert listed is not None
+    names = listed[1].replace("\\", " ").split()
+    assert sorted(names) == sorted(key.replace(".", "_").upper() for key in known_keys())
+    # Each comes back as the key that it is meant for.
+    config = load_config(environment={"ASM_ATLAS_MAX_CLOUD": "20", "ASM_ATLAS_SLURM_JOBS": "3"})
+    assert (config.max_cloud, config.slurm.jobs) == (20.0, 3)
+
+
+def test_make_knows_no_other_variable() -> None:
+    result = make("predict", "REGON=demo")
+    assert result.returncode == 2
+    assert "no variable is called REGON" in result.stderr
+    assert make("predict", "-j2", "REGION=demo", "READ_TIMEOUT=5", "TLS_CA=a").returncode == 0
+    for name in ("MAX_CLOUD", "SLURM_JOBS", "GB_READ"):
+        assert "dollar sign" in make("plan", f"{name}=$(shell false)").stderr
+
+
+@pytest.mark.parametrize(
+    ("verb", "name"),
+    [("explain", "CELL"), ("area", "SAMPLE"), ("monitor", "FROM"), ("tune", "CHIPS")],
+)
+def test_make_says_what_a_verb_cannot_do_without(tmp_path, verb, name) -> None:
+    env = {"PATH": os.environ["PATH"]}
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "installed").touch()
+    told = subprocess.run(
+        ["make", "-o", f"{tmp_path}/installed", verb, f"VENV={tmp_path}"],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False, env=env,
+    )  # fmt: skip
+    assert told.returncode == 2
+    assert f"make: {name} is missing, for example: make {verb} " in told.stderr
+    assert "bash:" not in told.stderr and "unbound" not in told.stderr
+
+
 @pytest.mark.parametrize(
     "value", ["$(shell touch {})", "$$(touch {})", "a$b", "`touch {}`;touch {}"]
 )
@@ -257,6 +325,7 @@ def test_what_a_sample_is_asked_with_reaches_no_recipe(tmp_path) -> None:
         assert (result.returncode == 2) == ("$" in given)
     assert "make area SAMPLE=" in make("area").stdout
     assert "make tune CHIPS=" in make("tune").stdout
+    assert "--core-hour" in make("plan", "CORE_HOUR=0.1").stdout
 
 
 def test_samples_and_areas_end_with_codes_of_their_own(tmp_path, capsys) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import copy
 import pickle
 from pathlib import Path
@@ -65,6 +66,26 @@ def test_the_table_of_exit_codes_is_the_one_in_the_docs() -> None:
     assert len(set(codes)) == len(codes)
     assert {kind.__name__ for kind in LEAVES} <= {name for _, name, _ in exit_codes()}
     assert exit_code_table() in PAGE.read_text(encoding="utf-8"), "python -m pipeline.errors"
+
+
+def test_an_error_says_what_its_class_usually_needs() -> None:
+    error = errors.ClusterError("Slurm does not answer")
+    assert "CLUSTER=local" in error.next_step and "next:  see that" in str(error)
+    assert errors.ClusterError("x", next_step="y").next_step == "y"
+
+
+def test_every_error_says_what_to_do_next() -> None:
+    without = {kind.__name__ for kind in LEAVES if not kind.usual_step} | {"AsmAtlasError"}
+    found = []
+    for path in sorted(Path(errors.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                steps = [word.value for word in node.keywords if word.arg == "next_step"]
+                empty = not steps or (isinstance(steps[0], ast.Constant) and not steps[0].value)
+                if node.func.id in without and empty:
+                    found.append(f"{path.name}:{node.lineno} {node.func.id}")
+    assert not found
+    assert len(without) < len(LEAVES)
 
 
 def test_an_error_never_carries_what_opens_doors() -> None:

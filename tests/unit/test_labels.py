@@ -46,7 +46,8 @@ def test_positives_are_gps_placed_on_site_visits_and_the_rest_is_counted(tmp_pat
     assert sorted(found.positives["source"]) == ["site0", "site1"]
     assert found.left_out == {
         "outside the region": 1,
-        "not visited on site": 2,
+        "not visited on site": 1,
+        "recorded by others than IPIS": 1,
         "place only approximate": 1,
         "abandoned": 1,
     }
@@ -55,6 +56,22 @@ def test_positives_are_gps_placed_on_site_visits_and_the_rest_is_counted(tmp_pat
     first = found.positives.set_index("source").loc["site0"]
     assert first["cell"] == grid.cell_of(5.9525, 2.0525)
     assert first["date"] == "2022-01-10"
+
+
+@pytest.mark.parametrize(
+    ("row", "count", "step"),
+    [
+        ({"project": "Notre mission"}, "2 recorded by others than IPIS", "LABELS_MAPPING"),
+        ({"visit_onsite": 0}, "2 not visited on site", "visit_onsite must be 1"),
+        ({"location_origin": "Carte"}, "2 place only approximate", "location_origin must be GPS"),
+        ({"workers_numb": 0}, "2 abandoned", "workers_numb is 0"),
+        ({"longitude": 7.0}, "2 outside the region", "choose a region that was visited"),
+    ],
+)
+def test_where_no_visit_counts_the_cause_is_named(tmp_path, row, count, step) -> None:
+    with pytest.raises(NoLabelsError) as caught:
+        labels(tmp_path, site(0, **row), site(1, **row))
+    assert count in caught.value.where and step in caught.value.next_step
 
 
 def test_two_sites_of_one_cell_are_one_positive(tmp_path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from pathlib import Path
 
 import geopandas as gpd
@@ -125,6 +126,63 @@ def test_dates_lists_and_translations(tmp_path: Path) -> None:
     assert visits["source_services"].tolist() == ["PMH, SAEMAPE, ANR, DGI, PNC"]
     with pytest.raises(VisitsError, match="must be a date of the form"):
         read_visits(write(tmp_path / "v.csv", {**row, "jour": "2020-01-31"}), mapping)
+
+
+OWN = (
+    '[columns]\npcode = "code"\nname = "nom"\nvisit_date = "jour"\nlongitude = "x"\n'
+    'latitude = "y"\nmineral1 = "minerai"\n[constants]\nlocation_origin = "GPS"\n'
+)
+OWN_ROW = {"code": "a", "nom": "b", "jour": "2020-01-31", "x": "1", "y": "2", "minerai": "oro",
+           "projet": "Mission", "vu": "1"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("more", "rows", "on_site"),
+    [
+        ("", [{}, {"code": "c"}], [True, True]),
+        ('project = "Our mission"\n', [{}], [True]),
+        ('visit_onsite = "0"\n', [{}], [False]),
+    ],
+)
+def test_rows_of_a_table_with_a_mapping_are_visits_unless_it_says_otherwise(
+    tmp_path: Path, more: str, rows: list[dict[str, str]], on_site: list[bool]
+) -> None:
+    mapping = tmp_path / "m.toml"
+    mapping.write_text(OWN + more, encoding="utf-8")
+    table = write(tmp_path / "v.csv", *({**OWN_ROW, **row} for row in rows))
+    assert all_sites(read_visits(table, mapping))["on_site"].tolist() == on_site
+
+
+def test_beside_visits_of_ipis_the_records_of_others_are_none(tmp_path: Path) -> None:
+    mapping = tmp_path / "m.toml"
+    columns = 'project = "projet"\nvisit_onsite = "vu"\n[constants]'
+    mapping.write_text(OWN.replace("[constants]", columns), "utf-8")
+    rows = [OWN_ROW, {**OWN_ROW, "code": "c", "projet": "IPIS - x"}]
+    table = write(tmp_path / "v.csv", *rows, {**rows[1], "code": "d", "vu": "0"})
+    assert all_sites(read_visits(table, mapping))["on_site"].tolist() == [False, True, False]
+
+
+def test_the_example_of_the_page_works(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "sites.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"^```toml\n(\[columns\].*?)^```", page, re.M | re.S)
+    (tmp_path / "m.toml").write_text(text, encoding="utf-8")
+    row = {"site_code": "a", "site_name": "b", "date": "31/12/2021", "x": "1", "y": "2",
+           "visited": "yes", "minerals": "oro; estaño", "service_pmh": "1", "children": "3",
+           "mercury": "No"}  # fmt: skip
+    table = write(tmp_path / "v.csv", row, {**row, "site_code": "c", "visited": "by phone"})
+    visits = read_visits(table, tmp_path / "m.toml")
+    assert visits["mineral1_code"].tolist() == ["gold", "gold"]
+    assert visits["childunder15"].tolist() == [1, 1]
+    assert all_sites(visits)["on_site"].tolist() == [True, False]
+
+
+def test_words_of_another_language(tmp_path: Path) -> None:
+    mapping = tmp_path / "m.toml"
+    mapping.write_text(OWN + '[values.mineral1]\noro = "Gold"\n"*" = "Other"\n', "utf-8")
+    table = write(tmp_path / "v.csv", OWN_ROW, {**OWN_ROW, "code": "c", "minerai": "plata"})
+    visits = read_visits(table, mapping)
+    assert visits["mineral1_code"].tolist() == ["gold", "other"]
+    assert visits["source_minerai"].tolist() == ["oro", "plata"]
 
 
 @pytest.mark.parametrize("kind", ["table", "layer", "only layer"])

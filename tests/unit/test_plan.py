@@ -11,7 +11,7 @@ import pytest
 from imagery import clear_scl, make_context, make_item, save_items, texture
 
 from pipeline import ledger, plan
-from pipeline.errors import NoSceneError
+from pipeline.errors import NoSceneError, SourceError
 from pipeline.plan import HERE, Prices, plan_region
 from pipeline.regions import resolve_region
 
@@ -66,11 +66,16 @@ def test_what_this_workspace_has_seen_counts_more(tmp_path: Path, source: str) -
 
     def write(path: Path) -> dict[str, Any]:
         path.write_bytes(b"0" * 5_000_000)
-        return {"scenes": 2}
+        return {"scenes": 2, "remote": remote}
 
-    entry = ledger.build(context.store("composite"), "N02.0E005.9", {"a": 1}, ".tif", write)
-    record = Path(entry.path).with_suffix(".json")
-    record.write_text(json.dumps(json.loads(record.read_text()) | {"seconds": 60.0}))
+    for remote in (True, False):
+        entry = ledger.build(
+            context.store("composite"), "N02.0E005.9", {"a": remote}, ".tif", write
+        )
+        record = Path(entry.path).with_suffix(".json")
+        record.write_text(json.dumps(json.loads(record.read_text()) | {"seconds": 60.0}))
+        if remote:
+            assert plan_region(context)["steps"][0] == usual, "a network says nothing of files here"
     seen = plan_region(context)
     first = seen["steps"][0]
     assert first["rate"] == HERE != usual["rate"]
@@ -89,11 +94,24 @@ def test_a_large_region_is_judged_by_some_of_its_blocks(
     assert plan_region(context) == told, "the same blocks again"
 
 
-def test_without_a_source_the_calendar_counts(tmp_path: Path) -> None:
+def test_without_a_source_the_calendar_counts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     context = make_context(tmp_path, region=BOX, source="auto", season="2021-12..2022-02")
     told = plan_region(context)
     assert told["imagery"]["scenes_a_block"] == 18
     assert "no source was named" in told["imagery"]["how"]
+    said = " ".join(capsys.readouterr().out.split())
+    assert "what the network takes for" in said and "CORE_HOUR=" in said
+
+
+def test_a_source_that_was_named_and_is_not_there_is_no_plan(tmp_path: Path) -> None:
+    context = make_context(
+        tmp_path, region=BOX, source=str(tmp_path / "nowhere"), season="2021-12..2022-02"
+    )
+    with pytest.raises(SourceError, match="nowhere") as caught:
+        plan_region(context)
+    assert "leave SOURCE out" in caught.value.next_step
 
 
 def test_a_season_without_scenes_is_said(tmp_path: Path, source: str) -> None:

@@ -166,6 +166,19 @@ def test_lists_that_cannot_be_read_stop_the_publish(tmp_path: Path, content: byt
         read_removals(Config(workspace=str(tmp_path)))
 
 
+@pytest.mark.parametrize(("since", "told"), [("", "it is empty"), ("1/2/2024", "it is '1/2/2024'")])
+def test_a_request_without_a_day_says_so(tmp_path, since, told) -> None:
+    path = tmp_path / "removals.csv"
+    path.write_text(f"{','.join(COLUMNS)}\nsite1,,,,,,,{since},\n")
+    with pytest.raises(RemovalsError, match="since must be the day of the request") as caught:
+        read_removals(Config(removals=str(path)))
+    assert told in str(caught.value) and "line 2" in caught.value.where
+    path.unlink()
+    with pytest.raises(RemovalsError, match="there is no such file") as caught:
+        read_removals(Config(removals=str(path)))
+    assert "site,longitude" in caught.value.next_step
+
+
 def test_it_says_what_the_requests_name_and_what_they_do_not(
     joined: Joined, tmp_path: Path
 ) -> None:

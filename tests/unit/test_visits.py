@@ -178,3 +178,27 @@ def test_the_real_table() -> None:
     assert (len(sites), int(sites["on_site"].sum())) == (3409, 2688)
     assert visits["workers_numb"].max() == 16458
     assert sites["pcode"].is_unique
+
+
+@pytest.mark.parametrize(("sign", "name"), [(";", "semicolons"), ("\t", "tabs")])
+def test_another_separator_is_named(tmp_path, sign, name) -> None:
+    path = tmp_path / "v.csv"
+    visits_table({"longitude": "28,1"}).to_csv(path, index=False, sep=sign)
+    with pytest.raises(VisitsError, match=f"separated by {name}") as caught:
+        read_visits(path)
+    assert "separator comma" in caught.value.next_step
+
+
+def test_what_another_form_needs_is_said(tmp_path) -> None:
+    path = write_visits(tmp_path / "v.csv", {"visit_date": "31/12/2021"})
+    with pytest.raises(VisitsError, match="form YYYY-MM-DD") as caught:
+        read_visits(path)
+    assert "LABELS_MAPPING" in caught.value.next_step
+    visits_table({}).drop(columns="pcode").to_csv(path, index=False)
+    with pytest.raises(VisitsError, match="lacks the column 'pcode'") as caught:
+        read_visits(path)
+    assert "LABELS_MAPPING" in caught.value.next_step
+    path.write_text("")
+    with pytest.raises(VisitsError, match="the file is empty") as caught:
+        read_visits(path)
+    assert "docs/sites.md" in caught.value.next_step

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from pipeline.again import make_command
 from pipeline.config import Config
 from pipeline.errors import ConfigError, NoLabelsError
 from pipeline.regions import Region
@@ -81,7 +82,8 @@ def gather_labels(config: Config, labels: Path | None, region: Region, season: s
         parts.append(label_sample(config.use_sample, region, season))
     if not parts:
         raise NoLabelsError(
-            "no labels were given", next_step=f"make train REGION={region.name} LABELS=visits.csv"
+            "no labels were given",
+            next_step=f"{make_command('train', config, region)} LABELS=visits.csv",
         )
     together = combine(parts)
     if together.positives.empty:

@@ -124,7 +124,11 @@ def label_sample(path: str | Path, region: Region, season: str) -> Labels:
     cells = pd.to_numeric(found["cell"], errors="coerce").to_numpy(float)
     last = grid.CELL_ROWS * grid.CELL_COLUMNS
     if not ((cells >= 0) & (cells < last) & (cells == np.floor(cells))).all():
-        raise LabelsError("the column cell must hold the cells' numbers", where=str(path))
+        raise LabelsError(
+            "the column cell must hold the cells' numbers",
+            where=str(path),
+            next_step="label the file that asm-atlas sample wrote, and leave its other columns",
+        )
     numbers = cells.astype(np.int64)
     lon, lat = grid.cell_centres(numbers)
     return _labels(found, numbers, lon, lat, path, region, season, (identity,))

@@ -1,7 +1,7 @@
 """From visits to labelled cells: which cell, and which season.
 
-A visited place is a positive where IPIS stood on it with a GPS. Cells without a visit are not known
-to be free of mining, since IPIS is not exhaustive: they are unlabelled.
+A visited place is a positive where somebody stood on it with a GPS. Cells without a visit are not
+known to be free of mining, since no table of visits is exhaustive: they are unlabelled.
 """
 
 from __future__ import annotations
@@ -14,7 +14,21 @@ from pipeline import grid
 from pipeline.errors import NoLabelsError
 from pipeline.regions import Region
 from pipeline.sites.labels.rows import MINE, Labels, make_rows, nearest_season
-from pipeline.sites.visits import all_sites
+from pipeline.sites.visits import all_sites, by_others
+
+OUTSIDE, NOT_ON_SITE, OTHERS = (
+    "outside the region", "not visited on site", "recorded by others than IPIS",
+)  # fmt: skip
+APPROXIMATE, ABANDONED = "place only approximate", "abandoned"
+_MAPPING = "or say it in a LABELS_MAPPING= file (docs/sites.md)"
+# What to do about each.
+HELP = {
+    NOT_ON_SITE: f"visit_onsite must be 1 where somebody stood there: correct it, {_MAPPING}",
+    OTHERS: "their project does not begin with IPIS: in a table of IPIS's form, of somebody "
+    "else; if they are visits of your own, name a LABELS_MAPPING= file (docs/sites.md)",
+    APPROXIMATE: f"location_origin must be GPS where a place was measured: correct it, {_MAPPING}",
+    ABANDONED: "workers_numb is 0 at all of them: choose a region with working mines",
+}
 
 
 def label_visits(visits: pd.DataFrame, region: Region, season: str) -> Labels:
@@ -44,6 +58,7 @@ def label_visits(visits: pd.DataFrame, region: Region, season: str) -> Labels:
     lon, lat = sites["longitude"].to_numpy(float), sites["latitude"].to_numpy(float)
     inside = shapely.contains_xy(region.geometry, lon, lat)
     on_site = sites["on_site"].to_numpy(bool)
+    others = by_others(sites).to_numpy(bool) & ~on_site
     precise = (sites["precision"] == "gps").to_numpy()
     # Zero diggers is a site that was found abandoned; not recorded is not zero.
     workers = np.full(len(sites), np.nan)
@@ -52,16 +67,17 @@ def label_visits(visits: pd.DataFrame, region: Region, season: str) -> Labels:
     active = workers != 0
     good = inside & on_site & precise & active
     left_out = {
-        "outside the region": int((~inside).sum()),
-        "not visited on site": int((inside & ~on_site).sum()),
-        "place only approximate": int((inside & on_site & ~precise).sum()),
-        "abandoned": int((inside & on_site & precise & ~active).sum()),
+        OUTSIDE: int((~inside).sum()),
+        NOT_ON_SITE: int((inside & ~on_site & ~others).sum()),
+        OTHERS: int((inside & others).sum()),
+        APPROXIMATE: int((inside & on_site & ~precise).sum()),
+        ABANDONED: int((inside & on_site & precise & ~active).sum()),
     }
     if not good.any():
         raise NoLabelsError(
             f"no visit gives a labelled cell in {region.name}",
             where="; ".join(f"{count} {reason}" for reason, count in left_out.items()),
-            next_step="choose a region that was visited, or another table with LABELS=",
+            next_step=_next_step(left_out),
         )
     chosen = sites[good]
     days = [day.date() for day in chosen["visit_date"]]
@@ -80,3 +96,11 @@ def label_visits(visits: pd.DataFrame, region: Region, season: str) -> Labels:
     west, south, east, north = shapely.buffer(region.geometry, 0.2).bounds
     near = precise & (lon > west) & (lon < east) & (lat > south) & (lat < north)
     return Labels(positives.reset_index(drop=True), places[near], left_out)
+
+
+def _next_step(left_out: dict[str, int]) -> str:
+    """Say what helps against what keeps most visits of the region out."""
+    here = {reason: count for reason, count in left_out.items() if reason != OUTSIDE and count}
+    if not here:
+        return "choose a region that was visited, or another table with LABELS="
+    return HELP[max(here, key=lambda reason: here[reason])]
