@@ -72,7 +72,7 @@ def _config(options: argparse.Namespace) -> Config:
     given = {key: getattr(options, key) for key in known_keys()}
     if given["region"] is None:
         given["region"] = options.place
-    return load_config(options.config, options=given)
+    return load_config(options.config, options=given).opened()
 
 
 def _regions(options: argparse.Namespace) -> None:
@@ -197,7 +197,7 @@ def _score(options: argparse.Namespace) -> None:
     from pipeline.score import chip_imagery, score_chips, write_scores
 
     config = _config(options)
-    model = load_named(config.workspace, config.model)
+    model = load_named(config.home, config.model)
     imagery = chip_imagery(options.bands, options.level, options.clip, options.steps)
     chips = read_chips(Path(options.chips), imagery)
     found = score_chips(chips, model, config.prevalence or None)
@@ -276,7 +276,7 @@ def _models(options: argparse.Namespace) -> None:
     from pipeline.models import list_models
     from pipeline.runtime.console import console
 
-    console.print("\n".join(list_models(_config(options).workspace)), markup=False)
+    console.print("\n".join(list_models(_config(options).home)), markup=False)
 
 
 def _status(options: argparse.Namespace) -> None:

@@ -25,6 +25,7 @@ from pipeline.runtime.code import commit
 from pipeline.runtime.console import say
 from pipeline.runtime.files import read_json
 from pipeline.runtime.journal import journal
+from pipeline.runtime.mirror import fetched_folder, point
 
 # Raise it when the same inputs would give another product.
 VERSION = 3
@@ -86,6 +87,7 @@ def deliver(
         _tell_older(home, run_id)
     folder = home / run_id
     finished = "report.html" if report else "manifest.json"
+    fetched_folder(folder)
     if (folder / "manifest.json").is_file() and (folder / finished).is_file():
         say("publish", f"nothing to do: {folder} is up to date")
         point_to(home / "latest", run_id)
@@ -138,7 +140,7 @@ def _print(folder: Path, sheets: int) -> None:
 
 def _tell_older(home: Path, run_id: str) -> None:
     """Name the public maps from before the requests: they still hold what must leave."""
-    for manifest in sorted(home.glob("*/manifest.json")):
+    for manifest in sorted(fetched_folder(home, "manifest.json").glob("*/manifest.json")):
         folder = manifest.parent
         if folder.name in ("latest", run_id):
             continue
@@ -178,6 +180,7 @@ def _counted(counts: dict[str, int]) -> str:
 def point_to(link: Path, name: str) -> None:
     """Let ``latest`` point at a run, without a moment in which it points nowhere."""
     # One name: what a killed run left is taken away by the next.
+    point(link, name)
     beside = link.with_name(f".{link.name}.new")
     beside.unlink(missing_ok=True)
     beside.symlink_to(name, target_is_directory=True)

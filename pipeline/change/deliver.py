@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
 from pipeline.change.publish import PAGE, write_changes
 from pipeline.composite import failed_scenes
-from pipeline.config import fingerprint
+from pipeline.config import fingerprint, settings_hash
 from pipeline.context import Context
 from pipeline.deliver import point_to, scene_row
 from pipeline.map.change_layers import Changes, disclose_changes
@@ -21,6 +20,7 @@ from pipeline.publish import MANIFEST
 from pipeline.runtime.code import commit
 from pipeline.runtime.console import say
 from pipeline.runtime.files import read_json
+from pipeline.runtime.mirror import fetched_folder
 
 # Raise it when the same inputs would give another product.
 VERSION = 1
@@ -65,7 +65,7 @@ def deliver_changes(
     folder = home / run_id
     if removals is not None:
         _tell_older(home, run_id)
-    if (folder / MANIFEST).is_file():
+    if (fetched_folder(folder) / MANIFEST).is_file():
         say("monitor", f"nothing to do: {folder} is up to date")
     else:
         run = _run(context, earlier, later, run_id, len(changes.joined.cells))
@@ -89,9 +89,7 @@ def _run(
         region=context.region,
         model=later.model.manifest | {"choice": later.why},
         config=context.config,
-        config_hash=fingerprint(
-            asdict(context.config) | {"workspace": "", "cluster": "", "workers": 0}
-        ),
+        config_hash=settings_hash(context.config),
         code_version=version("asm-atlas"),
         code_commit=commit(),
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
@@ -112,7 +110,7 @@ def _run(
 
 def _tell_older(home: Path, run_id: str) -> None:
     """Name the public comparisons from before the requests: they still hold what must leave."""
-    for manifest in sorted(home.glob("*/manifest.json")):
+    for manifest in sorted(fetched_folder(home, "manifest.json").glob("*/manifest.json")):
         other = manifest.parent.name not in ("latest", run_id)
         if other and read_json(manifest).get("disclosure") == "public":
             say("removals", f"{manifest.parent} was made from another list: delete it")
