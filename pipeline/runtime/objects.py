@@ -27,7 +27,7 @@ T = TypeVar("T")
 # A store that is started anew, or a network that is down for a minute, ends no run.
 PATIENCE_S = 120.0
 # Of one try; s3fs's own tries are off.
-TIMEOUTS = {"connect_timeout": 5, "read_timeout": 60, "retries": {"max_attempts": 1}}
+TIMEOUTS = {"connect_timeout": 5, "read_timeout": 60, "retries": {"total_max_attempts": 1}}
 AT_ONCE = 32
 PLAIN_HTTP = "ASM_ATLAS_PLAIN_HTTP"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
