@@ -22,7 +22,7 @@ from typing import Any
 from features.recipe import RECIPES
 from pipeline.errors import ConfigError
 from pipeline.runtime.mirror import is_mirror, opened, root_of
-from pipeline.runtime.objects import PLAIN_HTTP
+from pipeline.runtime.objects import PLAIN_HTTP, PROFILE
 from pipeline.where import Slurm, Tls
 
 ENVIRONMENT_PREFIX = "ASM_ATLAS_"
@@ -34,7 +34,7 @@ _KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or 
 _TRUTH = {"true": True, "false": False}
 # What changes where and how fast a run works, and never what it gives.
 SURROUNDINGS = (
-    "workspace", "mirror", "plain_http", "cluster", "workers", "log", "slurm", "tls",
+    "workspace", "mirror", "plain_http", "s3_profile", "cluster", "workers", "log", "slurm", "tls",
 )  # fmt: skip
 
 
@@ -69,6 +69,9 @@ class Config:
         empty: ``asm-atlas`` in the user's cache.
     plain_http : bool
         Whether an endpoint of object storage may go without encryption, other than this machine's.
+    s3_profile : str
+        Profile of AWS's own settings for the workspace's bucket, where imagery is read with other
+        keys; empty: as for imagery.
     collection : str
         Collection to search in, where the source is a STAC API; several with commas, such as
         ``sentinel-2-l2a,sentinel-1-rtc``.
@@ -177,6 +180,7 @@ class Config:
     workspace: str = "data"
     mirror: str = ""
     plain_http: bool = False
+    s3_profile: str = ""
     collection: str = "sentinel-2-l2a"
     bands: str = ""
     hosts: str = ""
@@ -285,8 +289,11 @@ class Config:
         ObjectStoreError
             If it cannot be used.
         """
+        # For the workers that this process starts, too.
         if self.plain_http:
-            os.environ[PLAIN_HTTP] = "true"  # for the workers that this process starts, too
+            os.environ[PLAIN_HTTP] = "true"
+        if self.s3_profile:
+            os.environ[PROFILE] = self.s3_profile
         opened(self.home)
         return self
 

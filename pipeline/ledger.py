@@ -272,7 +272,7 @@ def fail(
     error : AsmAtlasError
         Why.
     seen : Seen, optional
-        Its entry when the attempt began; default: as it is now.
+        Its entry when the attempt began, which may be replaced; default: none.
 
     Returns
     -------
@@ -281,7 +281,7 @@ def fail(
     """
     stored, record = _places(root, unit, inputs, suffix)
     failed = {"status": "failed", "cause": type(error).__name__, "text": str(error)}
-    counts = commit(record, failed | {"inputs": inputs}, seen or look(record), None)
+    counts = commit(record, failed | {"inputs": inputs}, seen or Seen({}), None)
     if counts["status"] == "done":
         return _entry(unit, stored, counts)
     # It travels from worker to client without what led to it: rasterio's own exceptions pickle, but

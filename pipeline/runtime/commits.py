@@ -90,7 +90,7 @@ def bring(stored: Path, entry: dict[str, Any]) -> bool:
         return False
     try:
         with whole_file(stored, here=True) as beside:
-            there = remote.bucket.download(attempted(remote.key, entry["attempt"]), beside)
+            there = remote.bucket.download(attempted(remote.key, entry.get("attempt", "")), beside)
             if not there or sha256_of(beside) != entry["sha256"]:
                 raise FileNotFoundError
     except FileNotFoundError:

@@ -29,7 +29,7 @@ PATIENCE_S = 120.0
 # Of one try; s3fs's own tries are off.
 TIMEOUTS = {"connect_timeout": 5, "read_timeout": 60, "retries": {"total_max_attempts": 1}}
 AT_ONCE = 32
-PLAIN_HTTP = "ASM_ATLAS_PLAIN_HTTP"
+PLAIN_HTTP, PROFILE = "ASM_ATLAS_PLAIN_HTTP", "ASM_ATLAS_S3_PROFILE"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _ABSENT = {"NoSuchKey", "404", "NotFound"}
 _REFUSED = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}
@@ -309,7 +309,10 @@ def _filesystem(process: int) -> Any:
     import s3fs
 
     made = s3fs.S3FileSystem(
-        config_kwargs=TIMEOUTS, use_listings_cache=False, skip_instance_cache=True
+        config_kwargs=TIMEOUTS,
+        use_listings_cache=False,
+        skip_instance_cache=True,
+        profile=os.environ.get(PROFILE) or None,
     )
     made.retries = 1
     try:
