@@ -22,7 +22,7 @@ from typing import Any
 from features.recipe import RECIPES
 from pipeline.errors import ConfigError
 from pipeline.runtime.mirror import is_mirror, opened, root_of
-from pipeline.runtime.objects import PLAIN_HTTP, PROFILE
+from pipeline.runtime.s3 import PLAIN_HTTP, PROFILE
 from pipeline.where import Slurm, Tls
 
 ENVIRONMENT_PREFIX = "ASM_ATLAS_"

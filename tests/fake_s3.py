@@ -164,7 +164,7 @@ def serving() -> Iterator[Store]:
 
 def used(store: Store, patch: Any) -> None:
     """Let this process, and those that it starts, talk to a store, as a user of AWS's settings."""
-    from pipeline.runtime import mirror, objects
+    from pipeline.runtime import mirror, objects, s3
 
     settings = {
         "AWS_ENDPOINT_URL_S3": store.address,
@@ -178,5 +178,5 @@ def used(store: Store, patch: Any) -> None:
     for name, value in settings.items():
         patch.setenv(name, value)
     patch.setattr(objects, "PATIENCE_S", 2.0)
-    for kept in (objects._filesystem, objects._bucket, mirror.opened):
+    for kept in (s3.filesystem, objects._bucket, mirror.opened):
         kept.cache_clear()

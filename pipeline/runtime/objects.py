@@ -18,29 +18,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
-from pipeline.errors import BucketAccessError, ConfigError, NoAnswerError, NoBucketError
+from pipeline.runtime.s3 import ABSENT, Absent, Refused, code_of, filesystem, named
 
 T = TypeVar("T")
 
 # A store that is started anew, or a network that is down for a minute, ends no run.
 PATIENCE_S = 120.0
-# Of one try; s3fs's own tries are off.
-TIMEOUTS = {"connect_timeout": 5, "read_timeout": 60, "retries": {"total_max_attempts": 1}}
 AT_ONCE = 32
-PLAIN_HTTP, PROFILE = "ASM_ATLAS_PLAIN_HTTP", "ASM_ATLAS_S3_PROFILE"
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_ABSENT = {"NoSuchKey", "404", "NotFound"}
-_REFUSED = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}
-_DENIED = {
-    "403", "401", "AccessDenied", "AllAccessDisabled", "InvalidAccessKeyId", "ExpiredToken",
-    "SignatureDoesNotMatch", "InvalidToken", "RequestTimeTooSkewed", "AccountProblem",
-}  # fmt: skip
-_LATER = {
-    "SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "500", "502", "503", "504",
-    "OperationAborted", "ThrottlingException", "Throttling", "BadGateway",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -72,14 +57,6 @@ class Listed:
     age_s: float
 
 
-class _Refused(Exception):
-    """A condition did not hold."""
-
-
-class _Absent(Exception):
-    """There is no such object."""
-
-
 class Bucket:
     """One bucket, by the credentials and the endpoint that AWS's own settings name.
 
@@ -93,13 +70,13 @@ class Bucket:
         self.name = name
         self._bare = False  # some stores compare entity tags without their quotes
         self.patience_s = PATIENCE_S
-        self._s3: Any = _filesystem(os.getpid())
+        self._s3: Any = filesystem(os.getpid())
 
     def get(self, key: str) -> Found | None:
         """Read a small object; None: there is none."""
         try:
             return self._tried("read", key, lambda: self._get(key))
-        except _Absent:
+        except Absent:
             return None
 
     def get_many(self, keys: Iterable[str]) -> dict[str, Found]:
@@ -110,7 +87,7 @@ class Bucket:
                 try:
                     return key, await self._get(key)
                 except OSError as error:
-                    if _code(error) in _ABSENT:
+                    if code_of(error) in ABSENT:
                         return key, None
                     raise
 
@@ -166,7 +143,7 @@ class Bucket:
         mode = "create" if once else "overwrite"
         where = f"{self.name}/{key}"
         # The answer to a first try may have been lost.
-        with contextlib.suppress(_Refused):
+        with contextlib.suppress(Refused):
             self._tried("write", key, lambda: self._s3._put_file(str(path), where, mode=mode))
 
     def download(self, key: str, path: Path) -> bool:
@@ -174,7 +151,7 @@ class Bucket:
         where = f"{self.name}/{key}"
         try:
             self._tried("read", key, lambda: self._s3._get_file(where, str(path)))
-        except _Absent:
+        except Absent:
             return False
         return True
 
@@ -210,7 +187,7 @@ class Bucket:
             told = self._tried(
                 "write", key, lambda: self._call("put_object", Key=key, Body=data, **condition)
             )
-        except (_Refused, _Absent):
+        except (Refused, Absent):
             # An answer may have been lost, and this be the second try of a write that was done.
             now = self.get(key)
             return now.etag if now is not None and now.data == data else None
@@ -235,103 +212,17 @@ class Bucket:
                 done: T = sync(self._s3.loop, attempt)
                 return done
             except Exception as error:
-                trouble, later = self._named(what, key, error)
+                trouble, later = named(what, f"s3://{self.name}/{key}", error)
                 if not later or time.monotonic() + wait > end:
                     raise trouble from None
             time.sleep(wait * random.uniform(0.5, 1))
             wait = min(2 * wait, 5.0)
-
-    def _named(self, what: str, key: str, error: Exception) -> tuple[Exception, bool]:
-        """Say what an error of s3fs or botocore means, and whether it may be gone later."""
-        code, where = _code(error), f"s3://{self.name}/{key}"
-        if code in _ABSENT:
-            return _Absent(), False
-        if code in _REFUSED:
-            return _Refused(), False
-        if code == "NoSuchBucket":
-            step = "make it, or see that WORKSPACE and the endpoint are right"
-            return NoBucketError("there is no such bucket", where=where, next_step=step), False
-        if code in _DENIED or _lacks_credentials(error):
-            refusal = BucketAccessError(
-                f"the object storage refuses to {what} ({code or type(error).__name__})",
-                where=where,
-                next_step="see AWS_PROFILE or AWS_ACCESS_KEY_ID, and the permissions that "
-                "docs/cluster.md lists",
-            )
-            return refusal, False
-        if not code and not _is_network(error):
-            return error, False  # a defect, or a file of this machine
-        trouble = NoAnswerError(
-            f"the object storage does not {what} as it should ({code or type(error).__name__})",
-            where=where,
-            next_step="see that the endpoint is up; the same command goes on where it was",
-        )
-        return trouble, not code or code in _LATER
-
-
-def _code(error: BaseException) -> str:
-    """Return the code of S3 behind an error; empty if it is none of S3's."""
-    told = getattr(error, "response", None) or getattr(error.__cause__, "response", None)
-    return str(told["Error"].get("Code", "")) if isinstance(told, dict) and "Error" in told else ""
-
-
-def _lacks_credentials(error: Exception) -> bool:
-    from botocore import exceptions as known
-
-    return isinstance(
-        error,
-        known.NoCredentialsError
-        | known.PartialCredentialsError
-        | known.CredentialRetrievalError
-        | known.ProfileNotFound,
-    )
-
-
-def _is_network(error: Exception) -> bool:
-    from aiohttp import ClientError
-    from botocore import exceptions as known
-
-    lost = known.ConnectionError | known.HTTPClientError | known.IncompleteReadError
-    return isinstance(
-        error, lost | known.ResponseStreamingError | ClientError | TimeoutError | ConnectionError
-    )
 
 
 def _moment(told: dict[str, Any]) -> float:
     """Return the store's clock as an answer tells it, in seconds."""
     date = told.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
     return email.utils.parsedate_to_datetime(date).timestamp() if date else time.time()
-
-
-@lru_cache(maxsize=4)
-def _filesystem(process: int) -> Any:
-    """Return s3fs's own file system of this process, once its endpoint may be spoken to."""
-    import s3fs
-
-    made = s3fs.S3FileSystem(
-        config_kwargs=TIMEOUTS,
-        use_listings_cache=False,
-        skip_instance_cache=True,
-        profile=os.environ.get(PROFILE) or None,
-    )
-    made.retries = 1
-    try:
-        address = urlsplit(str(made.s3.meta.endpoint_url))
-    except Exception as error:
-        if not _lacks_credentials(error):
-            raise
-        raise BucketAccessError(
-            f"no credentials for the object storage ({type(error).__name__})",
-            next_step="see AWS_PROFILE or AWS_ACCESS_KEY_ID",
-        ) from None
-    allowed = os.environ.get(PLAIN_HTTP, "").lower() == "true"
-    if address.scheme != "https" and address.hostname not in _LOOPBACK and not allowed:
-        raise ConfigError(
-            "the endpoint of the object storage is not encrypted",
-            where=f"{address.scheme}://{address.hostname}",
-            next_step=f"use its https address; or {PLAIN_HTTP}=true where nobody listens",
-        )
-    return made
 
 
 @lru_cache(maxsize=16)

@@ -16,7 +16,8 @@ from places import Remote
 from pipeline.content import content_hashes
 from pipeline.errors import BucketAccessError, NoAnswerError, NoBucketError, RunLockedError
 from pipeline.runtime.lock import only_run
-from pipeline.runtime.objects import Bucket, _bucket, _filesystem, bucket
+from pipeline.runtime.objects import Bucket, _bucket, bucket
+from pipeline.runtime.s3 import filesystem
 
 pytestmark = pytest.mark.skipif(bool(lacking()), reason=lacking())
 
@@ -27,7 +28,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ceph]:
     with ceph(tmp_path_factory.mktemp("ceph") / "c") as started:
         for name, value in started.environment.items():
             patch.setenv(name, value)
-        _filesystem.cache_clear()
+        filesystem.cache_clear()
         _bucket.cache_clear()
         started.make_bucket("atlas")
         yield started

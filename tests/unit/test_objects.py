@@ -16,7 +16,7 @@ from pipeline.errors import (
     NoBucketError,
     NoConditionsError,
 )
-from pipeline.runtime import objects
+from pipeline.runtime import s3
 from pipeline.runtime.objects import Bucket, bucket
 from pipeline.runtime.probe import probe
 
@@ -144,7 +144,7 @@ def test_an_endpoint_that_is_down_is_waited_for(
     monkeypatch.setattr(bucket("bucket"), "patience_s", 30.0)
     assert bucket("bucket").create("a", b"1")
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")
-    objects._filesystem.cache_clear()
+    s3.filesystem.cache_clear()
     gone = Bucket("bucket")
     gone.patience_s = 0.3
     with pytest.raises(NoAnswerError, match="EndpointConnectionError"):
@@ -155,18 +155,18 @@ def test_keys_travel_encrypted_or_not_at_all(
     store: fake_s3.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://storage.example.org")
-    objects._filesystem.cache_clear()
+    s3.filesystem.cache_clear()
     with pytest.raises(ConfigError, match="not encrypted"):
         Bucket("bucket")
-    monkeypatch.setenv(objects.PLAIN_HTTP, "true")
-    objects._filesystem.cache_clear()
+    monkeypatch.setenv(s3.PLAIN_HTTP, "true")
+    s3.filesystem.cache_clear()
     assert Bucket("bucket").endpoint == "http://storage.example.org"
 
 
 def test_no_keys_are_no_defect(store: fake_s3.Store, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
-    objects._filesystem.cache_clear()
+    s3.filesystem.cache_clear()
     with pytest.raises(BucketAccessError, match="Credentials"):
         Bucket("bucket").get("a")
 
