@@ -301,8 +301,10 @@ def _submit(options: argparse.Namespace) -> None:
 def _hash(options: argparse.Namespace) -> None:
     from pipeline.content import content_hashes, whole_hash
     from pipeline.runtime.console import console
+    from pipeline.runtime.mirror import fetched_run
 
-    found = content_hashes(Path(options.folder))
+    remote = "://" in options.folder
+    found = content_hashes(fetched_run(options.folder) if remote else Path(options.folder))
     lines = [f"{digest}  {name}" for name, digest in found.items()] if options.parts else []
     console.print("\n".join([*lines, whole_hash(found)]), markup=False)
 

@@ -52,6 +52,7 @@ from pipeline.imagery.reading import GDAL_LOCK
 from pipeline.imagery.resample import Resamplers
 from pipeline.progress import blocks_of, check_tried, to_do
 from pipeline.runtime.console import bar, say
+from pipeline.runtime.survey import survey
 from pipeline.scenes import SceneList, reading_limits
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def composite_blocks(
     blending = Blending.of(context.config)
     results: dict[str, ledger.Entry | None] = {}
     partial = set()
-    known = ledger.listed(store, (block.name for block, _ in work))
+    known = survey(store, (block.name for block, _ in work))
     for block, part in work:
         inputs = _inputs(block, part, scenes.bands, blending)
         found = ledger.find(store, block.name, inputs, ".tif", known)
@@ -242,7 +243,7 @@ def load_composites(
     """
     entries = []
     store = context.store("composite")
-    known = ledger.listed(store, (block.name for block in blocks))
+    known = survey(store, (block.name for block in blocks))
     for block in blocks:
         part = scenes.of_block(block)
         if not part:

@@ -33,6 +33,7 @@ from pipeline.progress import blocks_of
 from pipeline.runtime.console import bar, say
 from pipeline.runtime.files import whole_file
 from pipeline.runtime.mirror import fetched
+from pipeline.runtime.survey import survey
 from pipeline.scenes import SceneList
 
 # Raise it when features of the same bank and composite change.
@@ -75,7 +76,7 @@ def featurize_blocks(
     """
     bank_file = _keep_bank(context, bank)
     store, how = context.store("features"), _How.of(context)
-    known = ledger.listed(store, (part.unit for part in composites))
+    known = survey(store, (part.unit for part in composites))
     results = {
         part.unit: ledger.find(store, part.unit, _inputs(part, bank.hash, how), ".parquet", known)
         for part in composites
@@ -126,7 +127,7 @@ def load_features(
     """
     entries = []
     store = context.store("features")
-    known = ledger.listed(store, (part.unit for part in composites))
+    known = survey(store, (part.unit for part in composites))
     for composite in composites:
         inputs = _inputs(composite, bank.hash, _How.of(context))
         entry = ledger.find(store, composite.unit, inputs, ".parquet", known)

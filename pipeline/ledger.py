@@ -11,7 +11,7 @@ How an entry is read and written, in a folder or on object storage: ``pipeline.r
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,28 +74,6 @@ def key_of(inputs: dict[str, Any]) -> str:
     return fingerprint(inputs)
 
 
-def listed(root: Path, units: Iterable[str]) -> frozenset[str] | None:
-    """List a stage of a workspace on object storage, for the questions of a whole region.
-
-    Parameters
-    ----------
-    root : pathlib.Path
-        The stage's folder.
-    units : iterable of str
-        Names of the blocks.
-
-    Returns
-    -------
-    frozenset of str or None
-        What to hand to :func:`find` and :func:`has_failed` as ``known``.
-    """
-    if not is_mirror(root):
-        return None
-    from pipeline.runtime.survey import survey
-
-    return survey(root, units)
-
-
 def find(
     root: Path,
     unit: str,
@@ -119,7 +97,8 @@ def find(
     suffix : str
         Of the stored file, with its dot.
     known : frozenset of str, optional
-        Of :func:`listed`: entries are believed, and who reads a file brings it (:func:`file_of`).
+        Of ``pipeline.runtime.survey``: entries are believed, and who reads a file brings it
+        (:func:`file_of`).
 
     Returns
     -------
@@ -233,7 +212,7 @@ def has_failed(
     suffix : str
         Of the file that is not there.
     known : frozenset of str, optional
-        Of :func:`listed`.
+        As for :func:`find`.
 
     Returns
     -------

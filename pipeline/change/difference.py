@@ -21,6 +21,7 @@ from pipeline.context import Context
 from pipeline.errors import AsmAtlasError, StoreCorruptError
 from pipeline.runtime.console import bar, say
 from pipeline.runtime.mirror import fetched_folder
+from pipeline.runtime.survey import survey
 
 # Raise it when the same features give another difference.
 VERSION = 1
@@ -87,7 +88,7 @@ def difference_blocks(
     config = context.config
     how = _How(str(config.home), model.name, model.sha256, config.min_observed)
     pairs = list(_pairs(context, first, second, model.context))
-    known = ledger.listed(store, (one.unit for one in pairs))
+    known = survey(store, (one.unit for one in pairs))
     results = {
         one.unit: ledger.find(store, one.unit, how.inputs(one), ".parquet", known) for one in pairs
     }

@@ -6,8 +6,8 @@ which object it stands for. What is written is put into the bucket first and tak
 folder then: what a mirror holds, the bucket has. Names that begin with a dot are half-written and
 stay on the machine, and so do the places in ``_OF_THE_MACHINE``.
 
-The functions here do nothing for a path in an ordinary folder. Blocks have their own way to the
-bucket (``pipeline.runtime.commits``), and so have locks and journals.
+All this does nothing for a path in an ordinary folder. Blocks have their own way to the bucket
+(``pipeline.runtime.commits``), and so have locks and journals.
 """
 
 from __future__ import annotations
@@ -39,8 +39,7 @@ _EVERYBODYS = ("models", "layers", "raw/services")
 _FILES = ("removals.csv",)
 # A file that another process of this machine has written a moment ago may be newer than a listing.
 _YOUNG_S = 3600
-# Nobody waits long for an endpoint that was never there.
-_FIRST_PATIENCE_S = 15
+_FIRST_PATIENCE_S = 15  # nobody waits long for an endpoint that was never there
 
 
 class Remote(NamedTuple):
@@ -238,9 +237,7 @@ def fetched_run(url: str, folder: str = "") -> Path:
 
 @cache
 def opened(root: Path) -> None:
-    """Look at a workspace before it is used: what it can, and what users have put there.
-
-    Once in a process.
+    """Look at a workspace before its first use: what it can, and what users have put there.
 
     Parameters
     ----------

@@ -46,6 +46,7 @@ from pipeline.runtime.files import _MARK
 WORKERS = 2
 KILLS_PER_MAP = 6
 VICTIMS = {"local": ("worker", "driver"), "apart": ("worker", "scheduler", "driver")}
+NOT_WHOLE = re.compile(r"manifest says|\(manifest\)|without a manifest")
 PYTHON = [sys.executable, "-m"]
 
 
@@ -319,7 +320,7 @@ def main() -> int:
         "of": dict(sorted(chaos.kills.items())),
         "maps_finished": chaos.maps,
         "maps_with_another_content": sum("something else" in one for one in chaos.wrong),
-        "published_not_whole": sum(bool(re.search("manifest", one)) for one in chaos.wrong),
+        "published_not_whole": sum(bool(NOT_WHOLE.search(one)) for one in chaos.wrong),
         "finished_blocks_made_again": chaos.remade,
         "begun_blocks_lost": chaos.lost,
         "most_of_them_by_one_kill": chaos.most_lost,

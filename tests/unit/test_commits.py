@@ -20,6 +20,7 @@ from pipeline.runtime import lease, mirror, segments
 from pipeline.runtime.files import whole_file, whole_folder, write_json
 from pipeline.runtime.lock import holder, only_run
 from pipeline.runtime.mirror import fetched, fetched_folder, fetched_run, point, root_of
+from pipeline.runtime.survey import survey
 
 UNIT, INPUTS = "N02.0E005.9", {"stage": "composite", "scenes": ["a"]}
 STAGE = "bucket/x/interim/composite"
@@ -109,7 +110,7 @@ def test_a_failure_is_recorded_and_gives_way_to_a_result(
     failed = build(machine(tmp_path), Writer(error=ReadFailedError("no pixels")))
     assert isinstance(failed.error, ReadFailedError)
     assert json.loads(store.objects[RECORD][0])["status"] == "failed"
-    known = ledger.listed(machine(tmp_path, "two"), [UNIT])
+    known = survey(machine(tmp_path, "two"), [UNIT])
     assert ledger.has_failed(machine(tmp_path, "two"), UNIT, INPUTS, ".tif", known)
     assert build(machine(tmp_path, "two"), Writer()).error is None
     # And never the other way round: who fails after another was done takes that.
@@ -124,7 +125,7 @@ def test_what_is_made_again_replaces_what_was_seen(store: fake_s3.Store, tmp_pat
     assert ledger.file_of(again).read_bytes() == b"whole"
     assert json.loads(store.objects[RECORD][0])["sha256"] == again.sha256
     # The first machine's copy is of the entry that was replaced.
-    known = ledger.listed(machine(tmp_path), [UNIT])
+    known = survey(machine(tmp_path), [UNIT])
     found = ledger.find(machine(tmp_path), UNIT, INPUTS, ".tif", known)
     assert found is not None
     assert ledger.file_of(found).read_bytes() == b"whole"
@@ -138,7 +139,7 @@ def test_a_stage_is_listed_once_and_no_block_is_asked_for(
         ledger.build(machine(tmp_path), unit, INPUTS, ".tif", Writer())
     for name, reads in (("one", 0), ("two", 10), ("two", 0)):
         store.asked.clear()
-        known = ledger.listed(machine(tmp_path, name), units)
+        known = survey(machine(tmp_path, name), units)
         found = [ledger.find(machine(tmp_path, name), u, INPUTS, ".tif", known) for u in units]
         assert all(found)
         asked = [line for line in store.asked if ".json" in line]
@@ -158,12 +159,12 @@ def test_a_block_that_the_bucket_has_lost_is_never_read_and_made_anew(
     else:
         del store.objects[name]
     other = machine(tmp_path, "two")
-    found = ledger.find(other, UNIT, INPUTS, ".tif", ledger.listed(other, [UNIT]))
+    found = ledger.find(other, UNIT, INPUTS, ".tif", survey(other, [UNIT]))
     assert found is not None
     with pytest.raises(Corrupt, match="lost"):
         ledger.file_of(found)
     assert json.loads(store.objects[RECORD][0])["status"] == "failed"
-    known = ledger.listed(other, [UNIT])
+    known = survey(other, [UNIT])
     assert ledger.find(other, UNIT, INPUTS, ".tif", known) is None
     assert ledger.file_of(build(other, Writer())).read_bytes() == b"pixels"
 
@@ -188,7 +189,7 @@ def test_what_no_entry_names_is_swept_after_a_day(store: fake_s3.Store, tmp_path
     store.objects[young] = (b"", now - 80_000)
     strange = f"{STAGE}/notes.txt"
     store.objects[strange] = (b"mine", now - 90_000)
-    ledger.listed(machine(tmp_path), [UNIT])
+    survey(machine(tmp_path), [UNIT])
     assert set(store.keys(STAGE)) == {RECORD, counts, young, strange}
 
 
