@@ -32,7 +32,7 @@ _URL = re.compile(
     r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/[A-Za-z0-9_=-][A-Za-z0-9._=-]*)*)/?"
 )
 _NAME = re.compile(r"s3\+[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\+[A-Za-z0-9_=-][A-Za-z0-9._=-]*)*")
-# What other machines have no use for: imagery that is made anew, scripts with their settings.
+# What other machines have no use for: imagery made anew, scripts with settings.
 _OF_THE_MACHINE = ("raw/demo", "interim/submit", "interim/runs")
 # What users put there, and what every verb may look at.
 _EVERYBODYS = ("models", "layers", "raw/services")
@@ -67,7 +67,7 @@ def root_of(url: str, folder: str = "") -> Path:
     Raises
     ------
     ConfigError
-        If the address is another one; it is not repeated, since it may hold somebody's key.
+        If it is no such address; it is not repeated, since it may hold somebody's key.
     """
     found = _URL.fullmatch(url)
     if found is None:

@@ -19,10 +19,9 @@ _DENIED = {
     "403", "401", "AccessDenied", "AllAccessDisabled", "InvalidAccessKeyId", "ExpiredToken",
     "SignatureDoesNotMatch", "InvalidToken", "RequestTimeTooSkewed", "AccountProblem",
 }  # fmt: skip
-_LATER = {
-    "SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "500", "502", "503", "504",
-    "OperationAborted", "ThrottlingException", "Throttling", "BadGateway",
-}  # fmt: skip
+# What is worth another try besides all that the store blames on itself (a status from 500 on): Ceph
+# says UnknownError, with 500, to some of those who lose a race.
+_LATER = {"RequestTimeout", "OperationAborted", "ThrottlingException", "Throttling", "429"}
 
 
 class Refused(Exception):
@@ -106,13 +105,18 @@ def named(what: str, where: str, error: Exception) -> tuple[Exception, bool]:
         where=where,
         next_step="see that the endpoint is up; the same command goes on where it was",
     )
-    return trouble, not code or code in _LATER
+    status = _answer(error).get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return trouble, not code or code in _LATER or status >= 500
 
 
 def code_of(error: BaseException) -> str:
     """Return the code of S3 behind an error; empty if it is none of S3's."""
+    return str(_answer(error).get("Error", {}).get("Code", ""))
+
+
+def _answer(error: BaseException) -> dict[str, Any]:
     told = getattr(error, "response", None) or getattr(error.__cause__, "response", None)
-    return str(told["Error"].get("Code", "")) if isinstance(told, dict) and "Error" in told else ""
+    return told if isinstance(told, dict) else {}
 
 
 def _lacks_credentials(error: Exception) -> bool:
