@@ -23,11 +23,12 @@ from typing import Any
 
 import psutil
 
-from pipeline.errors import NoAnswerError, ObjectStoreError, RunLockedError
+from pipeline.errors import ObjectStoreError, RunLockedError
 from pipeline.runtime.objects import PATIENCE_S, Bucket, Found
 
 LEASE_S = 60.0
 RENEW_S = 15.0
+AGAIN_S = 20.0
 # The end of a run does not wait for a store that is gone: the lease runs out by itself.
 _LAST_PATIENCE_S = 10.0
 _held: list[Lease] = []
@@ -49,6 +50,8 @@ class Lease:
     ----------
     lost : RunLockedError or None
         Set once another has taken it.
+    noticed : bool
+        Whether the run is ending for that.
     """
 
     def __init__(self, store: Bucket, key: str, about: dict[str, Any]) -> None:
@@ -61,6 +64,7 @@ class Lease:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
         self.lost: RunLockedError | None = None
+        self.noticed = False
 
     def take(self) -> None:
         """Get it, and renew it from now on; ``RunLockedError``: somebody else has it."""
@@ -116,12 +120,13 @@ class Lease:
             try:
                 self.renew()
             except RunLockedError:
-                _interrupt()
+                # A signal that comes just before the main thread begins to wait is heard after it.
+                while not self._ended.is_set() and not self.noticed:
+                    _interrupt()
+                    self._ended.wait(AGAIN_S)
                 return
-            except NoAnswerError:
-                continue  # if it has run out meanwhile, the next answer says whose it is
             except ObjectStoreError:
-                continue  # what writes results says so in the run's own words
+                continue  # if it has run out meanwhile, the next answer says whose it is
 
 
 @contextmanager
@@ -154,6 +159,7 @@ def held(store: Bucket, key: str, about: dict[str, Any]) -> Iterator[Lease]:
     try:
         yield lease
     except KeyboardInterrupt:
+        lease.noticed = True
         if lease.lost is not None:
             raise lease.lost from None
         raise
@@ -169,8 +175,12 @@ def confirm() -> None:
 
 
 def lost() -> RunLockedError | None:
-    """Return why this process must stop, if it must."""
-    return next((lease.lost for lease in _held if lease.lost is not None), None)
+    """Return why this process must stop, if it must; asked when it does."""
+    for lease in _held:
+        if lease.lost is not None:
+            lease.noticed = True
+            return lease.lost
+    return None
 
 
 def holder(store: Bucket, key: str) -> dict[str, Any] | None:

@@ -204,7 +204,7 @@ def fetched_folder(path: Path, pattern: str = "*") -> Path:
     # A manifest says that the others are there: it comes last.
     for file in sorted(there, key=lambda file: (file.name == "manifest.json", file)):
         if _tag(file) != there[file].etag.strip('"'):
-            download(remote.bucket, there[file].key, file)
+            _download(remote.bucket, there[file].key, file)
     here = (one for one in path.rglob(pattern) if one.is_file() and not one.is_symlink())
     _drop(one for one in here if one not in there and not one.name.startswith("."))
     return path
@@ -267,15 +267,11 @@ def opened(root: Path) -> None:
         store.patience_s = usual
 
 
-def download(store: Bucket, key: str, path: Path) -> bool:
-    """Read an object into a file, which is whole or not there; False: there is no object."""
-    try:
-        with whole_file(path, here=True) as beside:
-            if not store.download(key, beside):
-                raise FileNotFoundError(key)
-    except FileNotFoundError:
-        return False
-    return True
+def _download(store: Bucket, key: str, path: Path) -> None:
+    """Read an object into a file, if it still is there."""
+    with contextlib.suppress(FileNotFoundError), whole_file(path, here=True) as beside:
+        if not store.download(key, beside):
+            raise FileNotFoundError(key)
 
 
 def _tag(path: Path) -> str:

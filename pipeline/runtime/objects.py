@@ -49,7 +49,19 @@ class Found:
 
 @dataclass(frozen=True)
 class Listed:
-    """An object as a listing tells of it: ``key``, ``etag``, ``size`` and ``age_s``."""
+    """An object as a listing tells of it.
+
+    Parameters
+    ----------
+    key : str
+        Its name.
+    etag : str
+        Names this version of it.
+    size : int
+        Bytes.
+    age_s : float
+        Seconds since it was written, by the store's clock.
+    """
 
     key: str
     etag: str
@@ -104,15 +116,40 @@ class Bucket:
         return found
 
     def create(self, key: str, data: bytes) -> str | None:
-        """Write an object that must not be there; its tag, or None: another was there.
+        """Write an object that must not be there.
 
-        ``data`` must be this writer's alone, here and in ``swap``: who finds it there takes it for
-        a write of its own whose answer was lost.
+        Parameters
+        ----------
+        key : str
+            The object.
+        data : bytes
+            Here and in ``swap`` it must be this writer's alone: who finds it there takes it for a
+            write of its own whose answer was lost.
+
+        Returns
+        -------
+        str or None
+            Its tag; None: another was there.
         """
         return self._put_if(key, data, IfNoneMatch="*")
 
     def swap(self, key: str, data: bytes, etag: str) -> str | None:
-        """Replace that version of an object alone; the new tag, or None: it is another by now."""
+        """Replace that version of an object alone.
+
+        Parameters
+        ----------
+        key : str
+            The object.
+        data : bytes
+            What it is to hold.
+        etag : str
+            The version that was seen.
+
+        Returns
+        -------
+        str or None
+            The new tag; None: it is another version by now.
+        """
         done = self._put_if(key, data, IfMatch=etag.strip('"') if self._bare else etag)
         if done is not None or self._bare:
             return done

@@ -134,6 +134,9 @@ class Ceph:
             time.sleep(0.2)
 
     def _up(self) -> bool:
+        # On a busy machine it may speak before it knows the cluster's name, and end.
+        if self.parts[-1].poll() is not None:
+            self.parts[-1] = self._begin("ceph-osd", "-i", "0")
         line = ["ceph", "-c", str(self.folder / "ceph.conf"), "osd", "stat"]
         told = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
         return "1 up" in told.stdout

@@ -328,6 +328,7 @@ def test_a_run_whose_lock_was_taken_stops(
     store: fake_s3.Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease, "RENEW_S", 0.2)
+    monkeypatch.setattr(lease, "AGAIN_S", 2.0)
     home = root_of("s3://bucket/x", str(tmp_path))
     name = "bucket/x/interim/runs/r.lock"
     other = {"pid": 1, "host": "elsewhere", "machine": "another", "command": "predict r"}
