@@ -62,7 +62,7 @@ def look(record: Path) -> Seen:
     if found is None:
         return Seen({})
     keep(record, found.data)
-    return _seen(found)
+    return as_seen(found)
 
 
 def bring(stored: Path, entry: dict[str, Any]) -> bool:
@@ -214,7 +214,8 @@ def keep(record: Path, data: bytes) -> None:
         beside.unlink(missing_ok=True)
 
 
-def _seen(found: Found) -> Seen:
+def as_seen(found: Found) -> Seen:
+    """Return an entry as it was read from a bucket; what cannot be read says nothing."""
     try:
         return Seen(_checked(json.loads(found.data)), found.etag)
     except ValueError:
