@@ -20,9 +20,9 @@ from pipeline.scenes import SceneList
 from pipeline.sites.nearest import great_circle_km
 
 
-def registries(home: Path) -> list[Path]:
+def registries(home: str | Path) -> list[Path]:
     """Return the registries, the user's own first, then the one that ships."""
-    return [home / "models", SHIPPED]
+    return [Path(home) / "models", SHIPPED]
 
 
 def choose_model(context: Context, scenes: SceneList) -> tuple[Model, str]:
@@ -77,7 +77,7 @@ def choose_model(context: Context, scenes: SceneList) -> tuple[Model, str]:
     return load_model(folder), why
 
 
-def load_named(home: Path, name: str) -> Model:
+def load_named(home: str | Path, name: str) -> Model:
     """Load a registered model by name.
 
     Raises

@@ -19,12 +19,12 @@ ABOUT = (
 )
 
 
-def list_models(home: Path) -> list[str]:
+def list_models(home: str | Path) -> list[str]:
     """Compare the registered models, and say of each what it is for.
 
     Parameters
     ----------
-    home : pathlib.Path
+    home : str or pathlib.Path
         Folder of the user's own registry.
 
     Returns
