@@ -17,8 +17,8 @@ def probe(store: Bucket, prefix: str) -> None:
         If it writes where a condition does not hold, or refuses where it does.
     """
     key = f"{prefix}.probe/{uuid.uuid4().hex}"
+    first = store.create(key, b"first")
     try:
-        first = store.create(key, b"first")
         second = store.create(key, b"second")
         wrong = store.swap(key, b"third", '"00000000000000000000000000000000"')
         right = store.swap(key, b"fourth", first or "")

@@ -20,7 +20,6 @@ from pipeline.runtime.objects import Bucket
 
 EVERY_S = 10.0
 PIECE_BYTES = 1 << 20
-_LAST_PATIENCE_S = 10.0
 
 
 @contextmanager
@@ -50,6 +49,7 @@ def shared(own: Path) -> Iterator[None]:
                 pieces.put()
 
     pieces.begin()
+    pieces.store.patience_s = EVERY_S
     thread = threading.Thread(target=keep, name="journal", daemon=True)
     thread.start()
     try:
@@ -57,7 +57,6 @@ def shared(own: Path) -> Iterator[None]:
     finally:
         ended.set()
         thread.join(timeout=EVERY_S)
-        pieces.store.patience_s = _LAST_PATIENCE_S
         with contextlib.suppress(ObjectStoreError):
             pieces.put()
 

@@ -121,17 +121,24 @@ def test_two_machines_do_not_map_one_region_at_once(
 
 
 def test_what_goes_wrong_has_a_name(
-    store: Ceph, world: Path, monkeypatch: pytest.MonkeyPatch
+    store: Ceph, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = sample_run.run(world, world / "source", "--workspace", "s3://there-is-none/x")
+    def status(url: str) -> subprocess.CompletedProcess[str]:
+        options = ["--workspace", url, "--mirror", str(tmp_path)]
+        line = sample_run.command(world, world / "source", *options, verb="status")
+        return subprocess.run(
+            line, env=sample_run.plain_environment(), capture_output=True, text=True, check=False
+        )
+
+    done = status("s3://there-is-none/x")
     assert done.returncode == NoBucketError.exit_code
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "planted-secret")
-    done = sample_run.run(world, world / "source", "--workspace", "s3://atlas/x")
+    done = status("s3://atlas/x")
     assert done.returncode == BucketAccessError.exit_code
     assert "planted-secret" not in done.stderr
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")
-    done = sample_run.run(world, world / "source", "--workspace", "s3://atlas/x")
+    done = status("s3://atlas/x")
     assert done.returncode == NoAnswerError.exit_code
 
 
