@@ -17,7 +17,7 @@ VARIABLES := REGION MODEL SOURCE COLLECTION BANDS SEASON HOSTS CLUSTER DISCLOSUR
 $(foreach name,$(VARIABLES),$(if $(findstring $$,$(value $(name))),$(error $(name) must not hold a dollar sign)))
 $(foreach name,$(VARIABLES),$(if $(value $(name)),$(eval export ASM_ATLAS_$(name) := $$(value $(name)))))
 # Options of single verbs, handed on the same way.
-OPTIONS := SIZE CELL SAMPLE CHIPS TUNE PDF KILLS FROM TO EVERY RERUN CORE_HOUR GB_READ GB_MONTH
+OPTIONS := SIZE CELL SAMPLE CHIPS TUNE PDF KILLS KILLS_S3 FROM TO EVERY RERUN CORE_HOUR GB_READ GB_MONTH
 $(foreach name,$(OPTIONS),$(if $(findstring $$,$(value $(name))),$(error $(name) must not hold a dollar sign)))
 $(foreach name,$(OPTIONS),$(if $(value $(name)),$(eval export $(name) := $$(value $(name)))))
 # make takes any name without a word: a slip would map something else than was asked for.
@@ -223,13 +223,16 @@ kills: install-dev
 hostile: install-dev
 	@$(BIN)/python tests/faults/hostile.py
 
-# Real Slurm on this machine (Debian packages slurm-wlm, munge); skipped with a reason without it.
+# Real Slurm and a real object store on this machine (Debian packages slurm-wlm, munge; ceph-mon,
+# ceph-osd, radosgw, ceph-common); skipped with a reason without them.
 cluster: install-dev
 	@$(BIN)/python -m pytest -q -rs tests/cluster
 
-# kill -9 of workers, scheduler and driver while a region is mapped (KILLS=200 for many).
+# kill -9 of workers, scheduler and driver while a region is mapped (KILLS=200 for many), then of some
+# with the workspace in a bucket of a real store here (KILLS_S3; skipped without Debian's Ceph).
 chaos: install-dev
 	@$(BIN)/python tests/cluster/chaos.py --kills $${KILLS:-8}
+	@$(BIN)/python tests/cluster/chaos.py --kills $${KILLS_S3:-4} --workspace s3
 
 # 240,000 blocks without their pixels: what a block costs the scheduler, and its memory.
 bench-scale: install-dev

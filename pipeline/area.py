@@ -178,7 +178,7 @@ def refuse_trained(config: Config, labelled: LabelledSample, drawn: Drawn) -> st
         were set apart when it was drawn.
     """
     name = drawn.facts["model"]
-    folder = registered(registries(config.workspace)).get(name)
+    folder = registered(registries(config.home)).get(name)
     if folder is None:
         return f"the model {name} is not registered any more: not checked against its training"
     try:

@@ -87,7 +87,7 @@ def read_features(entries: Sequence[ledger.Entry], bank: FilterBank) -> CellTabl
     """
     parts = []
     for entry in entries:
-        table = pq.read_table(entry.path)
+        table = pq.read_table(ledger.file_of(entry))
         about = json.loads(table.schema.metadata[b"asm_atlas"])
         if about["bank"] != bank.hash:
             raise StoreCorruptError(

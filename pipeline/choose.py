@@ -21,9 +21,9 @@ from pipeline.scenes import SceneList
 from pipeline.sites.nearest import great_circle_km
 
 
-def registries(context_workspace: str) -> list[Path]:
+def registries(home: str | Path) -> list[Path]:
     """Return the registries, the user's own first, then the one that ships."""
-    return [Path(context_workspace) / "models", SHIPPED]
+    return [Path(home) / "models", SHIPPED]
 
 
 def choose_model(context: Context, scenes: SceneList) -> tuple[Model, str]:
@@ -47,13 +47,13 @@ def choose_model(context: Context, scenes: SceneList) -> tuple[Model, str]:
     """
     asked = context.config.model
     if asked != "auto":
-        model = load_named(context.config.workspace, asked)
+        model = load_named(context.config.home, asked)
         check_fits(model.manifest, scenes)
         return model, "asked for by name"
     centre = context.region.geometry.centroid
     found = []
     misfits = []
-    for name, folder in registered(registries(context.config.workspace)).items():
+    for name, folder in registered(registries(context.config.home)).items():
         try:
             manifest = read_manifest(folder)
         except ModelError as error:
@@ -78,7 +78,7 @@ def choose_model(context: Context, scenes: SceneList) -> tuple[Model, str]:
     return load_model(folder), why
 
 
-def load_named(workspace: str, name: str) -> Model:
+def load_named(home: str | Path, name: str) -> Model:
     """Load a registered model by name.
 
     Raises
@@ -87,7 +87,7 @@ def load_named(workspace: str, name: str) -> Model:
         If no registry holds it.
     """
     try:
-        folder = find_model(name, registries(workspace))
+        folder = find_model(name, registries(home))
     except ModelNotFoundError as error:
         raise UnknownModelError(str(error), next_step="asm-atlas models lists them") from None
     try:

@@ -72,7 +72,7 @@ def _config(options: argparse.Namespace) -> Config:
     given = {key: getattr(options, key) for key in known_keys()}
     if given["region"] is None:
         given["region"] = options.place
-    return load_config(options.config, options=given)
+    return load_config(options.config, options=given).opened()
 
 
 def _regions(options: argparse.Namespace) -> None:
@@ -197,7 +197,7 @@ def _score(options: argparse.Namespace) -> None:
     from pipeline.score import chip_imagery, score_chips, write_scores
 
     config = _config(options)
-    model = load_named(config.workspace, config.model)
+    model = load_named(config.home, config.model)
     imagery = chip_imagery(options.bands, options.level, options.clip, options.steps)
     chips = read_chips(Path(options.chips), imagery)
     found = score_chips(chips, model, config.prevalence or None)
@@ -276,7 +276,7 @@ def _models(options: argparse.Namespace) -> None:
     from pipeline.models import list_models
     from pipeline.runtime.console import console
 
-    console.print("\n".join(list_models(_config(options).workspace)), markup=False)
+    console.print("\n".join(list_models(_config(options).home)), markup=False)
 
 
 def _status(options: argparse.Namespace) -> None:
@@ -301,8 +301,10 @@ def _submit(options: argparse.Namespace) -> None:
 def _hash(options: argparse.Namespace) -> None:
     from pipeline.content import content_hashes, whole_hash
     from pipeline.runtime.console import console
+    from pipeline.runtime.mirror import fetched_run
 
-    found = content_hashes(Path(options.folder))
+    remote = "://" in options.folder
+    found = content_hashes(fetched_run(options.folder) if remote else Path(options.folder))
     lines = [f"{digest}  {name}" for name, digest in found.items()] if options.parts else []
     console.print("\n".join([*lines, whole_hash(found)]), markup=False)
 

@@ -53,6 +53,7 @@ from pipeline.imagery.reading import GDAL_LOCK
 from pipeline.imagery.resample import Resamplers
 from pipeline.progress import blocks_of, check_tried, to_do
 from pipeline.runtime.console import bar, say
+from pipeline.runtime.survey import survey
 from pipeline.scenes import SceneList, reading_limits
 
 if TYPE_CHECKING:
@@ -123,8 +124,10 @@ def composite_blocks(
     blending = Blending.of(context.config)
     results: dict[str, ledger.Entry | None] = {}
     partial = set()
+    known = survey(store, (block.name for block, _ in work))
     for block, part in work:
-        found = ledger.find(store, block.name, _inputs(block, part, scenes.bands, blending), ".tif")
+        inputs = _inputs(block, part, scenes.bands, blending)
+        found = ledger.find(store, block.name, inputs, ".tif", known)
         # What could not be read the last time may be there now.
         if found is not None and _gaps(found):
             partial.add(block.name)
@@ -135,7 +138,7 @@ def composite_blocks(
 
     def has_failed(item: tuple[grid.Block, list[Scene]]) -> bool:
         name, inputs = item[0].name, _inputs(*item, scenes.bands, blending)
-        return name in partial or ledger.has_failed(store, name, inputs, ".tif")
+        return name in partial or ledger.has_failed(store, name, inputs, ".tif", known)
 
     todo = to_do(context, missing, has_failed)
     report_forecast(store, todo, scenes.bands)
@@ -240,12 +243,14 @@ def load_composites(
         If one is not stored or is not what was written.
     """
     entries = []
+    store = context.store("composite")
+    known = survey(store, (block.name for block in blocks))
     for block in blocks:
         part = scenes.of_block(block)
         if not part:
             continue
         inputs = _inputs(block, part, scenes.bands, Blending.of(context.config))
-        entry = ledger.find(context.store("composite"), block.name, inputs, ".tif")
+        entry = ledger.find(store, block.name, inputs, ".tif", known)
         if entry is None:
             raise StageMissingError(
                 f"block {block.name} has no stored composite of these scenes",

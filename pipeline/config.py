@@ -21,6 +21,8 @@ from typing import Any
 
 from features.recipe import RECIPES
 from pipeline.errors import ConfigError
+from pipeline.runtime.mirror import is_mirror, opened, root_of
+from pipeline.runtime.s3 import PLAIN_HTTP, PROFILE
 from pipeline.where import Slurm, Tls
 
 ENVIRONMENT_PREFIX = "ASM_ATLAS_"
@@ -31,7 +33,9 @@ _BLENDS = r"median|percentile-[1-9][0-9]?|medoid|geometric-median"
 _KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 _TRUTH = {"true": True, "false": False}
 # What changes where and how fast a run works, and never what it gives.
-SURROUNDINGS = ("workspace", "cluster", "workers", "log", "slurm", "tls")
+SURROUNDINGS = (
+    "workspace", "mirror", "plain_http", "s3_profile", "cluster", "workers", "log", "slurm", "tls",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,15 @@ class Config:
     map_lang : str
         ``en`` or ``fr``: the language of names and styles in the map.
     workspace : str
-        Folder that holds ``raw``, ``interim`` and ``processed``.
+        Folder that holds ``raw``, ``interim`` and ``processed``, or ``s3://bucket/prefix``.
+    mirror : str
+        Folder on each machine that is to hold what it has in hand of a workspace on object storage;
+        empty: ``asm-atlas`` in the user's cache.
+    plain_http : bool
+        Whether an endpoint of object storage may go without encryption, other than this machine's.
+    s3_profile : str
+        Profile of AWS's own settings for the workspace's bucket, where imagery is read with other
+        keys; empty: as for imagery.
     collection : str
         Collection to search in, where the source is a STAC API; several with commas, such as
         ``sentinel-2-l2a,sentinel-1-rtc``.
@@ -166,6 +178,9 @@ class Config:
     disclosure: str = "public"
     map_lang: str = "en"
     workspace: str = "data"
+    mirror: str = ""
+    plain_http: bool = False
+    s3_profile: str = ""
     collection: str = "sentinel-2-l2a"
     bands: str = ""
     hosts: str = ""
@@ -216,6 +231,7 @@ class Config:
         _one_of("device", self.device, ("cpu", "cuda"))
         _one_of("failed_scenes", self.failed_scenes, ("stop", "mark"))
         season_windows(self.season)
+        self._check_workspace()
         if not 0 <= self.prevalence < 1:
             raise ConfigError(f"prevalence must lie between 0 and 1, not at {self.prevalence}")
         if not 0 < self.min_observed <= 1:
@@ -255,20 +271,53 @@ class Config:
         """Collections to search in."""
         return tuple(name.strip() for name in self.collection.split(","))
 
+    def _check_workspace(self) -> None:
+        if "://" not in self.workspace and is_mirror(Path(self.workspace)):
+            raise ConfigError(
+                "this folder is one machine's copy of a workspace on object storage",
+                where=self.workspace,
+                next_step="WORKSPACE=s3://..., as the folder's name says",
+            )
+        if not self.home.parts:
+            raise ConfigError("workspace must not be empty")
+
+    def opened(self) -> Config:
+        """Return itself; a workspace on object storage is looked at first.
+
+        Raises
+        ------
+        ObjectStoreError
+            If it cannot be used.
+        """
+        # For the workers that this process starts, too.
+        if self.plain_http:
+            os.environ[PLAIN_HTTP] = "true"
+        if self.s3_profile:
+            os.environ[PROFILE] = self.s3_profile
+        opened(self.home)
+        return self
+
+    @property
+    def home(self) -> Path:
+        """The workspace's folder on this machine."""
+        if "://" in self.workspace:
+            return root_of(self.workspace, self.mirror)
+        return Path(self.workspace)
+
     @property
     def raw(self) -> Path:
         """What came from outside: downloads, the demo's imagery."""
-        return Path(self.workspace) / "raw"
+        return self.home / "raw"
 
     @property
     def interim(self) -> Path:
         """The stages' stores, which later runs reuse."""
-        return Path(self.workspace) / "interim"
+        return self.home / "interim"
 
     @property
     def processed(self) -> Path:
         """The runs' folders: what users open."""
-        return Path(self.workspace) / "processed"
+        return self.home / "processed"
 
 
 TABLES: dict[str, Any] = {"slurm": Slurm, "tls": Tls}

@@ -28,6 +28,7 @@ from pipeline.runtime.code import commit
 from pipeline.runtime.console import say
 from pipeline.runtime.files import read_json
 from pipeline.runtime.journal import journal
+from pipeline.runtime.mirror import fetched_folder, point
 
 # Raise it when the same inputs would give another product.
 VERSION = 4
@@ -90,6 +91,7 @@ def deliver(
         tell_older(home, areas_of(joined, removals))
     folder = home / run_id
     finished = "report.html" if report else "manifest.json"
+    fetched_folder(folder)
     if (folder / "manifest.json").is_file() and (folder / finished).is_file():
         say("publish", f"nothing to do: {folder} is up to date")
         if (folder / "report.html").is_file():
@@ -152,10 +154,11 @@ def tell_older(home: Path, areas: NDArray[np.object_]) -> None:
     areas : numpy.ndarray of shapely.Polygon
         Of ``pipeline.map.removals.areas_of``.
     """
+    fetched_folder(home, "manifest.json")
     made = [*home.glob("*/manifest.json"), *home.glob("changes/*/manifest.json")]
     folders = [file.parent for file in made if read_json(file).get("disclosure") == "public"]
     for folder in sorted([*folders, *home.glob("explained/square-*")]):
-        if folder.name != "latest" and still_shown(folder, areas):
+        if folder.name != "latest" and still_shown(fetched_folder(folder), areas):
             say("removals", f"{folder} still shows what was asked to leave: delete it")
 
 
@@ -191,6 +194,7 @@ def _counted(counts: dict[str, int]) -> str:
 def point_to(link: Path, name: str) -> None:
     """Let ``latest`` point at a run, without a moment in which it points nowhere."""
     # One name: what a killed run left is taken away by the next.
+    point(link, name)
     beside = link.with_name(f".{link.name}.new")
     beside.unlink(missing_ok=True)
     beside.symlink_to(name, target_is_directory=True)

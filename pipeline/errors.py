@@ -191,6 +191,36 @@ class ClusterError(AsmAtlasError):
     )
 
 
+class ObjectStoreError(AsmAtlasError):
+    """Object storage failed; its leaves say how."""
+
+    exit_code = 34
+
+
+class NoAnswerError(ObjectStoreError):
+    """The object storage of the workspace does not answer, or not as one."""
+
+    exit_code = 34
+
+
+class NoBucketError(ObjectStoreError):
+    """The bucket of the workspace does not exist."""
+
+    exit_code = 35
+
+
+class BucketAccessError(ObjectStoreError):
+    """The object storage refuses these credentials, or there are none."""
+
+    exit_code = 36
+
+
+class NoConditionsError(ObjectStoreError):
+    """The object storage does not keep conditions of writing, so that results could be lost."""
+
+    exit_code = 37
+
+
 class VisitsError(AsmAtlasError):
     """A table of visits lacks a column or holds values that cannot be used."""
 
@@ -344,12 +374,17 @@ _OWN = (
 
 def exit_codes() -> list[tuple[int, str, str]]:
     """Return every exit code, the name of its error and what it means, in order."""
-    kinds = [kind for kind in AsmAtlasError.__subclasses__() if kind.__module__ == __name__]
+    kinds = [kind for kind in _leaves(AsmAtlasError) if kind.__module__ == __name__]
     named = [
         (kind.exit_code, kind.__name__, (kind.__doc__ or "").partition("\n\n")[0].strip())
         for kind in kinds
     ]
     return sorted([*_OWN, *named])
+
+
+def _leaves(kind: type[AsmAtlasError]) -> list[type[AsmAtlasError]]:
+    below = kind.__subclasses__()
+    return [leaf for one in below for leaf in _leaves(one)] if below else [kind]
 
 
 def exit_code_table() -> str:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from pipeline import composite as composites
-from pipeline import grid
+from pipeline import grid, ledger
 from pipeline.context import Context
 from pipeline.deliver import scene_row
 from pipeline.errors import CellError, InputFileError, NoClearPixelError
@@ -263,7 +263,9 @@ def _looks(
     for entry in blends:
         if entry.unit == block.name:
             blended = (
-                composites.read_composite(entry.path)["reflectance"].sel(band=shown).to_numpy()
+                composites.read_composite(ledger.file_of(entry))["reflectance"]
+                .sel(band=shown)
+                .to_numpy()
             )
             looks.append(look("", blended, np.isfinite(blended).all(axis=0)))
     rule, limits = composites.Blending.of(fresh.config).clouds, reading_limits(fresh)

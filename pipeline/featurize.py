@@ -33,6 +33,8 @@ from pipeline.imagery.blend import NODATA
 from pipeline.progress import blocks_of
 from pipeline.runtime.console import bar, say
 from pipeline.runtime.files import whole_file
+from pipeline.runtime.mirror import fetched
+from pipeline.runtime.survey import survey
 from pipeline.scenes import SceneList
 
 # Raise it when features of the same bank and composite change.
@@ -75,8 +77,9 @@ def featurize_blocks(
     """
     bank_file = _keep_bank(context, bank)
     store, how = context.store("features"), _How.of(context)
+    known = survey(store, (part.unit for part in composites))
     results = {
-        part.unit: ledger.find(store, part.unit, _inputs(part, bank.hash, how), ".parquet")
+        part.unit: ledger.find(store, part.unit, _inputs(part, bank.hash, how), ".parquet", known)
         for part in composites
     }
     missing = [part for part in composites if results[part.unit] is None]
@@ -124,9 +127,11 @@ def load_features(
         If those of a block are not stored.
     """
     entries = []
+    store = context.store("features")
+    known = survey(store, (part.unit for part in composites))
     for composite in composites:
         inputs = _inputs(composite, bank.hash, _How.of(context))
-        entry = ledger.find(context.store("features"), composite.unit, inputs, ".parquet")
+        entry = ledger.find(store, composite.unit, inputs, ".parquet", known)
         if entry is None:
             raise StageMissingError(
                 f"block {composite.unit} has no stored features of bank {bank.hash[:12]}",
@@ -165,7 +170,7 @@ def sample_bank(
 
     def blocks() -> Iterator[NDArray[np.float32]]:
         for composite in composites:
-            reflectance = _reflectance(composite.path, scenes.bands)
+            reflectance = _reflectance(ledger.file_of(composite), scenes.bands)
             if np.isfinite(reflectance).all(axis=0).mean() > _LEAST_OBSERVED:
                 yield reflectance
 
@@ -192,7 +197,7 @@ def sample_bank(
 
 def _keep_bank(context: Context, bank: FilterBank) -> Path:
     path = context.store("banks") / f"{bank.hash[:16]}.npz"
-    if not path.is_file():
+    if not fetched(path).is_file():
         with whole_file(path) as beside:
             beside.write_bytes(bank_bytes(bank))
     return path
@@ -200,7 +205,7 @@ def _keep_bank(context: Context, bank: FilterBank) -> Path:
 
 @lru_cache(maxsize=4)
 def _load_bank(path: str, bank_hash: str) -> FilterBank:
-    bank = load_bank(Path(path))
+    bank = load_bank(fetched(Path(path)))
     if bank.hash != bank_hash:
         raise StoreCorruptError(f"{path} is not bank {bank_hash}", where=path)
     return bank
@@ -230,7 +235,7 @@ def _featurize_task(
     )
 
 
-def _reflectance(path: str, bands: Sequence[str]) -> NDArray[np.float32]:
+def _reflectance(path: Path, bands: Sequence[str]) -> NDArray[np.float32]:
     values: NDArray[np.float32] = (
         read_composite(path)["reflectance"].sel(band=list(bands)).to_numpy()
     )
@@ -239,7 +244,7 @@ def _reflectance(path: str, bands: Sequence[str]) -> NDArray[np.float32]:
 
 def _write(path: Path, composite: ledger.Entry, bank: FilterBank, how: _How) -> dict[str, Any]:
     block = grid.Block.from_name(composite.unit)
-    stored = read_composite(composite.path)
+    stored = read_composite(ledger.file_of(composite))
     reflectance = stored["reflectance"].sel(band=list(bank.bands)).to_numpy()
     way = "auto" if how.device == "cpu" else how.device
     quarters = 2 * grid.CELLS_PER_BLOCK

@@ -45,7 +45,11 @@ def misread_cells(
     rng = np.random.default_rng(seed)
     right, wrong, block_of = [], [], []
     for number, entry in enumerate(composites):
-        pixels = read_composite(entry.path)["reflectance"].sel(band=list(bank.bands)).to_numpy()
+        pixels = (
+            read_composite(ledger.file_of(entry))["reflectance"]
+            .sel(band=list(bank.bands))
+            .to_numpy()
+        )
         observed = _observed(pixels, context)
         for place in rng.permutation(observed)[: -(-CELLS // len(composites))]:
             image = _cut(pixels, bank, context, place)

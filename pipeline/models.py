@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from models.errors import ModelError
@@ -18,12 +19,12 @@ ABOUT = (
 )
 
 
-def list_models(workspace: str) -> list[str]:
+def list_models(home: str | Path) -> list[str]:
     """Compare the registered models, and say of each what it is for.
 
     Parameters
     ----------
-    workspace : str
+    home : str or pathlib.Path
         Folder of the user's own registry.
 
     Returns
@@ -33,7 +34,7 @@ def list_models(workspace: str) -> list[str]:
     """
     table: list[tuple[str, ...]] = [HEADER]
     lines: list[str] = []
-    for name, folder in registered(registries(workspace)).items():
+    for name, folder in registered(registries(home)).items():
         try:
             manifest = read_manifest(folder)
         except ModelError as error:

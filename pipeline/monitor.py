@@ -111,14 +111,14 @@ def _one_model(context: Context, found: SceneList) -> Model:
         return choose_model(context, found)[0]
     with contextlib.suppress(PartialError):
         train_region(context.at(ground))
-    folder = registries(context.config.workspace)[0]
+    folder = registries(context.config.home)[0]
     name = ground + (f"-{context.config.seed}" if found.simulated else "")
     trained = [
         read_manifest(folder / f"{name}-{kind}")
         for kind in KINDS
         if (folder / f"{name}-{kind}" / "manifest.json").is_file()
     ]
-    return load_named(context.config.workspace, max(trained, key=preference)["id"])
+    return load_named(context.config.home, max(trained, key=preference)["id"])
 
 
 def _predict(context: Context, season: str) -> Predicted:

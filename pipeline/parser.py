@@ -191,7 +191,9 @@ def make_parser(run: Mapping[str, Verb]) -> argparse.ArgumentParser:
     text = "print the hash of what a run's folder says, clocks and names of runs aside"
     digest = verbs.add_parser("hash", help=text, description=text)
     digest.set_defaults(run=run["hash"])
-    digest.add_argument("folder", help="a run's folder, such as data/processed/demo/latest")
+    digest.add_argument(
+        "folder", help="a run's folder, such as data/processed/demo/latest, or s3://..."
+    )
     digest.add_argument("--parts", action="store_true", help="of every layer, table and file too")
     return parser
 

@@ -280,7 +280,7 @@ def area_interval(context: Context, record: Mapping[str, Any]) -> Figure:
 
 
 def _shown(composites: Sequence[ledger.Entry]) -> list[str]:
-    bands = read_composite(composites[0].path)["band"].to_numpy().tolist()
+    bands = read_composite(ledger.file_of(composites[0]))["band"].to_numpy().tolist()
     return list(TRUE_COLOUR) if set(TRUE_COLOUR) <= set(bands) else bands[:1]
 
 
@@ -296,7 +296,7 @@ def _mosaic(
     side = grid.BLOCK_PX // step
     image: NDArray[np.float32] | None = None
     for entry, box in zip(composites, boxes, strict=True):
-        values = part(read_composite(entry.path)).to_numpy().astype(np.float32)
+        values = part(read_composite(ledger.file_of(entry))).to_numpy().astype(np.float32)
         thin = values[:, : side * step : step, : side * step : step]
         if image is None:
             image = np.full((len(thin), down * side, across * side), np.nan, np.float32)
@@ -328,7 +328,9 @@ def _chip(
         inside = [slice(max(0, at), min(at + side, grid.BLOCK_PX)) for at in begins]
         if entry is None or any(part.start >= part.stop for part in inside):
             continue
-        stored = read_composite(entry.path)["reflectance"].sel(band=list(bands)).to_numpy()
+        stored = (
+            read_composite(ledger.file_of(entry))["reflectance"].sel(band=list(bands)).to_numpy()
+        )
         rows, cols = (
             slice(part.start - at, part.stop - at) for part, at in zip(inside, begins, strict=True)
         )

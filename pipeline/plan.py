@@ -240,7 +240,7 @@ def _bank(context: Context) -> dict[str, Any]:
     """Return the filters' load and the columns: of the model that was named, else of a new bank."""
     config = context.config
     if config.model != "auto":
-        bank = load_named(config.workspace, config.model).bank
+        bank = load_named(config.home, config.model).bank
         turned = _SYMMETRIES if bank.symmetric else 1
         load = sum(len(bank.bands) * turned * group.count * group.patch**2 for group in bank.groups)
         return {"of": config.model, "columns": bank.columns, "load": load, "bands": len(bank.bands)}

@@ -29,7 +29,7 @@ from pipeline.map import geopackage, inspection, qgis, raster
 from pipeline.map.check import check_folder
 from pipeline.map.crate import CRATE, crate
 from pipeline.map.words import CREDIT, SIMULATED, say, warning, warnings
-from pipeline.runtime.files import put_in_place, restore
+from pipeline.runtime.files import put_in_place, restore, whole_file
 
 if TYPE_CHECKING:
     from pipeline.join import Joined
@@ -162,10 +162,8 @@ def record_file(folder: Path, path: Path) -> None:
 
 def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     for name, record in ((CRATE, crate(manifest)), (MANIFEST, manifest)):
-        part = folder / f".{name}.partial"
-        part.write_text(to_json(record), encoding="utf-8")
-        _flush(part)
-        part.replace(folder / name)
+        with whole_file(folder / name) as part:
+            part.write_text(to_json(record), encoding="utf-8")
 
 
 def _write(

@@ -179,7 +179,7 @@ def _train(context: Context, only: bool) -> tuple[list[dict[str, Any]], list[led
         prior=context.config.prior,
         samples=labels.samples,
     )
-    registry = registries(context.config.workspace)[0]
+    registry = registries(context.config.home)[0]
     return train_models(table, bank, about, registry), blended
 
 
@@ -353,7 +353,7 @@ def _model_for(context: Context, found: SceneList, train: bool) -> tuple[Model, 
         # Gaps in the training ground's imagery do not make the map of another region partial.
         best = _train(training, only=False)[0][0]
     else:
-        folder = registries(context.config.workspace)[0]
+        folder = registries(context.config.home)[0]
         name = ground + (f"-{context.config.seed}" if found.simulated else "")
         trained = [
             read_manifest(folder / f"{name}-{kind}")
@@ -367,7 +367,7 @@ def _model_for(context: Context, found: SceneList, train: bool) -> tuple[Model, 
             )
         best = max(trained, key=preference)
     check_fits(best, found)
-    model = load_named(context.config.workspace, best["id"])
+    model = load_named(context.config.home, best["id"])
     why = f"trained on the region's own training ground, {ground}; preferred there out of fold"
     say("model", f"{model.name}: {why}")
     return model, why

@@ -36,6 +36,7 @@ from pipeline.run import predict_region
 from pipeline.runtime.console import say
 from pipeline.runtime.files import read_json, whole_file
 from pipeline.runtime.journal import journal
+from pipeline.runtime.mirror import fetched
 from pipeline.sites.nearest import cell_area_km2
 
 VERSION = 1
@@ -300,7 +301,7 @@ def load_drawn(store: Path, region: str, sample: str) -> Drawn:
     StoreCorruptError
         If it is not what was stored.
     """
-    record = store / region / f"{sample}.json"
+    record = fetched(store / region / f"{sample}.json")
     if not record.is_file():
         raise StageMissingError(
             f"this workspace has not drawn the sample {sample} of {region}",

@@ -44,6 +44,7 @@ from pipeline.imagery.links import safe_href
 from pipeline.imagery.offsets import baseline_of
 from pipeline.runtime.console import say
 from pipeline.runtime.files import read_json, write_json
+from pipeline.runtime.mirror import fetched
 
 USUAL_BANDS = ("B02", "B03", "B04", "B08", "B11", "B12", *RADAR_BANDS)
 
@@ -183,7 +184,7 @@ def load_scenes(context: Context) -> SceneList:
     StageMissingError
         If there is none.
     """
-    path = _stored(context)
+    path = fetched(_stored(context))
     if not path.is_file():
         raise StageMissingError(
             f"no scene list is stored for {context.region.name}",

@@ -26,6 +26,7 @@ from pipeline.regions import Region, resolve_region
 from pipeline.runtime.cluster import workers
 from pipeline.runtime.console import say
 from pipeline.runtime.journal import Journal, journal
+from pipeline.runtime.lease import lost
 from pipeline.runtime.lock import only_run
 
 
@@ -63,6 +64,7 @@ def session(config: Config, command: str, retry_failed: bool = False) -> Iterato
         If another run of the region is at work in this workspace.
     """
     region = _region(config)
+    config.opened()
     copy = Path(config.log) if config.log else None
     with (
         _terminated_as_interrupted(),
@@ -85,7 +87,8 @@ def session(config: Config, command: str, retry_failed: bool = False) -> Iterato
             with workers(config.cluster, config.workers, config.slurm, config.tls) as pool:
                 yield Context(config, region, pool, retry_failed)
         except BaseException as error:
-            _sum_up(book, f"{command} {region.name}", time.monotonic() - started, error)
+            why = lost() or error
+            _sum_up(book, f"{command} {region.name}", time.monotonic() - started, why)
             raise
         _sum_up(book, f"{command} {region.name}", time.monotonic() - started, None)
 
@@ -107,6 +110,7 @@ def beside(config: Config, largest: int = 0) -> Iterator[Context]:
         Region, configuration and workers.
     """
     region = _region(config, largest)
+    config.opened()
     with workers(config.cluster, config.workers, config.slurm, config.tls) as pool:
         yield Context(config, region, pool)
 

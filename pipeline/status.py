@@ -15,6 +15,7 @@ from pipeline.errors import StageMissingError
 from pipeline.regions import Region
 from pipeline.runtime.console import aligned
 from pipeline.runtime.lock import holder
+from pipeline.runtime.segments import lines as lines_of
 from pipeline.session import journal_file, lock_file
 
 
@@ -149,8 +150,7 @@ def status_lines(config: Config, region: Region) -> list[str]:
     """
     path = journal_file(config, region.name)
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            run = read_run(file)
+        run = read_run(lines_of(path))
     except FileNotFoundError:
         raise StageMissingError(
             f"no run of {region.name} was begun in this workspace",

@@ -60,11 +60,11 @@ def submit_region(config: Config, region: Region, verb: str, dry_run: bool) -> s
     if dry_run:
         console.print(script, markup=False, end="")
         return ""
-    with whole_file(settings) as beside:
+    with whole_file(settings, here=True) as beside:
         beside.touch(mode=0o600)  # an address in it may hold somebody's key
         beside.write_text(settings_text(config), encoding="utf-8")
     path = folder / f"{region.name}.sh"
-    with whole_file(path) as beside:
+    with whole_file(path, here=True) as beside:
         beside.write_text(script, encoding="utf-8")
     (folder / "logs").mkdir(exist_ok=True)
     job = _sbatch(path)
@@ -141,7 +141,8 @@ def settings_text(config: Config) -> str:
             if given:
                 tables += ["", f"[{field.name}]", *given]
             continue
-        if field.name in _PATHS and (field.name == "workspace" or _is_place(value)):
+        mine = field.name in ("workspace", "mirror") and value and "://" not in value
+        if mine or (field.name in _PATHS and _is_place(value)):
             value = str(Path(value).resolve())
         if value != getattr(usual, field.name):
             lines.append(f"{field.name} = {_toml(value)}")

@@ -107,7 +107,7 @@ def train_chips(
         simulated=False,
         seed=config.seed,
     )
-    registry = registries(config.workspace)[0]
+    registry = registries(config.home)[0]
     if kind:
         return train_models(training, bank, about, registry, [kind], plain_name=True)
     return train_models(training, bank, about, registry)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
 from pipeline.change.publish import PAGE, write_changes
 from pipeline.composite import failed_scenes
-from pipeline.config import fingerprint
+from pipeline.config import fingerprint, settings_hash
 from pipeline.context import Context
 from pipeline.deliver import point_to, scene_row, tell_older
 from pipeline.map.change_layers import Changes, disclose_changes
@@ -20,6 +19,7 @@ from pipeline.predict import Predicted
 from pipeline.publish import MANIFEST
 from pipeline.runtime.code import commit
 from pipeline.runtime.console import say
+from pipeline.runtime.mirror import fetched_folder
 
 # Raise it when the same inputs would give another product.
 VERSION = 1
@@ -64,7 +64,7 @@ def deliver_changes(
     folder = home / run_id
     if removals is not None:
         tell_older(home.parent, areas_of(changes.joined, removals))
-    if (folder / MANIFEST).is_file():
+    if (fetched_folder(folder) / MANIFEST).is_file():
         say("monitor", f"nothing to do: {folder} is up to date")
     else:
         run = _run(context, earlier, later, run_id, len(changes.joined.cells))
@@ -88,9 +88,7 @@ def _run(
         region=context.region,
         model=later.model.manifest | {"choice": later.why},
         config=context.config,
-        config_hash=fingerprint(
-            asdict(context.config) | {"workspace": "", "cluster": "", "workers": 0}
-        ),
+        config_hash=settings_hash(context.config),
         code_version=version("asm-atlas"),
         code_commit=commit(),
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),

@@ -20,6 +20,8 @@ from pipeline.composite import raise_failed
 from pipeline.context import Context
 from pipeline.errors import AsmAtlasError, StoreCorruptError
 from pipeline.runtime.console import bar, say
+from pipeline.runtime.mirror import fetched_folder
+from pipeline.runtime.survey import survey
 
 # Raise it when the same features give another difference.
 VERSION = 1
@@ -84,9 +86,12 @@ def difference_blocks(
     """
     store = context.store("changes")
     config = context.config
-    how = _How(config.workspace, model.name, model.sha256, config.min_observed)
+    how = _How(str(config.home), model.name, model.sha256, config.min_observed)
     pairs = list(_pairs(context, first, second, model.context))
-    results = {one.unit: ledger.find(store, one.unit, how.inputs(one), ".parquet") for one in pairs}
+    known = survey(store, (one.unit for one in pairs))
+    results = {
+        one.unit: ledger.find(store, one.unit, how.inputs(one), ".parquet", known) for one in pairs
+    }
     missing = [one for one in pairs if results[one.unit] is None]
     done = context.workers.map(_task, missing, how, str(store))
     for pair, entry in bar(done, "monitor", len(missing)):
@@ -115,7 +120,7 @@ def read_differences(entries: Sequence[ledger.Entry]) -> pd.DataFrame:
         was not observed), ``change_low`` and ``change_high`` (nine in ten draws of the training
         places give a change between these).
     """
-    parts = [pd.read_parquet(entry.path) for entry in entries]
+    parts = [pd.read_parquet(ledger.file_of(entry)) for entry in entries]
     empty = pd.DataFrame({name: np.empty(0, np.float32) for name in COLUMNS})
     return pd.concat(parts or [empty.astype({"cell": np.int64})], ignore_index=True)
 
@@ -152,7 +157,8 @@ def _task(pair: _Pair, how: _How, store: str) -> ledger.Entry:
 
 @lru_cache(maxsize=2)
 def _load(workspace: str, name: str, sha256: str) -> Model:
-    model = load_named(workspace, name)
+    fetched_folder(Path(workspace) / "models" / name)
+    model = load_named(Path(workspace), name)
     if model.sha256 != sha256:
         raise StoreCorruptError(
             f"the model {name} has changed since this command started",

@@ -24,6 +24,7 @@ from pipeline.errors import MixedModelsError, StoreCorruptError
 from pipeline.join import classify
 from pipeline.predict import Predicted, read_predictions
 from pipeline.runtime.files import whole_file
+from pipeline.runtime.mirror import fetched_folder, removed
 
 COLUMNS = ("cell", "season", "probability", "low", "high", "class", "first_image", "last_image")
 _META = b"asm_atlas"
@@ -71,7 +72,8 @@ class Series:
         name = f"{region.name}-{config.seed}" if model.manifest["simulated"] else region.name
         settings = [region.geometry.wkt, config.min_observed, config.prevalence]
         identity = fingerprint([model.sha256, *settings])
-        return cls(context.store("series") / name, model.name, identity, region.name)
+        folder = fetched_folder(context.store("series") / name)
+        return cls(folder, model.name, identity, region.name)
 
     def seasons(self) -> list[str]:
         """Return the seasons kept, in order of time."""
@@ -132,6 +134,7 @@ class Series:
     def forget(self, keep: Iterable[str]) -> None:
         """Drop the seasons that are not named."""
         for season in set(self.seasons()) - set(keep):
+            removed(self._path(season))
             self._path(season).unlink()
 
     def read(self, seasons: Iterable[str] | None = None) -> pd.DataFrame:

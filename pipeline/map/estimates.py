@@ -14,6 +14,7 @@ from pipeline import grid
 from pipeline.config import Config
 from pipeline.errors import StoreCorruptError
 from pipeline.regions import Region
+from pipeline.runtime.mirror import fetched
 
 # A part of fewer cells than a 0.1-degree block would give single places away.
 SMALLEST_PUBLIC_CELLS = 400
@@ -57,7 +58,7 @@ def read_estimates(path: Path) -> dict[str, Any]:
     StoreCorruptError
         If the file cannot be read.
     """
-    if not path.is_file():
+    if not fetched(path).is_file():
         return {}
     try:
         record = json.loads(path.read_text(encoding="utf-8"))

@@ -73,7 +73,7 @@ def removals_file(config: Config) -> Path | None:
     """
     if config.removals:
         return Path(config.removals)
-    own = Path(config.workspace) / "removals.csv"
+    own = config.home / "removals.csv"
     return own if own.exists() or own.is_symlink() else None
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import dask
 from distributed import Client, KilledWorker, LocalCluster, as_completed
+from distributed.comm.core import CommClosedError
 from distributed.security import Security
 
 from pipeline.errors import AsmAtlasError, ClusterError, ConfigError, WorkerLostError
@@ -119,8 +120,11 @@ class Workers:
         if not first:
             return
         client, queue = self._start(), chain(first, queue)
-        # A cluster elsewhere has as many threads as it has, whatever this machine has.
-        threads = max(self.count, sum(client.nthreads().values()))
+        try:
+            # A cluster elsewhere has as many threads as it has, whatever this machine has.
+            threads = max(self.count, sum(client.nthreads().values()))
+        except CommClosedError as error:
+            raise self._lost(error) from None
         limit = IN_FLIGHT_PER_WORKER * threads
         submitted: dict[Any, list[Any]] = {}
 
@@ -138,7 +142,7 @@ class Workers:
                 results, seconds = future.result()
             except KilledWorker:
                 suspects += bundle
-            except CancelledError as error:
+            except (CancelledError, CommClosedError) as error:
                 raise self._lost(error) from None
             else:
                 yield from zip(bundle, results, strict=True)
@@ -151,7 +155,7 @@ class Workers:
             alone = client.submit(task, item, *shared, pure=False)
             try:
                 result = alone.result()
-            except CancelledError as error:
+            except (CancelledError, CommClosedError) as error:
                 raise self._lost(error) from None
             except KilledWorker as error:
                 result = WorkerLostError(
@@ -163,7 +167,7 @@ class Workers:
             alone.release()
             yield item, result
 
-    def _lost(self, error: CancelledError) -> AsmAtlasError:
+    def _lost(self, error: Exception) -> AsmAtlasError:
         """Say why tasks that nobody cancelled ended as cancelled."""
         if self._jobs is not None and self._jobs.trouble is not None:
             return self._jobs.trouble

@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 _UNSAFE = re.compile(r"[$`\"\\|&;<>*?!{}]|://|/vsi", re.IGNORECASE)
@@ -54,15 +55,18 @@ def sha256_of(path: Path) -> str:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, *, here: bool = False) -> Iterator[Path]:
     """Give a name beside ``path`` to write to, and move it there once it is written and on disk.
 
-    On an error nothing is left behind and what stood at ``path`` stays as it was.
+    On an error nothing is left behind and what stood at ``path`` stays as it was. In a workspace on
+    object storage the bucket gets it first.
 
     Parameters
     ----------
     path : pathlib.Path
         Where the file is to stand; its folder is made.
+    here : bool, optional
+        Whether it is for this machine alone, or has another way into the bucket.
 
     Yields
     ------
@@ -71,15 +75,22 @@ def whole_file(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep(path)
-    # Same suffix, since drivers look at it; the process's own name, since tasks may run twice.
-    beside = path.with_name(f".{path.stem}.{_mark()}{path.suffix}")
+    beside = aside(path)
     try:
         yield beside
         with beside.open("rb") as file:
             os.fsync(file.fileno())
+        if not here:
+            mirror().put(beside, path)
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def aside(path: Path) -> Path:
+    """Return a name beside ``path`` for one attempt at it, which :func:`sweep` knows."""
+    # Same suffix, since drivers look at it; the process's own name, since tasks may run twice.
+    return path.with_name(f".{path.stem}.{_mark()}{path.suffix}")
 
 
 @contextmanager
@@ -155,6 +166,8 @@ def _is_dead(host: str, pid: int, left: Path) -> bool:
 def put_in_place(new: Path, path: Path) -> None:
     """Let a folder take a path in one moment: who opens it finds the old or the new, never a mix.
 
+    In a workspace on object storage the bucket gets it first, file by file.
+
     Linux exchanges the two names in one step; what stood at ``path`` is then deleted. On a file
     system that cannot, the old folder steps aside first, and a process that is killed in between
     leaves it there for :func:`restore`.
@@ -166,6 +179,7 @@ def put_in_place(new: Path, path: Path) -> None:
     path : pathlib.Path
         Where it is to stand.
     """
+    mirror().put_folder(new, path)
     if not path.exists():
         new.rename(path)
     elif _exchange(new, path):
@@ -199,6 +213,13 @@ def restore(path: Path) -> None:
         _aside(path).rename(path)
 
 
+def mirror() -> ModuleType:
+    """Return :mod:`pipeline.runtime.mirror`, which itself writes whole files."""
+    from pipeline.runtime import mirror
+
+    return mirror
+
+
 def _aside(path: Path) -> Path:
     return path.with_name(f".{path.name}.old")
 
@@ -212,7 +233,7 @@ def _exchange(one: Path, other: Path) -> bool:
     return bool(call(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, *, here: bool = False) -> None:
     """Write a value as indented JSON, whole or not at all.
 
     Parameters
@@ -221,10 +242,17 @@ def write_json(path: Path, value: Any) -> None:
         The file.
     value : object
         What JSON can hold; NaN and infinity are refused.
+    here : bool, optional
+        As for :func:`whole_file`.
     """
-    with whole_file(path) as beside:
-        text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
-        beside.write_text(text + "\n", encoding="utf-8")
+    with whole_file(path, here=here) as beside:
+        beside.write_bytes(json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """Return a value as indented JSON, as files hold it."""
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    return f"{text}\n".encode()
 
 
 def read_json(path: Path) -> Any:

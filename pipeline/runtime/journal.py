@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pipeline.runtime.redact import redact
+from pipeline.runtime.segments import shared
 
 
 class Journal:
@@ -66,7 +67,8 @@ class Journal:
             if copy is not None:
                 self._files.append(stack.enter_context(copy.open("a", encoding="utf-8")))
             try:
-                yield self
+                with shared(own):
+                    yield self
             finally:
                 self._files = []
 

@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import RunLockedError
+from pipeline.runtime.lease import held
+from pipeline.runtime.lease import holder as lease_holder
+from pipeline.runtime.mirror import remote_of
 
 # Who only looks whether the lock is held has it for a moment.
 _PATIENCE_S = 1.0
@@ -28,7 +31,8 @@ def only_run(path: Path, command: str) -> Iterator[bool]:
     """Hold the lock of a region.
 
     The file stays; what counts is the lock on it (flock), which ends with the process, however that
-    ends, and is not handed on to the workers that it starts.
+    ends, and is not handed on to the workers that it starts. A workspace on object storage has a
+    lease besides (:mod:`pipeline.runtime.lease`), for other machines.
 
     Parameters
     ----------
@@ -59,8 +63,11 @@ def only_run(path: Path, command: str) -> Iterator[bool]:
         }
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(about).encode(), 0)
+        remote = remote_of(path, blocks=True)
+        lease = contextlib.nullcontext() if remote is None else held(*remote, about)
         try:
-            yield locked
+            with lease:
+                yield locked or remote is not None
         finally:
             os.ftruncate(descriptor, 0)
     finally:
@@ -80,6 +87,9 @@ def holder(path: Path) -> dict[str, Any] | None:
     dict or None
         ``host``, ``pid``, ``since`` and ``command``, as far as they are known; None: nobody does.
     """
+    remote = remote_of(path, blocks=True)
+    if remote is not None:
+        return lease_holder(*remote)
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

@@ -169,3 +169,20 @@ def test_a_fingerprint_is_stable_over_time() -> None:
     assert fingerprint({"b": 1, "a": [1.5, None, "é"]}) == "4fa79d67d7df922b"
     with pytest.raises(ValueError, match="JSON"):
         fingerprint(float("nan"))
+
+
+def test_a_workspace_is_a_folder_or_a_bucket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Config(workspace="work").home == Path("work")
+    bucket = Config(workspace="s3://my-bucket/a/b", mirror=str(tmp_path))
+    assert bucket.interim == tmp_path / "s3+my-bucket+a+b" / "interim"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    found = Config(workspace="s3://my-bucket").processed
+    assert found == tmp_path / "cache" / "asm-atlas" / "s3+my-bucket" / "processed"
+    # What one machine has of a bucket is no workspace of its own.
+    with pytest.raises(ConfigError, match="one machine's copy"):
+        Config(workspace=str(bucket.home))
+    with pytest.raises(ConfigError, match="s3://bucket/prefix") as caught:
+        Config(workspace="s3://AKIA:secret@my-bucket/a")
+    assert "secret" not in str(caught.value)

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline import ledger
 from pipeline.errors import ReadFailedError
+from pipeline.runtime import commits
 
 UNIT = "N00.0E009.0"
 INPUTS = {"stage": "sample", "scene": "a"}
@@ -151,7 +152,7 @@ def test_the_entry_is_written_last(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(ledger, "write_json", stopped)
+        patch.setattr(commits, "write_json", stopped)
         with pytest.raises(KeyboardInterrupt):
             build(tmp_path, Writer())
     assert ledger.find(tmp_path, UNIT, INPUTS, ".bin") is None

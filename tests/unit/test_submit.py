@@ -92,3 +92,11 @@ def test_refusals_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("PATH", str(tmp_path / "none"))
     with pytest.raises(DependencyError, match="no sbatch"):
         submit_region(config, region, "predict", dry_run=False)
+
+
+def test_a_workspace_in_a_bucket_stays_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "a.toml"
+    file.write_text(settings_text(Config(workspace="s3://bucket/x", mirror="here")))
+    again = load_config(file, {})
+    assert (again.workspace, again.mirror) == ("s3://bucket/x", str(tmp_path / "here"))

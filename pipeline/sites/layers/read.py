@@ -64,7 +64,7 @@ class ContextLayer:
 
 def layers_folder(config: Config) -> Path:
     """Return the folder in which context layers are looked for."""
-    return Path(config.layers) if config.layers else Path(config.workspace) / "layers"
+    return Path(config.layers) if config.layers else config.home / "layers"
 
 
 def load_layers(config: Config) -> tuple[ContextLayer, ...]:
