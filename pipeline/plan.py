@@ -20,7 +20,6 @@ from features.recipe import RECIPES
 from features.rectify import Rectifiers
 from pipeline import grid
 from pipeline.choose import load_named
-from pipeline.config import season_windows
 from pipeline.context import Context
 from pipeline.errors import NoSceneError, SourceError
 from pipeline.forecast import forecast, seen_rates, usual_bytes
@@ -29,6 +28,7 @@ from pipeline.regions import data_folder
 from pipeline.runtime.console import aligned, bar, console, say
 from pipeline.runtime.files import write_json
 from pipeline.scenes import expected_revisits, search_scenes
+from pipeline.seasons import season_windows
 
 # A larger region is judged by so many of its blocks.
 SAMPLED = 24

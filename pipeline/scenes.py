@@ -18,7 +18,7 @@ import pystac
 import shapely
 
 from pipeline.again import make_command
-from pipeline.config import fingerprint, season_windows
+from pipeline.config import fingerprint
 from pipeline.context import Context
 from pipeline.errors import (
     ConfigError,
@@ -45,6 +45,7 @@ from pipeline.imagery.offsets import baseline_of
 from pipeline.runtime.console import say
 from pipeline.runtime.files import read_json, write_json
 from pipeline.runtime.mirror import fetched
+from pipeline.seasons import season_windows
 
 USUAL_BANDS = ("B02", "B03", "B04", "B08", "B11", "B12", *RADAR_BANDS)
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 import pytest
 from distributed.comm.core import CommClosedError
 
-from pipeline.config import season_months
 from pipeline.errors import ConfigError
 from pipeline.runtime import cluster
 from pipeline.runtime.cluster import IN_FLIGHT_PER_WORKER, Workers, workers
+from pipeline.seasons import season_months
 
 
 @pytest.fixture(scope="module")

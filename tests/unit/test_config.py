@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.config import Config, fingerprint, load_config, season_months
+from pipeline.config import Config, fingerprint, load_config
 from pipeline.errors import ConfigError
+from pipeline.seasons import season_months
 
 
 @pytest.fixture

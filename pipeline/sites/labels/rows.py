@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline import grid
-from pipeline.config import season_windows
+from pipeline.seasons import season_windows
 
 MINE, NOT, UNLABELLED = 1, 0, -1
 COLUMNS = ("cell", "label", "source", "date", "shift", "weight", "what", "size")
