@@ -35,6 +35,7 @@ from pipeline.scenes import SceneList
 from pipeline.sites.labels.background import with_background
 from pipeline.sites.labels.gather import are_visits, gather_labels
 from pipeline.sites.labels.rows import Labels, one_a_cell, shifted
+from pipeline.sites.mapping import load_mapping
 from pipeline.sites.service import is_address
 from pipeline.train import About, preference, squares_of, train_models
 
@@ -192,10 +193,10 @@ def _licence(context: Context, found: SceneList) -> str:
     own = [Path(path).name for path in own if path]
     if found.simulated and not config.labels and not own:
         return "simulated"
-    credit = "; ".join(
-        ["IPIS open data, ODC-BY 1.0 (credit IPIS)"] * visits
-        + [f"{name}: not stated" for name in own]
-    )
+    visited = ["IPIS open data, ODC-BY 1.0 (credit IPIS)"] * visits
+    if visits and config.labels_mapping:
+        visited = [load_mapping(config.labels_mapping).credit or "visits: not stated"]
+    credit = "; ".join([*visited, *(f"{name}: not stated" for name in own)])
     return f"{credit}; imagery simulated" if found.simulated else credit
 
 

@@ -75,6 +75,8 @@ class Mapping:
     published : str
         Where everybody can read the table already; empty: nowhere, and no public map names its
         sites.
+    credit : str
+        Whom to credit, and the licence; empty: not stated.
     """
 
     where: str
@@ -86,6 +88,7 @@ class Mapping:
     values: dict[str, dict[str, str]] = field(default_factory=dict)
     dates: dict[str, str] = field(default_factory=dict)
     published: str = ""
+    credit: str = ""
 
 
 def load_mapping(mapping: str | Path) -> Mapping:
@@ -122,7 +125,8 @@ def load_mapping(mapping: str | Path) -> Mapping:
             only(theirs, dict.fromkeys(theirs, str), f"{where}, [{name}.{ours}]")
     if not parts["columns"]:
         raise DeclarationError("the mapping has no [columns]", where=where)
-    return Mapping(where, **parts, published=content.get("published", "").strip())
+    about = {name: content.get(name, "").strip() for name in ("published", "credit")}
+    return Mapping(where, **parts, **about)
 
 
 def mapping_file(mapping: str | Path) -> Any:
