@@ -21,6 +21,7 @@ from pipeline.runtime.files import whole_file, whole_folder, write_json
 from pipeline.runtime.lock import holder, only_run
 from pipeline.runtime.mirror import fetched, fetched_folder, fetched_run, point, root_of
 from pipeline.runtime.survey import survey
+from pipeline.session import _terminated_as_interrupted
 
 UNIT, INPUTS = "N02.0E005.9", {"stage": "composite", "scenes": ["a"]}
 STAGE = "bucket/x/interim/composite"
@@ -334,7 +335,11 @@ def test_a_run_whose_lock_was_taken_stops(
     other = {"pid": 1, "host": "elsewhere", "machine": "another", "command": "predict r"}
 
     def run() -> None:
-        with only_run(home / "interim" / "runs" / "r.lock", "train r"):
+        # As a session does; pytest's workers ignore SIGINT, which is the other way.
+        with (
+            _terminated_as_interrupted(),
+            only_run(home / "interim" / "runs" / "r.lock", "train r"),
+        ):
             first = store.objects[name][0]
             while store.objects[name][0] == first:  # it is renewed
                 time.sleep(0.05)

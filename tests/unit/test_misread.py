@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -52,8 +54,8 @@ def composites(monkeypatch: pytest.MonkeyPatch) -> list[Entry]:
     """Seven blocks, of which the eastern half was not observed."""
     side = grid.BLOCK_PX + grid.HALO_PX
 
-    def read(path: str) -> xr.Dataset:
-        pixels = textured(np.random.default_rng(int(path)), len(BANDS), side, side)
+    def read(path: str | Path) -> xr.Dataset:
+        pixels = textured(np.random.default_rng(int(Path(path).name)), len(BANDS), side, side)
         pixels[:, :, 600:] = np.nan
         return xr.Dataset(
             {"reflectance": (("band", "y", "x"), pixels)}, coords={"band": list(BANDS)}
