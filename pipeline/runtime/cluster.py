@@ -182,7 +182,21 @@ class Workers:
             # distributed takes None for no encryption.
             security = security_of(self.tls)
             if self.cluster == "local":
-                self._local = LocalCluster(
+                self._local = self._on_this_machine()
+                self._client = Client(self._local)
+            elif self.cluster == "slurm":
+                self._jobs = Jobs(self.slurm, security)
+                self._client = Client(self._jobs.cluster)
+            else:
+                self._client = self._connect(security)
+        return self._client
+
+    def _on_this_machine(self) -> LocalCluster:
+        """Start a local cluster; again, if one of its workers dies before it has begun."""
+        failure: Exception | None = None
+        for _ in range(DEATHS):
+            try:
+                return LocalCluster(
                     n_workers=self.count,
                     threads_per_worker=1,
                     memory_limit=self.memory,
@@ -193,13 +207,12 @@ class Workers:
                     preload="pipeline.runtime.worker",
                     silence_logs="ERROR",
                 )
-                self._client = Client(self._local)
-            elif self.cluster == "slurm":
-                self._jobs = Jobs(self.slurm, security)
-                self._client = Client(self._jobs.cluster)
-            else:
-                self._client = self._connect(security)
-        return self._client
+            except RuntimeError as error:  # "Nanny failed to start."
+                failure = error
+        raise WorkerLostError(
+            f"worker processes died while they started, {DEATHS} times: {failure}",
+            next_step="look for a lack of memory; fewer workers leave each more of it",
+        ) from None
 
     def _connect(self, security: Security | None) -> Client:
         """Connect to a scheduler elsewhere that has workers."""

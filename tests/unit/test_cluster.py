@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from distributed.comm.core import CommClosedError
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, WorkerLostError
 from pipeline.runtime import cluster
 from pipeline.runtime.cluster import IN_FLIGHT_PER_WORKER, Workers, workers
 from pipeline.seasons import season_months
@@ -124,3 +124,22 @@ def test_only_heartbeats_of_an_ending_scheduler_are_not_logged() -> None:
     assert not kept(record(CommClosedError))
     assert kept(record(ValueError))
     assert kept(record(None))
+
+
+def test_a_worker_that_dies_while_it_starts_is_started_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried: list[object] = []
+
+    def dying(**asked: object) -> str:
+        tried.append(asked)
+        if len(tried) < 3:
+            raise RuntimeError("Nanny failed to start.")
+        return "started"
+
+    monkeypatch.setattr(cluster, "LocalCluster", dying)
+    assert cluster.Workers("local", 1)._on_this_machine() == "started"
+    tried.clear()
+    monkeypatch.setattr(cluster, "DEATHS", 2)
+    with pytest.raises(WorkerLostError, match="Nanny failed to start"):
+        cluster.Workers("local", 1)._on_this_machine()
