@@ -322,7 +322,8 @@ def test_the_lock_of_a_dead_process_of_this_machine_is_free_at_once(
     for who in (dead, recycled):
         store.objects["bucket/x/interim/runs/r.lock"] = (json.dumps(who).encode(), store.now())
         with only_run(path, "train r"):
-            pass
+            mine = json.loads(store.objects["bucket/x/interim/runs/r.lock"][0])
+            assert (mine["pid"], mine["command"]) == (os.getpid(), "train r")
 
 
 def test_a_run_whose_lock_was_taken_stops(
