@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -23,6 +24,7 @@ from pathlib import Path
 
 PROGRAMS = ("ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "ceph", "monmaptool")
 KEY, SECRET = "atlas-test-key", "atlas-test-secret"
+TRIES = 3
 CONFIGURATION = """
 [global]
 fsid = {fsid}
@@ -92,6 +94,13 @@ class Ceph:
             self.gateway.send_signal(signal.SIGKILL)
             self.gateway.wait()
 
+    def end(self) -> None:
+        """Kill all parts."""
+        self.stop()
+        for part in reversed(self.parts):
+            part.kill()
+            part.wait()
+
     def make_bucket(self, name: str) -> None:
         """Make a bucket."""
         import botocore.session
@@ -114,7 +123,9 @@ class Ceph:
 
     def _told(self, *command: str) -> None:
         line = [command[0], "-c", str(self.folder / "ceph.conf"), *command[1:]]
-        subprocess.run(line, check=True, capture_output=True, timeout=120)
+        told = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
+        if told.returncode:
+            raise RuntimeError(f"{command[:3]} ended with {told.returncode}: {told.stderr[-1500:]}")
 
     def _answers(self) -> bool:
         try:
@@ -132,6 +143,13 @@ class Ceph:
                 logs = "\n".join(log.read_text()[-1500:] for log in self.folder.glob("*.log"))
                 raise RuntimeError(f"{name} did not start:\n{logs}")
             time.sleep(0.2)
+
+    def _elected(self) -> bool:
+        if self.parts[0].poll() is not None:
+            raise RuntimeError(f"ceph-mon ended with {self.parts[0].returncode}")
+        asked = ["ceph", "-c", str(self.folder / "ceph.conf"), "mon", "stat"]
+        told = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=False)
+        return told.returncode == 0 and "quorum 0 a" in told.stdout
 
     def _up(self) -> bool:
         # On a busy machine it may speak before it knows the cluster's name, and end.
@@ -156,6 +174,7 @@ class Ceph:
         subprocess.run([*one, f"[v1:127.0.0.1:{monitor}]", places], check=True, capture_output=True)
         self._told("ceph-mon", "--mkfs", "-i", "a", "--monmap", places)
         self.parts.append(self._begin("ceph-mon", "-i", "a"))
+        self._wait(self._elected, "ceph-mon")
         self._told("ceph", "osd", "new", osd)
         self._told("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd)
         self.parts.append(self._begin("ceph-osd", "-i", "0"))
@@ -187,15 +206,22 @@ def ceph(folder: Path) -> Iterator[Ceph]:
     Ceph
         With the gateway up.
     """
-    store = Ceph(folder, f"http://127.0.0.1:{_free_port()}")
+    for left in reversed(range(TRIES)):
+        # Anew from the ground: a port may have been taken since it was free.
+        store = Ceph(folder / str(left), f"http://127.0.0.1:{_free_port()}")
+        try:
+            store.build()
+        except BaseException as error:
+            store.end()
+            if not left or not isinstance(error, RuntimeError | subprocess.SubprocessError):
+                raise
+            print(f"the store did not start, once more: {error}", file=sys.stderr)
+        else:
+            break
     try:
-        store.build()
         yield store
     finally:
-        store.stop()
-        for part in reversed(store.parts):
-            part.kill()
-            part.wait()
+        store.end()
 
 
 if __name__ == "__main__":
