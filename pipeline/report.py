@@ -26,6 +26,7 @@ from pipeline.evaluation.held_out import draw_validation
 from pipeline.map import check, figures, page_data, qgis
 from pipeline.map import disclosure as rules
 from pipeline.map.page_words import held_out_table, name_of, tell, way_of
+from pipeline.map.recorded import retell
 from pipeline.map.words import CREDIT, SIMULATED, number, say, warnings
 from pipeline.runtime.files import whole_file
 from pipeline.sites.answers import meanings
@@ -104,7 +105,7 @@ def _page(product: Product, run: RunInfo, policy: Policy) -> str:
         editions=editions,
         n_candidates=len(product.ranked),
         trained=_share_trained(product),
-        how=str((model.get("scores") or {}).get("how", "")),
+        how=retell(str((model.get("scores") or {}).get("how", "")), lang),
         policy="default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
         f"style-src {hash_of(style)}; script-src {hash_of(script)}",
         style=Markup(style),  # ours, as is the script
@@ -395,7 +396,7 @@ def _areas(product: Product, policy: Policy, lang: str) -> tuple[list[str], list
     heading = [policy["regions"][name].alias(lang) for name in columns]
     plain = pd.DataFrame(layer[columns]).astype(object)
     rows = [[cell_text(value, lang) for value in row] for row in plain.itertuples(index=False)]
-    return heading, rows, str(layer["how"].iloc[0])
+    return heading, rows, retell(str(layer["how"].iloc[0]), lang)
 
 
 def _share_trained(product: Product) -> float:
@@ -410,7 +411,7 @@ def _model(model: dict[str, Any], policy: Policy, lang: str) -> list[tuple[str, 
     for name, value in facts.items():
         alias = policy["model"][name].alias(lang)
         if name == "data" and isinstance(value, dict):
-            rows.append((alias, cell_text(value.get("description"), lang)))
+            rows.append((alias, retell(cell_text(value.get("description"), lang), lang)))
             rows += [
                 (say(key, lang), cell_text(value[key], lang))
                 for key in ("rows", "positives", "licence")

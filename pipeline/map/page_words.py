@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from models.validation_words import COUNTRIES, RANDOM, REGIONS, TRAINED
+from pipeline.map.recorded import retell
 from pipeline.map.words import number
 
 _WORDS = {
@@ -264,10 +265,14 @@ def held_out_table(
             f"{plain(row['brier'])} ({plain(row['brier_base'])})",
             plain(row["ece"]),
             plain(row["sets"]["mine"]),
-            str(row["how"]),
+            retell(str(row["how"]), lang),
         ]
         for row in rows
         if "left_out" not in row
     ]
-    missing = [f"{way_of(r['name'], lang)}: {r['left_out']}" for r in rows if "left_out" in r]
+    missing = [
+        f"{way_of(row['name'], lang)}: {retell(row['left_out'], lang)}"
+        for row in rows
+        if "left_out" in row
+    ]
     return heading, table, missing

@@ -131,11 +131,13 @@ _WORDS = {
     "longitude": ("Longitude", "Longitude"),
     "sheets": ("Field sheets", "Fiches de terrain"),
     "sheet_form": (
-        "Found:   ☐ mining   ☐ no mining   ☐ no mining, but looks like it   ☐ could not reach\n\n"
+        "Found:   ☐ mining   ☐ no mining   ☐ no mining, but looks like it   ☐ could not reach"
+        "   ☐ not sure\n\n"
         "Date: ______________   Inspector: ______________________________\n\n"
         "Where I stood (WGS 84): latitude ______________   longitude ______________\n\n"
         "Notes, photographs: ________________________________________________________",
-        "Constat :   ☐ exploitation   ☐ pas d'exploitation   ☐ ressemblant   ☐ inaccessible\n\n"
+        "Constat :   ☐ exploitation   ☐ pas d'exploitation   ☐ ressemblant   ☐ inaccessible"
+        "   ☐ incertain\n\n"
         "Date : ______________   Inspecteur : ______________________________\n\n"
         "Où j'étais (WGS 84) : latitude ______________   longitude ______________\n\n"
         "Remarques, photographies : __________________________________________________",
