@@ -16,6 +16,7 @@ from pipeline.config import fingerprint, settings_hash
 from pipeline.context import Context
 from pipeline.imagery.items import Scene
 from pipeline.join import Joined
+from pipeline.join_region import used_tables
 from pipeline.map.disclosure import load_policy
 from pipeline.map.estimates import read_estimates, stored_area
 from pipeline.map.provenance import RunInfo
@@ -31,7 +32,7 @@ from pipeline.runtime.journal import journal
 from pipeline.runtime.mirror import fetched_folder, point
 
 # Raise it when the same inputs would give another product.
-VERSION = 4
+VERSION = 5
 # What a map depends on beside its inputs; the rest of the configuration says where and how fast.
 _OF_THE_MAP = ("season", "min_observed", "disclosure", "map_lang", "seed", "visit_years")
 
@@ -108,6 +109,7 @@ def deliver(
         code_version=version("asm-atlas"),
         code_commit=commit(),
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        tables=used_tables(context, joined.context),
         scenes=[scene_row(scene) for scene in found.scenes],
         simulated=found.simulated,
         counts={

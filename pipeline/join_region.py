@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,11 @@ from pipeline.runtime.console import say
 from pipeline.sites.answers import unrecognised
 from pipeline.sites.labels.gather import are_visits
 from pipeline.sites.layers.attach import around
-from pipeline.sites.layers.read import load_layers
+from pipeline.sites.layers.read import ContextLayer, load_layers
 from pipeline.sites.mapping import load_mapping
 from pipeline.sites.ranking import RANDOM
 from pipeline.sites.scorecard import rules_fingerprint
-from pipeline.sites.service import is_address
+from pipeline.sites.service import came_from, is_address
 from pipeline.sites.visits import read_visits, visits_file
 
 # Raise it when the joined tables change.
@@ -145,6 +146,28 @@ def labels_file(context: Context, visits: bool = False) -> Path | None:
     if context.region.source == "demo":
         return scenes.demo_folder(context) / "visits.csv"
     return None
+
+
+def used_tables(context: Context, layers: Sequence[ContextLayer]) -> list[dict[str, str]]:
+    """Return which tables and layers a map is joined with.
+
+    Parameters
+    ----------
+    context : Context
+        Configuration and region.
+    layers : sequence of ContextLayer
+        Those around the region.
+
+    Returns
+    -------
+    list of dict of str to str
+        ``name`` and ``sha256``; ``service`` and ``fetched`` where a service sent it.
+    """
+    path = labels_file(context, visits=True)
+    visits = [{"name": "visits", "sha256": _sha256(path)} | came_from(path)] if path else []
+    return visits + [
+        {"name": layer.declaration.table, "sha256": layer.sha256} | layer.came for layer in layers
+    ]
 
 
 def _sha256(path: Path) -> str:

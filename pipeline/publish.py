@@ -40,6 +40,8 @@ MAP, PROJECT, COG, COVERAGE, ITEM, MANIFEST = (
     "map.gpkg", "map.qgz", "probability.tif", "coverage.tif", "item.json", "manifest.json",
 )  # fmt: skip
 FILES = (MAP, PROJECT, COG, COVERAGE, *inspection.FILES, ITEM)
+# Lists of the facts: what the provenance calls their members, and which part names one.
+_LISTED = {"scenes": ("scene", "id"), "tables": ("table", "name")}
 REPORT, SHEETS = "report.html", "inspection.pdf"
 
 
@@ -143,6 +145,7 @@ def provenance(product: Product, run: RunInfo, policy: Policy) -> dict[str, Any]
         "configuration": allowed("config", dataclasses.asdict(run.config)),
         "model": allowed("model", run.model),
         "images": {"first": run.images[0], "last": run.images[1]},
+        "tables": [allowed("tables", table) for table in run.tables],
         "scenes": [allowed("scenes", scene) for scene in run.scenes],
         "words": dict(zip(("en", "fr"), warnings("en", run.simulated), strict=True)),
         "credit": SIMULATED[0] if run.simulated else CREDIT[0],
@@ -234,10 +237,11 @@ def rows_of(facts: dict[str, Any]) -> pd.DataFrame:
     """Flatten the facts into rows of section, item and value, for the table in the GeoPackage."""
     rows = []
     for key, value in facts.items():
-        if key == "scenes":
-            for scene in value:
-                rest = ", ".join(f"{k} {v}" for k, v in scene.items() if k != "id")
-                rows.append(("scene", str(scene.get("id", "")), rest))
+        if key in _LISTED:
+            section, name = _LISTED[key]
+            for one in value:
+                rest = ", ".join(f"{k} {v}" for k, v in one.items() if k != name)
+                rows.append((section, str(one.get(name, "")), rest))
         elif isinstance(value, dict):
             rows += [
                 (key, k, v if isinstance(v, str) else json.dumps(v, default=str, sort_keys=True))

@@ -465,6 +465,9 @@ def page_facts(product: Product, run: RunInfo, policy: Policy, lang: str) -> lis
         "configuration_hash",
     )
     rows = [(name_of(key, lang), cell_text(facts[key], lang, 3)) for key in plain]
+    for one in facts["tables"]:
+        told = [one[key] for key in ("sha256", "fetched") if key in one]
+        rows.append((name_of("table", lang).format(one["name"]), ", ".join(told)))
     names = policy.get("config", {})
     rows += [
         (

@@ -156,6 +156,15 @@ def make_run(**changes: Any) -> RunInfo:
         code_version="0.1.0",
         code_commit="0123456789abcdef0123456789abcdef01234567",
         created="2022-11-05T10:00:00Z",
+        tables=[
+            {
+                "name": "visits",
+                "sha256": "5e" * 32,
+                "service": "https://example.org/wfs",
+                "fetched": "2022-11-01T08:00:00+00:00",
+            },
+            {"name": "context_titles", "sha256": "7a" * 32},
+        ],
         scenes=[
             {
                 "id": f"S2A_DEMO_{day.replace('-', '')}",

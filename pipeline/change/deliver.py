@@ -11,6 +11,8 @@ from pipeline.composite import failed_scenes
 from pipeline.config import fingerprint, settings_hash
 from pipeline.context import Context
 from pipeline.deliver import point_to, scene_row, tell_older
+from pipeline.join import Joined
+from pipeline.join_region import used_tables
 from pipeline.map.change_layers import Changes, disclose_changes
 from pipeline.map.disclosure import load_policy, policy_of
 from pipeline.map.provenance import RunInfo
@@ -22,7 +24,7 @@ from pipeline.runtime.console import say
 from pipeline.runtime.mirror import fetched_folder
 
 # Raise it when the same inputs would give another product.
-VERSION = 1
+VERSION = 2
 HOME = "changes"
 
 
@@ -67,7 +69,7 @@ def deliver_changes(
     if (fetched_folder(folder) / MANIFEST).is_file():
         say("monitor", f"nothing to do: {folder} is up to date")
     else:
-        run = _run(context, earlier, later, run_id, len(changes.joined.cells))
+        run = _run(context, earlier, later, run_id, changes.joined)
         policy = policy_of(changes.joined)
         product = disclose_changes(changes, run, policy)
         write_changes(product, run, policy, changes.seasons, folder)
@@ -79,7 +81,7 @@ def deliver_changes(
 
 
 def _run(
-    context: Context, earlier: Predicted, later: Predicted, run_id: str, cells: int
+    context: Context, earlier: Predicted, later: Predicted, run_id: str, joined: Joined
 ) -> RunInfo:
     scenes = [*earlier.scenes.scenes, *later.scenes.scenes]
     missing = [failed_scenes(one.composites) for one in (earlier, later)]
@@ -92,13 +94,14 @@ def _run(
         code_version=version("asm-atlas"),
         code_commit=commit(),
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        tables=used_tables(context, joined.context),
         scenes=[scene_row(scene) for scene in scenes],
         simulated=later.scenes.simulated,
         counts={
             "scenes": len(scenes),
             "scenes_not_read": sum(len(one) for one in missing),
             "blocks": len(context.region.blocks),
-            "small_cells": cells,
+            "small_cells": len(joined.cells),
         },
         images=(
             min(scene.datetime[:10] for scene in scenes),

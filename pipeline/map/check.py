@@ -37,7 +37,7 @@ _OWN_TABLES = re.compile(r"(gpkg|rtree|sqlite|ogr)_.*|gdal_aspatial|layer_styles
 _COLUMN = re.compile(r'\b(?:field|fieldName|attributeName)="([^"]*)"|&quot;([^&]*?)&quot;')
 _PLACES = ("bbox", "coordinates", "proj:transform")
 # Parts of a manifest or a STAC item, and the rows of the rules that say what they may hold.
-_PARTS = {"configuration": "config", "model": "model", "scenes": "scenes"}
+_PARTS = {"configuration": "config", "model": "model", "scenes": "scenes", "tables": "tables"}
 _LAYER = re.compile(r"layername=(\w+)")
 
 

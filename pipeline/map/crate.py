@@ -47,6 +47,7 @@ def crate(manifest: dict[str, Any]) -> dict[str, Any]:
     files = [_file(name, digest) for name, digest in sorted(manifest["files"].items())]
     files.append(_file("manifest.json", {}))
     scenes = [_scene(scene) for scene in manifest["scenes"]]
+    tables = [_table(table) for table in manifest["tables"]]
     settings = [
         {"@id": f"#setting-{name}", "@type": "PropertyValue", "name": name, "value": _text(value)}
         for name, value in sorted(manifest["configuration"].items())
@@ -72,7 +73,7 @@ def crate(manifest: dict[str, Any]) -> dict[str, Any]:
         "name": f"Run {manifest['run']} of asm-atlas on {manifest['region']}",
         "endTime": manifest["created"],
         "instrument": _to(_PROGRAM),
-        "object": [_to(part["@id"]) for part in (*scenes, *settings)] + [_to(_MODEL)],
+        "object": [_to(part["@id"]) for part in (*scenes, *tables, *settings)] + [_to(_MODEL)],
         "result": [_to(file["@id"]) for file in files],
     }
     about = {
@@ -107,7 +108,8 @@ def crate(manifest: dict[str, Any]) -> dict[str, Any]:
         "name": "Credits and what the map is not",
         "description": " ".join([manifest["credit"], *manifest["context"].values(), words]),
     }
-    graph = [about, root, run, program, profile, terms, weights, *files, *scenes, *settings]
+    graph = [about, root, run, program, profile, terms, weights, *files, *scenes, *tables]
+    graph += settings
     return {"@context": f"{_STANDARD}/context", "@graph": graph}
 
 
@@ -132,6 +134,16 @@ def _scene(scene: dict[str, Any]) -> dict[str, Any]:
         "version": str(scene.get("processing_baseline", "")),
         "isPartOf": str(scene.get("collection", "")),
     }
+
+
+def _table(table: dict[str, str]) -> dict[str, str]:
+    found = {
+        "@id": f"#table-{quote(table['name'], safe='')}",
+        "@type": "CreativeWork",
+        "name": table["name"],
+        "sha256": table["sha256"],
+    }
+    return found | ({"dateModified": table["fetched"]} if "fetched" in table else {})
 
 
 def _text(value: Any) -> str:

@@ -149,6 +149,7 @@ _NAMES = {
     "code_version": ("version of the program", "version du programme"),
     "code_commit": ("commit of the program", "commit du programme"),
     "configuration_hash": ("hash of the configuration", "empreinte de la configuration"),
+    "table": ("table: {0}", "table : {0}"),
     "setting": ("setting: {0}", "réglage : {0}"),
     "scenes": ("scenes", "scènes"),
     "scenes_not_read": ("scenes that could not be read", "scènes illisibles"),

@@ -30,6 +30,9 @@ class RunInfo:
         Version of this program, and its commit (``pipeline.runtime.code``).
     created : str
         When the run was made; ISO 8601, UTC.
+    tables : list of dict
+        The tables and layers that the map was joined with: ``name, sha256``, and ``service`` and
+        ``fetched`` where a service sent them.
     scenes : list of dict
         The imagery: ``id, datetime, platform, processing_baseline, offset, collection``.
     simulated : bool
@@ -50,6 +53,7 @@ class RunInfo:
     code_version: str
     code_commit: str
     created: str
+    tables: list[dict[str, str]]
     scenes: list[dict[str, Any]]
     simulated: bool
     counts: dict[str, int]

@@ -116,6 +116,28 @@ def fetch_saved(
     return path
 
 
+def came_from(path: Path) -> dict[str, str]:
+    """Return where a saved copy came from, and when.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Of :func:`fetch_saved`, or any file.
+
+    Returns
+    -------
+    dict of str to str
+        ``service`` (without parameters) and ``fetched`` (ISO 8601, UTC); empty for a file that no
+        service sent.
+    """
+    try:
+        entry = read_json(path.with_name(f"{path.stem.rpartition('-')[0]}.json"))
+        known = entry["file"] == path.name
+        return {key: str(entry[key]) for key in ("service", "fetched")} if known else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
 def wfs_address(address: str, suffix: str) -> str:
     """Complete the address of a WFS; that of a file stays as it is.
 

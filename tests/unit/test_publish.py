@@ -62,6 +62,10 @@ def test_the_manifest_names_every_file_by_its_hash(made):
     assert manifest["disclosure"] == run.config.disclosure and manifest["simulated"] is True
     assert manifest["counts"]["cells"] == counts["cells"]
     assert [scene["offset"] for scene in manifest["scenes"]] == [0, 0, 0, -1000, -1000]
+    visits, titles = manifest["tables"]
+    assert visits["fetched"].startswith("2022-11-01") and len(titles["sha256"]) == 64
+    # Where a table of sites lies is for those who may see it.
+    assert ("service" in visits) == (run.config.disclosure == "restricted")
 
 
 def test_the_crate_tells_what_the_manifest_tells(made):
@@ -85,6 +89,8 @@ def test_the_crate_tells_what_the_manifest_tells(made):
     assert [(e["name"], e["version"]) for e in scenes] == [
         (scene["id"], scene["processing_baseline"]) for scene in manifest["scenes"]
     ]
+    assert found["#table-visits"]["sha256"] == manifest["tables"][0]["sha256"]
+    assert {"@id": "#table-visits"} in found["#run"]["object"]
     assert found["#asm-atlas"]["version"] == manifest["code_commit"]
     assert found["./"]["description"].count("SIMUL") == 2
 

@@ -18,7 +18,7 @@ from pipeline.config import Config
 from pipeline.errors import ServiceError
 from pipeline.join_region import labels_file
 from pipeline.sites import service
-from pipeline.sites.service import Limits, fetch_saved, wfs_address
+from pipeline.sites.service import Limits, came_from, fetch_saved, wfs_address
 from pipeline.sites.visits import read_visits, visits_file
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
@@ -211,6 +211,10 @@ def test_a_newer_answer_replaces_the_copy(geoserver: GeoServer, tmp_path: Path) 
         handler, visits_table({"name": "newer"}).to_csv(index=False).encode()
     )
     second = fetch(geoserver, tmp_path)
+    came = came_from(second)
+    assert came["service"].startswith("http://") and "?" not in came["service"]
+    assert came["fetched"] >= "2026" and came["fetched"].endswith("+00:00")
+    assert came_from(first) == came_from(tmp_path / "visits.csv") == {}
     assert read_visits(second)["name"].tolist() == ["newer"]
     assert not first.exists()
     assert len(list(tmp_path.iterdir())) == 2

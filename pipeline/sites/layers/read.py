@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from pipeline.runtime.console import say
 from pipeline.runtime.files import sha256_of
 from pipeline.sites.answers import yes_no_words
 from pipeline.sites.layers.declare import Column, Declaration, load_declarations
-from pipeline.sites.service import Limits, fetch_saved
+from pipeline.sites.service import Limits, came_from, fetch_saved
 from pipeline.sites.vectors import SUFFIXES, read_vector
 
 MAX_TEXT = 1_000
@@ -43,11 +43,14 @@ class ContextLayer:
         owns a spot; index 0..n-1.
     sha256 : str
         Of the file.
+    came : dict of str to str
+        ``service`` and ``fetched``, where a service sent it.
     """
 
     declaration: Declaration
     features: gpd.GeoDataFrame
     sha256: str
+    came: dict[str, str] = field(default_factory=dict)
 
     @property
     def identity(self) -> str:
@@ -102,7 +105,7 @@ def load_layers(config: Config) -> tuple[ContextLayer, ...]:
             path = fetch_saved(declaration.service, saved, ".geojson", check, limits)
         if path is None:
             continue
-        layer = read_layer(declaration, path)
+        layer = replace(read_layer(declaration, path), came=came_from(path))
         say("context", f"{declaration.english}: {len(layer.features)} features of {path.name}")
         if len(layer.features):
             found.append(layer)
