@@ -1,4 +1,4 @@
-"""Certificates, made as docs/cluster.md says."""
+"""A map that nothing disturbed, and certificates."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import sample_run
 
 from pipeline.where import Tls
 
@@ -41,3 +42,15 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
         "-CAcreateserial", "-days", "2", "-out", "me.pem",
     )  # fmt: skip
     return Tls(*(str(folder / name) for name in ("ca.pem", "me.pem", "me.key")))
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Scenes, and a map of them that was made in one undisturbed process."""
+    folder = tmp_path_factory.mktemp("world")
+    sample_run.make_source(folder / "source")
+    sample_run.make_model(folder / "empty")
+    shutil.copytree(folder / "empty", folder / "still")
+    done = sample_run.run(folder / "still", folder / "source", "--cluster", "none")
+    assert done.returncode == 0, done.stderr
+    return folder

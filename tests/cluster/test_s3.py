@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -33,18 +32,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ceph]:
         started.make_bucket("atlas")
         yield started
     patch.undo()
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Scenes, and a map of them in a folder."""
-    folder = tmp_path_factory.mktemp("world")
-    sample_run.make_source(folder / "source")
-    sample_run.make_model(folder / "empty")
-    shutil.copytree(folder / "empty", folder / "still")
-    done = sample_run.run(folder / "still", folder / "source", "--cluster", "none")
-    assert done.returncode == 0, done.stderr
-    return folder
 
 
 def predict(place: Remote, world: Path, *more: str) -> subprocess.CompletedProcess[str]:

@@ -27,18 +27,6 @@ JOBS = ("--cluster", "slurm", "--slurm-jobs", "2", "--slurm-memory", "1GiB",
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Scenes, and a map of them that was made in one undisturbed process."""
-    folder = tmp_path_factory.mktemp("world")
-    sample_run.make_source(folder / "source")
-    sample_run.make_model(folder / "empty")
-    shutil.copytree(folder / "empty", folder / "still")
-    done = sample_run.run(folder / "still", folder / "source", "--cluster", "none")
-    assert done.returncode == 0, done.stderr
-    return folder
-
-
-@pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     with slurm(tmp_path_factory.mktemp("slurm") / "here") as found:
         yield sample_run.plain_environment(SLURM_CONF=found["SLURM_CONF"])
