@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import sqlite3
 import xml.etree.ElementTree as ElementTree
 import zipfile
@@ -66,6 +67,13 @@ def test_the_manifest_names_every_file_by_its_hash(made):
     assert visits["fetched"].startswith("2022-11-01") and len(titles["sha256"]) == 64
     # Where a table of sites lies is for those who may see it.
     assert ("service" in visits) == (run.config.disclosure == "restricted")
+
+
+def test_the_page_lists_what_the_manifest_holds(made):
+    page = (Path(__file__).parents[2] / "docs" / "stores.md").read_text(encoding="utf-8")
+    (part,) = re.findall(r"^## Run: .*?(?=^## )", page, re.M | re.S)
+    manifest = json.loads((made[0] / "manifest.json").read_text(encoding="utf-8"))
+    assert list(manifest) == re.findall(r"^\| (\w+) \|", part, re.M)[1:]
 
 
 def test_the_crate_tells_what_the_manifest_tells(made):
