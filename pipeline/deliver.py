@@ -17,13 +17,14 @@ from pipeline.context import Context
 from pipeline.imagery.items import Scene
 from pipeline.join import Joined
 from pipeline.join_region import used_tables
-from pipeline.map.disclosure import load_policy
+from pipeline.map.disclosure import PUBLIC, SQUARE_DEGREES, load_policy
 from pipeline.map.estimates import read_estimates, stored_area
 from pipeline.map.provenance import RunInfo
 from pipeline.map.removals import areas_of, read_removals, still_shown, summary
 from pipeline.map.sheets import write_sheets
 from pipeline.predict import Predicted
 from pipeline.publish import PROJECT, SHEETS, publish, record_file
+from pipeline.regions import Region, in_public
 from pipeline.report import write_report
 from pipeline.runtime.code import commit
 from pipeline.runtime.console import say
@@ -102,7 +103,7 @@ def deliver(
     images = [scene.datetime[:10] for scene in found.scenes], [s.end[:10] for s in found.scenes]
     run = RunInfo(
         run_id=run_id,
-        region=context.region,
+        region=told_region(context),
         model=model.manifest | {"choice": predicted.why},
         config=context.config,
         config_hash=settings_hash(context.config),
@@ -162,6 +163,24 @@ def tell_older(home: Path, areas: NDArray[np.object_]) -> None:
     for folder in sorted([*folders, *home.glob("explained/square-*")]):
         if folder.name != "latest" and still_shown(fetched_folder(folder), areas):
             say("removals", f"{folder} still shows what was asked to leave: delete it")
+
+
+def told_region(context: Context) -> Region:
+    """Return the region as its product may name it.
+
+    Parameters
+    ----------
+    context : Context
+        Configuration and region.
+
+    Returns
+    -------
+    Region
+        The same ground.
+    """
+    if context.config.disclosure != PUBLIC:
+        return context.region
+    return in_public(context.region, SQUARE_DEGREES[PUBLIC])
 
 
 def scene_row(scene: Scene) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from pipeline.errors import NoClearPixelError, NoSceneError, PartialError
 from pipeline.join import Joined, site_points
 from pipeline.join_region import labels_file
 from pipeline.map.change_layers import Changes
-from pipeline.map.disclosure import PUBLIC, refuse_young
+from pipeline.map.disclosure import refuse_young_scenes
 from pipeline.predict import Predicted, read_predictions
 from pipeline.run import predict_region, train_region
 from pipeline.runtime.console import say
@@ -70,10 +69,7 @@ def monitor_region(
     """
     seasons = seasons_between(first, last, every)
     found = find_scenes(context.during(last))
-    if context.config.disclosure == PUBLIC:
-        # Before hours of work; and again when it is published.
-        now = dt.datetime.now(dt.UTC).isoformat()
-        refuse_young([scene.end for scene in found.scenes], now, context.region.name)
+    refuse_young_scenes(found, context)
     model = _one_model(context, found)
     command = make_command("monitor", context.config, context.region)
     context = replace(context, config=replace(context.config, model=model.name))

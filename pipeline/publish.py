@@ -28,7 +28,8 @@ from pipeline.map import disclosure as rules
 from pipeline.map import geopackage, inspection, qgis, raster
 from pipeline.map.check import check_folder
 from pipeline.map.crate import CRATE, crate
-from pipeline.map.words import CREDIT, SIMULATED, say, warning, warnings
+from pipeline.map.credit import credit
+from pipeline.map.words import say, warning, warnings
 from pipeline.runtime.files import put_in_place, restore, whole_file
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def provenance(product: Product, run: RunInfo, policy: Policy) -> dict[str, Any]
         "tables": [allowed("tables", table) for table in run.tables],
         "scenes": [allowed("scenes", scene) for scene in run.scenes],
         "words": dict(zip(("en", "fr"), warnings("en", run.simulated), strict=True)),
-        "credit": SIMULATED[0] if run.simulated else CREDIT[0],
+        "credit": credit(product, run, "en"),
         "context": {
             layer.declaration.table: f"{layer.declaration.credit}; {layer.declaration.licence}"
             for layer in product.context

@@ -11,6 +11,7 @@ import difflib
 import hashlib
 import importlib.resources
 import json
+import math
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -286,6 +287,33 @@ def _from_box(numbers: str) -> Region:
         ["bbox", _side(west, "we"), _side(south, "sn"), _side(east, "we"), _side(north, "sn")]
     )
     return Region(name, where, shapely.box(west, south, east, north))
+
+
+def in_public(region: Region, square: float) -> Region:
+    """Return a region whose name tells no finer box than the public map's squares.
+
+    Parameters
+    ----------
+    region : Region
+        As it was asked for.
+    square : float
+        Degrees.
+
+    Returns
+    -------
+    Region
+        The same ground; the name and the title of a box are those of the squares around it.
+    """
+    if not region.title.startswith("bbox:"):
+        return region
+    edges = (float(part) / square for part in region.title.removeprefix("bbox:").split(","))
+    # A border that lies on a square's, but for rounding, stays where it is.
+    west, south, east, north = (
+        round((math.floor(edge + 1e-6) if low else math.ceil(edge - 1e-6)) * square, 6)
+        for edge, low in zip(edges, (True, True, False, False), strict=True)
+    )
+    around = _from_box(f"{west:.6f},{south:.6f},{east:.6f},{north:.6f}")
+    return replace(region, name=around.name, title=around.title)
 
 
 def _side(degrees: float, letters: str) -> str:

@@ -25,9 +25,10 @@ from pipeline import publish
 from pipeline.evaluation.held_out import draw_validation
 from pipeline.map import check, figures, page_data, qgis
 from pipeline.map import disclosure as rules
+from pipeline.map.credit import credit
 from pipeline.map.page_words import held_out_table, name_of, tell, way_of
 from pipeline.map.recorded import retell
-from pipeline.map.words import CREDIT, SIMULATED, number, say, warnings
+from pipeline.map.words import number, say, warnings
 from pipeline.runtime.files import whole_file
 from pipeline.sites.answers import meanings
 
@@ -160,7 +161,7 @@ def _edition(
             *run.images,
             run.created[:10],
         ),
-        credit=(SIMULATED if run.simulated else CREDIT)[lang == "fr"],
+        credit=credit(product, run, lang),
     )
 
 

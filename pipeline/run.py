@@ -28,6 +28,7 @@ from pipeline.errors import NoClearPixelError, NoLabelsError, NoModelError, NoSc
 from pipeline.export import check_export, export_features
 from pipeline.forecast import report_forecast
 from pipeline.join_region import join_predictions, labels_file
+from pipeline.map.disclosure import refuse_young_scenes
 from pipeline.misread import misread_cells
 from pipeline.predict import Predicted, predict_cells
 from pipeline.runtime.console import say
@@ -40,6 +41,8 @@ from pipeline.sites.service import is_address
 from pipeline.train import About, preference, squares_of, train_models
 
 MAP_STAGES = ("scenes", "composite", "featurize", "predict", "join", "publish", "report")
+# Those that end with a map that leaves.
+PUBLISHED = ("publish", "report")
 _VERSION = 1
 
 
@@ -104,6 +107,8 @@ def predict_region(context: Context, last: str = "predict", only: bool = False) 
     blocks = context.region.blocks
     find = scenes.find_scenes if make["scenes"] else scenes.load_scenes
     found = find(context)
+    if last in PUBLISHED:
+        refuse_young_scenes(found, context)
     if last == "scenes":
         work = [(block, part) for block in blocks if (part := found.of_block(block))]
         report_forecast(context.store("composite"), work, found.bands)

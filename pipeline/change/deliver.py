@@ -10,7 +10,7 @@ from pipeline.change.publish import PAGE, write_changes
 from pipeline.composite import failed_scenes
 from pipeline.config import fingerprint, settings_hash
 from pipeline.context import Context
-from pipeline.deliver import point_to, scene_row, tell_older
+from pipeline.deliver import point_to, scene_row, tell_older, told_region
 from pipeline.join import Joined
 from pipeline.join_region import used_tables
 from pipeline.map.change_layers import Changes, disclose_changes
@@ -87,7 +87,7 @@ def _run(
     missing = [failed_scenes(one.composites) for one in (earlier, later)]
     return RunInfo(
         run_id=run_id,
-        region=context.region,
+        region=told_region(context),
         model=later.model.manifest | {"choice": later.why},
         config=context.config,
         config_hash=settings_hash(context.config),

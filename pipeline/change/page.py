@@ -12,7 +12,8 @@ from markupsafe import Markup
 from pipeline.map import disclosure as rules
 from pipeline.map import figures, qgis
 from pipeline.map.change_words import COLOURS, legend, tell
-from pipeline.map.words import CREDIT, SIMULATED, say, warnings
+from pipeline.map.credit import credit
+from pipeline.map.words import say, warnings
 from pipeline.report import LANGUAGES, cell_text, fixed, hash_of, own_file, page_facts, templates
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _edition(product: Product, run: RunInfo, policy: Policy, lang: str) -> Simpl
         why=[[tell(str(key), lang), cell_text(int(n), lang)] for key, n in why.items()],
         series=_series(product.tables["series"], lang),
         facts=page_facts(product, run, policy, lang),
-        credit=(SIMULATED if run.simulated else CREDIT)[lang == "fr"],
+        credit=credit(product, run, lang),
     )
 
 

@@ -28,8 +28,10 @@ from pipeline.sites.ranking import COMPARED, NO_TABLE, WITHHELD, rank_candidates
 from pipeline.sites.scorecard import summarise
 
 if TYPE_CHECKING:
+    from pipeline.context import Context
     from pipeline.join import Joined
     from pipeline.map.provenance import RunInfo
+    from pipeline.scenes import SceneList
     from pipeline.sites.layers.read import ContextLayer
 
 PUBLIC, RESTRICTED = "public", "restricted"
@@ -408,9 +410,31 @@ def refuse_young(dates: Iterable[str], day: str, where: str) -> None:
             f"the newest image is of {newest}, and the public map holds back what is younger than "
             f"{PUBLIC_AGE_MONTHS} months (after {last_day})",
             where=where,
-            next_step=f"make publish REGION={where} DISCLOSURE=restricted, "
-            "or a SEASON that ends earlier",
+            next_step="the same command with DISCLOSURE=restricted, or with a season that ends "
+            "earlier",
         )
+
+
+def refuse_young_scenes(found: SceneList, context: Context) -> None:
+    """Refuse a public product of a season that is too young, before hours of work.
+
+    What is published is held against its images once more.
+
+    Parameters
+    ----------
+    found : SceneList
+        Scenes of the season.
+    context : Context
+        Configuration and region.
+
+    Raises
+    ------
+    DisclosureError
+        If the public product is asked for and a scene is younger than six months.
+    """
+    if context.config.disclosure == PUBLIC:
+        now = dt.datetime.now(dt.UTC).isoformat()
+        refuse_young([scene.end for scene in found.scenes], now, context.region.name)
 
 
 def last_public_day(created: str) -> str:

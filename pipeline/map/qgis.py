@@ -22,6 +22,7 @@ from pyproj import CRS
 
 from pipeline import grid
 from pipeline.map import symbology
+from pipeline.map.credit import credit
 from pipeline.map.sheets import sheet_of
 from pipeline.map.words import say, warning, warnings
 
@@ -264,6 +265,8 @@ def project(product: Product, views: list[LayerView], run: RunInfo, geopackage: 
     context = [view.name for view in views if view.name.startswith("context_")]
     bounds = tuple(float(edge) for edge in product.layers["cells"].total_bounds)
     about = f"{run.run_id}, {run.model.get('id', '')}, {run.images[0]} – {run.images[1]}"
+    if not run.simulated:
+        about = f"{credit(product, run, lang)} {about}"
     name = title(run, product.disclosure)
     return pack_project(
         sheet=sheet_of(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import DependencyError, QgisError
-from pipeline.map.words import CREDIT, SIMULATED, say, warnings
+from pipeline.map.words import SIMULATED, say, warnings
 from pipeline.runtime.files import whole_file
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def sheet_of(
     title : str
         The map's title, without expressions.
     about : str
-        Run, model and dates, without expressions.
+        Credit, run, model and dates, without expressions.
     edition : str
         ``public`` or ``restricted``.
     simulated : bool
@@ -184,7 +184,7 @@ def sheet_of(
                 *marks,
                 *warnings(lang, False),
                 say(f"{edition}_long", lang),
-                f"{CREDIT[lang == 'fr']} {about}",
+                about,
             ]
         ),
         restricted=edition == "restricted",

@@ -235,6 +235,8 @@ _WORDS = {
     "all_folds": ("all folds together", "tous les plis ensemble"),
     "rows": ("Rows", "Lignes"),
     "positives": ("Rows with mining", "Lignes avec exploitation"),
+    "sites_credit": ("Mining sites: {}.", "Sites miniers : {}."),
+    "unstated": ("owner and licence not stated", "propriétaire et licence non indiqués"),
     "licence": ("Licence and credit", "Licence et crédit"),
     "how": ("How the scores were obtained", "Comment les scores ont été obtenus"),
     "trained_here": (

@@ -59,7 +59,7 @@ def test_each_candidate_gets_its_sheet(made):
         assert row["reasons_fr" if french else "reasons_en"].split(";")[0] in flat
         assert f"{row['latitude']}".replace(".", "," if french else ".") in flat
         assert "not evidence of illegality" in flat and "ne prouve aucune illégalité" in flat
-        assert "Copernicus Sentinel" in flat
+        assert "SIMUL" in flat
         # Texts from outside are no expressions, and no markup.
         assert "Kivu [ % 40 + 2 %] <b>&amp;" in flat
 

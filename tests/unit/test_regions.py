@@ -20,7 +20,7 @@ from pipeline.errors import (
     RegionFileError,
     UnknownRegionError,
 )
-from pipeline.regions import region_names, resolve_region
+from pipeline.regions import in_public, region_names, resolve_region
 
 SQUARE = [[5.0, 1.0], [5.2, 1.0], [5.2, 1.1], [5.0, 1.1], [5.0, 1.0]]
 
@@ -202,6 +202,26 @@ def test_a_box_is_named_by_its_sides() -> None:
     assert region.geometry.bounds == (-67.25, 3, -66.9, 3.5)
     long = resolve_region("bbox:-179.123456,-89.123456,-178.123457,-88.123457", 10_000)
     assert len(long.name) <= 64
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("bbox:28.1234,-2.6,28.505,-2.201", "bbox:28.12,-2.6,28.51,-2.2"),
+        ("bbox:28.12,-2.6,28.51,-2.2", "bbox:28.12,-2.6,28.51,-2.2"),
+        ("bbox:-0.29,-0.001,0.07,0.58", "bbox:-0.29,-0.01,0.07,0.58"),
+    ],
+)
+def test_a_public_map_names_no_finer_box_than_its_squares(asked: str, told: str) -> None:
+    region = resolve_region(asked, 100)
+    public = in_public(region, 0.01)
+    assert (public.title, public.name) == (told, resolve_region(told, 100).name)
+    assert public.geometry == region.geometry
+
+
+def test_a_named_region_keeps_its_name_in_public() -> None:
+    region = resolve_region("rwanda", 1_000)
+    assert in_public(region, 0.01) is region
 
 
 # --- unknown and hostile text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 from pathlib import Path
@@ -12,7 +13,7 @@ from imagery import EAST, WEST, clear_scl, make_item, save_items, texture
 
 from pipeline import composite, ledger
 from pipeline.cli import main
-from pipeline.errors import ReadFailedError
+from pipeline.errors import DisclosureError, ReadFailedError
 from pipeline.runtime.lock import only_run
 
 # Two blocks, either side of lon 6.
@@ -234,3 +235,18 @@ def test_planted_secrets_are_found_nowhere(
     assert len(files) > 10
     for path in files:
         assert SECRET.encode() not in path.read_bytes(), path
+
+
+def test_a_season_too_young_to_be_shown_is_refused_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    last_month = f"{dt.date.today().replace(day=1) - dt.timedelta(days=1):%Y-%m}"
+    items = [scene(tmp_path / "source", f"{last_month}-05", 5.97)]
+    arguments = base(tmp_path, save_items(tmp_path / "source", items), "--bands", "B04")
+    arguments += ["--season", f"{last_month}..{last_month}"]
+    assert main(["predict", *arguments]) == DisclosureError.exit_code
+    assert "DISCLOSURE=restricted" in capsys.readouterr().err
+    assert not list((tmp_path / "work").rglob("composite/**/*.tif"))
+    # What does not leave is made.
+    assert main(["composite", *arguments]) == 0
+    assert list((tmp_path / "work").rglob("composite/**/*.tif"))

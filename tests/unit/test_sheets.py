@@ -102,4 +102,4 @@ def test_the_layout_has_all_that_a_sheet_needs(tmp_path):
     assert atlas.get("coverageLayer") == "asm_atlas_candidates_layer"
     texts = {item.get("id"): item.get("labelText") for item in layout.iter("LayoutItem")}
     assert texts["edition"] == "RESTRICTED" and '"reasons_en"' in texts["reasons"]
-    assert "not to be handed on" in texts["words"] and "Copernicus" in texts["words"]
+    assert "not to be handed on" in texts["words"] and "SIMULATED" in texts["words"]

@@ -1,0 +1,43 @@
+"""Whom a map credits: the imagery, and the table of its mining sites."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.map.words import CREDIT, SIMULATED, say
+from pipeline.sites.mapping import load_mapping
+
+if TYPE_CHECKING:
+    from pipeline.map.disclosure import Product
+    from pipeline.map.provenance import RunInfo
+
+# A table in IPIS's own form is taken for its open data.
+IPIS = "IPIS (ipisresearch.be), ODC-BY 1.0"
+
+
+def credit(product: Product, run: RunInfo, lang: str) -> str:
+    """Return whom a product credits.
+
+    Parameters
+    ----------
+    product : Product
+        What is published, with the sites that it shows.
+    run : RunInfo
+        Says which mapping read the table of visits, and whether there is anybody to credit.
+    lang : str
+        ``en`` or ``fr``.
+
+    Returns
+    -------
+    str
+        Sentences.
+    """
+    french = lang == "fr"
+    if run.simulated:
+        return SIMULATED[french]
+    sites = product.layers.get("sites")
+    if sites is None or sites.empty:
+        return CREDIT[french]
+    mapping = run.config.labels_mapping
+    owner = load_mapping(mapping).credit if mapping else IPIS
+    return f"{CREDIT[french]} {say('sites_credit', lang).format(owner or say('unstated', lang))}"
