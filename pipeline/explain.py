@@ -85,7 +85,8 @@ def explain_cell(context: Context, cell: str, out: Path | None = None) -> Path:
     context : Context
         Of the map; its stages must be stored.
     cell : str
-        Number of the cell, or ``longitude,latitude`` in degrees.
+        ``longitude,latitude`` in degrees, or the number that the edition's map shows: that of a
+        square in public, of a cell in the restricted one.
     out : pathlib.Path, optional
         Folder to write; default: beside the region's maps, named after the cell.
 
@@ -105,15 +106,20 @@ def explain_cell(context: Context, cell: str, out: Path | None = None) -> Path:
     DisclosureError
         If the public edition is asked for and the imagery is too young.
     """
-    number, public = _cell(cell), context.config.disclosure == PUBLIC
-    if not context.region.contains(np.array([number]))[0]:
+    public = context.config.disclosure == PUBLIC
+    cells = _cells(cell, public)
+    cells = cells[context.region.contains(cells)]
+    if not len(cells):
         west, south, east, north = context.region.geometry.bounds
         raise CellError(
-            f"cell {number} does not lie in {context.region.name}",
-            where=cell,
+            f"no cell {cell} lies in {context.region.name}",
+            where="a number is that of the public map's squares"
+            if public
+            else "a number is that of the restricted map's cells",
             next_step=f"name longitude,latitude within {west:g} to {east:g} and {south:g} to "
             f"{north:g}, or the REGION that holds it",
         )
+    number = int(cells[0])
     name = f"square-{grid.coarse_cell_of(number)}" if public else f"cell-{number}"
     folder = out or context.config.processed / context.region.name / "explained" / name
     if folder.exists() and any(folder.iterdir()) and not (folder / FACTS).is_file():
@@ -125,12 +131,8 @@ def explain_cell(context: Context, cell: str, out: Path | None = None) -> Path:
     predicted = predict_region(context, "predict", only=True)
     if predicted is None:  # it is asked for the predictions, so there are some
         raise AssertionError
-    cells = np.array([number])
     if public:
         refuse_young([s.end for s in predicted.scenes.scenes], _today(), context.region.name)
-        beside = grid.block_of_cell(number).cells().ravel()
-        together = beside[grid.coarse_cell_of(beside) == grid.coarse_cell_of(number)]
-        cells = np.sort(together[context.region.contains(together)])
         cells = cells[np.isin(cells, _shown(context, predicted))]
         if not len(cells):
             raise CellError(
@@ -184,19 +186,27 @@ def _today() -> str:
     return dt.datetime.now(dt.UTC).date().isoformat()
 
 
-def _cell(text: str) -> int:
+def _cells(text: str, public: bool) -> NDArray[np.int64]:
+    """Return the cell that is meant; in public the four of the square that is meant, ascending."""
     place = _PLACE.fullmatch(text)
     if place:
         lon, lat = float(place[1]), float(place[2])
         if abs(lon) <= 180 and abs(lat) <= 90:
-            return int(grid.cell_of(lon, lat))
+            cell = int(grid.cell_of(lon, lat))
+            return _of_square(int(grid.coarse_cell_of(cell))) if public else np.array([cell])
     elif text.isdigit() and len(text) <= 12:
-        return int(text)
+        return _of_square(int(text)) if public else np.array([int(text)])
     raise CellError(
         "a cell is asked for by its number, or by longitude,latitude in degrees",
         where=text[:80],
         next_step="asm-atlas explain REGION --cell 12.345,-3.21",
     )
+
+
+def _of_square(square: int) -> NDArray[np.int64]:
+    row, col = divmod(square, grid.CELL_COLUMNS // 2)
+    first = 2 * row * grid.CELL_COLUMNS + 2 * col
+    return np.array([first, first + 1, first + grid.CELL_COLUMNS, first + grid.CELL_COLUMNS + 1])
 
 
 def _shown(context: Context, predicted: Predicted) -> NDArray[np.int64]:

@@ -120,7 +120,9 @@ def make_parser(run: Mapping[str, Verb]) -> argparse.ArgumentParser:
     verb("report", "write the page that explains it", run["report"])
     text = "rebuild one cell from its scenes, and show its images (pictures: restricted)"
     explain = verb("explain", text, run["explain"])
-    explain.add_argument("--cell", required=True, help="its number, or longitude,latitude")
+    explain.add_argument(
+        "--cell", required=True, help="longitude,latitude, or its number on the edition's map"
+    )
     explain.add_argument("--out", help="folder to write; default: with the region's maps")
     evaluate = verb("evaluate", "compare a map with what is known to be true", run["evaluate"])
     evaluate.add_argument(

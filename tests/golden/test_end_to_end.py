@@ -243,7 +243,9 @@ def test_the_public_edition_tells_of_a_square_and_shows_no_place(
     run: tuple[Path, Path], source: Path
 ) -> None:
     context = context_in(run[0], source, disclosure="public")
-    folder = explain_cell(context, str(mine_cells()[3]))
+    folder = explain_cell(context, str(int(grid.coarse_cell_of(mine_cells()[3]))))
+    lon, lat = (float(value) for value in grid.cell_centres(mine_cells()[3]))
+    assert explain_cell(context, f"{lon},{lat}") == folder
     assert [path.name for path in folder.iterdir()] == ["cell.json"]
     facts = json.loads((folder / "cell.json").read_text())
     square = int(grid.coarse_cell_of(mine_cells()[3]))
@@ -260,8 +262,8 @@ def test_what_was_asked_to_leave_the_map_is_not_explained(
     table = f"{','.join(COLUMNS)}\n,{lon},{lat},,,,,2026-01-05,safety\n"
     (tmp_path / "removals.csv").write_text(table)
     context = context_in(run[0], source, removals=str(tmp_path / "removals.csv"))
-    with pytest.raises(CellError, match="public map"):
-        explain_cell(context, str(mine_cells()[3]), tmp_path / "one")
+    with pytest.raises(CellError, match="public map does not show"):
+        explain_cell(context, f"{lon},{lat}", tmp_path / "one")
     assert not (tmp_path / "one").exists()
 
 
