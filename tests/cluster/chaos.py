@@ -118,10 +118,13 @@ class Chaos:
             code = self._disturb(driver, cluster, place, finished, most_kills, mode)
             if code not in (0, -signal.SIGKILL):
                 self.restarts[str(code)] += 1
+                # One whose worker is killed while it starts for the first time ends for good.
+                deserted = bool(cluster.parts) and cluster.parts[1].poll() is not None
                 cluster.stop()
                 self._count_lost(place, f"{mode} after exit code {code}", WORKERS)
                 said = (self.folder / "said.txt").read_text()[-1500:]
-                if code == ClusterError.exit_code and not self.scheduler_killed:
+                expected = self.scheduler_killed or deserted
+                if code == ClusterError.exit_code and not expected:
                     self.wrong.append(f"{mode}: nobody killed the scheduler: {said}")
                 self.scheduler_killed = False
                 if code == RunLockedError.exit_code:
@@ -212,8 +215,10 @@ class Chaos:
         if victim == "worker":
             if not workers:
                 return False
-            self.chance.choice(workers).kill()
-            time.sleep(0.05)
+            killed = self.chance.choice(workers)
+            killed.kill()
+            # Until its parent has seen it, it counts as alive, and what it lost as in hand.
+            psutil.wait_procs([killed], timeout=30)
             return True
         if driver.poll() is not None:
             return False
