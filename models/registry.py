@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,8 @@ FORMAT = 3
 SHIPPED = Path(__file__).parent / "registry"
 KINDS = tuple(PARTS)
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+# Forests as they were written out: one is a part of two models.
+_dumped: WeakKeyDictionary[Any, bytes] = WeakKeyDictionary()
 _FILES = {"ridge": "weights.npz", "forest": "forest.skops"}
 _COMMON_FILES = ("bank.npz", "card.md", "cells.npz", "doubt.npz")
 _MAX_BYTES = 256 * 1024 * 1024
@@ -259,8 +262,11 @@ def _dump(weights: Any) -> bytes:
         return _npz(coefficients=weights.coefficients, intercept=np.float64(weights.intercept))
     import skops.io  # seconds to import, and only forests need it
 
-    content: bytes = skops.io.dumps(weights, compression=zipfile.ZIP_DEFLATED, compresslevel=9)
-    return content
+    if weights not in _dumped:
+        _dumped[weights] = skops.io.dumps(
+            weights, compression=zipfile.ZIP_DEFLATED, compresslevel=9
+        )
+    return _dumped[weights]
 
 
 def _npz(**arrays: Any) -> bytes:

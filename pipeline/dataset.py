@@ -33,6 +33,7 @@ from pipeline.sites.labels.rows import MINE, UNLABELLED, Labels
 VERSION = 5
 BACKGROUND_PER_POSITIVE = 40
 FEWEST_POSITIVES = 10
+KEPT_BYTES = 2**28
 
 
 class StoredFeatures:
@@ -48,16 +49,26 @@ class StoredFeatures:
 
     def __init__(self, path: Path, column: str = "features") -> None:
         self._path, self._column = path, column
+        self._kept: list[NDArray[np.float32]] = []
         with pq.ParquetFile(path) as file:
             width = file.schema_arrow.field(column).type.list_size
             self.shape: tuple[int, ...] = (file.metadata.num_rows, width)
 
     def chunks(self) -> Iterator[NDArray[np.float32]]:
-        """Yield the rows in order, some at a time."""
+        """Yield the rows in order, some at a time; a small table is read once."""
+        if self._kept:
+            yield from self._kept
+            return
+        small = 4 * self.shape[0] * self.shape[1] <= KEPT_BYTES
+        read = []
         with pq.ParquetFile(self._path) as file:
             for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=[self._column]):
                 values = batch.column(0).flatten().to_numpy(zero_copy_only=False)
-                yield values.reshape(len(batch), -1)
+                rows = values.reshape(len(batch), -1)
+                if small:
+                    read.append(rows)
+                yield rows
+        self._kept = read
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[np.float32]:
         """Read all rows."""

@@ -6,6 +6,7 @@ as far apart as the places that the model will be asked about.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,7 @@ from models.misreading import fit_misreading
 from models.ridge import RidgeFit, fit_ridge
 from models.scorer import PARTS, Scorer, fit_shares, mean_logit
 from pipeline.dataset import TrainingTable
+from pipeline.evaluation.held_out import draw_validation
 from pipeline.validate import validate_table
 
 
@@ -56,6 +58,7 @@ class Fits:
 
     def __init__(self, table: TrainingTable, seed: int) -> None:
         self._table, self._seed = table, seed
+        self._pictures: dict[str, bytes] = {}
         self._same = np.array_equal(table.fold, table.regions)
 
     @cached_property
@@ -94,6 +97,20 @@ class Fits:
     def validation(self) -> list[dict[str, Any]]:
         """What each way of holding out says of the ridge."""
         return validate_table(self._table, self.ridge.penalty, self._seed)
+
+    def picture(self, mark: str) -> bytes:
+        """Return the picture of the validation, PNG, drawn once.
+
+        Parameters
+        ----------
+        mark : str
+            Written across it; empty for none.
+        """
+        if mark not in self._pictures:
+            target = io.BytesIO()
+            draw_validation(self.validation, target, mark)
+            self._pictures[mark] = target.getvalue()
+        return self._pictures[mark]
 
     def of(self, kind: str) -> Fitted:
         """Return the scorer of a kind of model.

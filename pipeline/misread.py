@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from models.misreading import Pairs
 from pipeline import grid, ledger
 from pipeline.composite import read_composite
 from pipeline.imagery.misread import misread
+from pipeline.runtime.machine import usable_cores
 
 # Each is computed twice, so that both together cost about as much as two blocks.
 CELLS = 400
@@ -43,7 +45,7 @@ def misread_cells(
         observed.
     """
     rng = np.random.default_rng(seed)
-    right, wrong, block_of = [], [], []
+    pairs, block_of = [], []
     for number, entry in enumerate(composites):
         pixels = (
             read_composite(ledger.file_of(entry))["reflectance"]
@@ -52,19 +54,26 @@ def misread_cells(
         )
         observed = _observed(pixels, context)
         for place in rng.permutation(observed)[: -(-CELLS // len(composites))]:
-            image = _cut(pixels, bank, context, place)
-            pair = [
-                _features(which, bank, context) for which in (image, misread(image[None], rng)[0])
-            ]
-            if np.isfinite(pair).all():
-                right.append(pair[0])
-                wrong.append(pair[1])
-                block_of.append(number)
+            image = _cut(pixels, bank, context, place).copy()  # not the whole block
+            pairs.append((image, misread(image[None], rng)[0]))
+            block_of.append(number)
+
+    def both(pair: tuple[NDArray[np.float32], NDArray[np.float32]]) -> NDArray[np.float32]:
+        return np.stack([_features(image, bank, context) for image in pair])
+
+    if len(pairs) < 10 * FOLDS:
+        return None
+    # The kernel lets other threads run.
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        found = np.stack(list(pool.map(both, pairs)))
+    kept = np.isfinite(found).all(axis=(1, 2))
+    right, wrong = found[kept].swapaxes(0, 1)
     if len(right) < 10 * FOLDS:
         return None
-    several = len(set(block_of)) >= FOLDS
-    folds = np.array(block_of if several else range(len(right))) % FOLDS
-    return Pairs(np.stack(right), np.stack(wrong), folds.astype(np.int16))
+    block = np.array(block_of)[kept]
+    several = len(np.unique(block)) >= FOLDS
+    folds = (block if several else np.arange(len(right))) % FOLDS
+    return Pairs(right, wrong, folds.astype(np.int16))
 
 
 def _observed(pixels: NDArray[np.float32], context: int) -> NDArray[np.intp]:

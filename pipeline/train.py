@@ -22,7 +22,6 @@ from models.registry import KINDS, check_name, read_manifest, write_model
 from models.scores import score_folds, score_probabilities
 from pipeline.config import fingerprint
 from pipeline.dataset import TrainingTable
-from pipeline.evaluation.held_out import draw_validation
 from pipeline.fit import Fits
 from pipeline.runtime.console import say
 from pipeline.runtime.files import whole_folder
@@ -237,7 +236,7 @@ def _train_one(
         cells = np.unique(table.cell[table.cell >= 0])
         write_model(beside, manifest, bank, fitted.scorer, fits.doubt, card, cells)
         mark = "SIMULATED" if about.simulated else ""
-        draw_validation(fits.validation, beside / "validation.png", mark)
+        (beside / "validation.png").write_bytes(fits.picture(mark))
         if rows:
             pd.DataFrame(rows).to_csv(beside / "sensitivity.csv", index=False)
     return read_manifest(registry / name)
