@@ -262,11 +262,12 @@ def _dump(weights: Any) -> bytes:
         return _npz(coefficients=weights.coefficients, intercept=np.float64(weights.intercept))
     import skops.io  # seconds to import, and only forests need it
 
-    if weights not in _dumped:
-        _dumped[weights] = skops.io.dumps(
-            weights, compression=zipfile.ZIP_DEFLATED, compresslevel=9
-        )
-    return _dumped[weights]
+    content = _dumped.get(weights) if isinstance(weights, Pipeline) else None
+    if content is None:
+        content = skops.io.dumps(weights, compression=zipfile.ZIP_DEFLATED, compresslevel=9)
+    if isinstance(weights, Pipeline):
+        _dumped[weights] = content
+    return content
 
 
 def _npz(**arrays: Any) -> bytes:

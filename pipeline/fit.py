@@ -105,6 +105,11 @@ class Fits:
         ----------
         mark : str
             Written across it; empty for none.
+
+        Returns
+        -------
+        bytes
+            As ``draw_validation`` draws it.
         """
         if mark not in self._pictures:
             target = io.BytesIO()
