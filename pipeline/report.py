@@ -106,7 +106,6 @@ def _page(product: Product, run: RunInfo, policy: Policy) -> str:
         editions=editions,
         n_candidates=len(product.ranked),
         trained=_share_trained(product),
-        how=retell(str((model.get("scores") or {}).get("how", "")), lang),
         policy="default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
         f"style-src {hash_of(style)}; script-src {hash_of(script)}",
         style=Markup(style),  # ours, as is the script
@@ -128,6 +127,7 @@ def _edition(
         lang=lang,
         t=lambda key: say(key, lang),
         w=lambda key: tell(key, lang),
+        how=retell(str(scores.get("how", "")), lang),
         n=lambda value, digits=2: cell_text(value, lang, digits),
         marks=warnings(lang, run.simulated),
         mark=mark,
@@ -419,7 +419,8 @@ def _model(model: dict[str, Any], policy: Policy, lang: str) -> list[tuple[str, 
                 if key in value
             ]
         else:
-            rows.append((alias, cell_text(value, lang)))
+            text = cell_text(value, lang)
+            rows.append((alias, retell(text, lang) if name == "choice" else text))
     return rows
 
 

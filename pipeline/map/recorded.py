@@ -62,6 +62,12 @@ _PHRASES = {
     "no row lies in one": "aucune ligne n'est dans l'un d'eux",
     "all rows with a place lie in": "toutes les lignes avec un lieu sont en",
     "all rows to judge lie in one part": "toutes les lignes à juger sont dans une seule part",
+    # Why it was chosen.
+    "trained on the region's own training ground": "appris sur le terrain propre à la région",
+    "preferred there out of fold": "préféré là d'après les plis",
+    "the nearest of {} that fit: trained {} km away": (
+        "le plus proche des {} qui conviennent : appris à {} km de là"
+    ),
     # What it was trained on.
     "visits in the IPIS form": "visites à la forme d'IPIS",
     "positives at GPS-placed visits": "positifs aux visites situées par GPS",

@@ -30,6 +30,8 @@ def recorded() -> Iterator[str]:
     yield "of the rows to fit on 0 are mines and 12 are not: too few"
     yield "of the rows to judge 3 are mines and 0 are not: too few"
     yield "all rows to judge lie in one part"
+    yield "trained on the region's own training ground, demo-train; preferred there out of fold"
+    yield "the nearest of 3 that fit: trained 1,204 km away"
     yield "spatial folds, whole 0.1-degree blocks held out; negatives are background, not verified"
     yield HOW_AREA.format(n=250, h=5) + HOW_MINED.format(most=0.625)
     yield HOW_ACCURACY.format(n=250)

@@ -123,6 +123,15 @@ def test_both_languages_are_in_it(page):
     assert used <= set(data["words"]["en"]), "every word that the script asks for is there"
 
 
+def test_what_the_model_recorded_is_told_in_both_languages(joined, tmp_path):
+    run = make_run()
+    how = "spatial folds, whole 0.1-degree blocks held out"
+    run = replace(run, model=run.model | {"scores": run.model["scores"] | {"how": how}})
+    page = write_report(joined, run, tmp_path).read_text(encoding="utf-8")
+    assert page.count(f"<bdi>{how}</bdi>") == 1
+    assert page.count("<bdi>plis spatiaux, des blocs entiers de 0,1 degré tenus") == 1
+
+
 @pytest.mark.parametrize(
     "text", ["</script><script>alert(1)</script>", "<!--<script>", "\u2028\u2029", "&lt;", HOSTILE]
 )
