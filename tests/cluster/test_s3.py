@@ -133,7 +133,9 @@ def test_a_gateway_that_is_started_anew_ends_nothing(store: Ceph) -> None:
     one = Bucket("atlas")
     one.put("kept", b"1")
     store.stop()
-    threading.Timer(2, store.start).start()
+    again = threading.Timer(2, store.start)
+    again.start()
     found = one.get("kept")
+    again.join()  # or it would wait for a store that is gone when the tests end
     assert found is not None
     assert found.data == b"1"
