@@ -130,5 +130,5 @@ def retell(text: str, lang: str) -> str:
 
 
 def _fill(french: str, found: re.Match[str]) -> str:
-    figures = (figure.replace(".", ",").replace("%", " %") for figure in found.groups())
-    return french.format(*figures)
+    swap = str.maketrans({",": "\u202f", ".": ",", "%": " %"})
+    return french.format(*(figure.translate(swap) for figure in found.groups()))

@@ -68,5 +68,9 @@ def test_figures_and_names_stay(english: str, french: str) -> None:
     assert retell(english, "fr") == french
 
 
+def test_thousands_do_not_become_decimals() -> None:
+    assert "1\u202f204 km" in retell("the nearest of 3 that fit: trained 1,204 km away", "fr")
+
+
 def test_a_share_has_a_french_percent() -> None:
     assert "étiquetées (62 %)" in retell(HOW_MINED.format(most=0.62), "fr")
