@@ -123,7 +123,7 @@ class Workers:
         try:
             # A cluster elsewhere has as many threads as it has, whatever this machine has.
             threads = max(self.count, sum(client.nthreads().values()))
-        except CommClosedError as error:
+        except OSError as error:  # gone before, or while it was asked
             raise self._lost(error) from None
         limit = IN_FLIGHT_PER_WORKER * threads
         submitted: dict[Any, list[Any]] = {}
@@ -218,16 +218,14 @@ class Workers:
         """Connect to a scheduler elsewhere that has workers."""
         try:
             client = Client(self.cluster, timeout=ANSWER_WITHIN, security=security)
-        except (OSError, TimeoutError) as error:
-            raise ClusterError(
-                f"no scheduler answers: {error}",
-                where=self.cluster,
-                next_step="start it, or CLUSTER=local",
-            ) from None
+        except OSError as error:
+            raise self._no_answer(error) from None
         try:
             client.wait_for_workers(1, timeout=WORKERS_WITHIN_S)
-        except TimeoutError:
+        except OSError as error:
             client.close()
+            if not isinstance(error, TimeoutError):  # gone while it was asked
+                raise self._no_answer(error) from None
             raise ClusterError(
                 f"the scheduler has had no worker for {WORKERS_WITHIN_S} s",
                 where=self.cluster,
@@ -235,6 +233,13 @@ class Workers:
                 "--preload pipeline.runtime.worker",
             ) from None
         return client
+
+    def _no_answer(self, error: Exception) -> ClusterError:
+        return ClusterError(
+            f"no scheduler answers: {error}",
+            where=self.cluster,
+            next_step="start it, or CLUSTER=local",
+        )
 
     def close(self) -> None:
         """End the workers that this object started."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from distributed.comm.core import CommClosedError
 
-from pipeline.errors import ConfigError, WorkerLostError
+from pipeline.errors import ClusterError, ConfigError, WorkerLostError
 from pipeline.runtime import cluster
 from pipeline.runtime.cluster import IN_FLIGHT_PER_WORKER, Workers, workers
 from pipeline.seasons import season_months
@@ -143,3 +143,47 @@ def test_a_worker_that_dies_while_it_starts_is_started_again(
     monkeypatch.setattr(cluster, "DEATHS", 2)
     with pytest.raises(WorkerLostError, match="Nanny failed to start"):
         cluster.Workers("local", 1)._on_this_machine()
+
+
+@pytest.mark.parametrize("failure", [CommClosedError("gone"), OSError("Timed out")])
+def test_a_scheduler_that_goes_away_before_the_first_block_is_named(
+    failure: OSError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Gone:
+        def nthreads(self) -> dict[str, int]:
+            raise failure
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(Workers, "_connect", lambda self, security: Gone())
+    with workers("tcp://127.0.0.1:1") as pool, pytest.raises(ClusterError, match="went away"):
+        list(pool.map(operator.neg, [1]))
+
+
+@pytest.mark.parametrize(
+    ("failure", "says"),
+    [
+        (TimeoutError("0 of 1"), "has had no worker for 60 s"),
+        (OSError("Timed out trying to connect"), "no scheduler answers"),
+    ],
+)
+def test_a_scheduler_without_workers_is_another_thing_than_none(
+    failure: OSError, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = []
+
+    class Waiting:
+        def __init__(self, *_: object, **__: object) -> None:
+            pass
+
+        def wait_for_workers(self, count: int, timeout: float) -> None:
+            raise failure
+
+        def close(self) -> None:
+            closed.append(True)
+
+    monkeypatch.setattr(cluster, "Client", Waiting)
+    with workers("tcp://127.0.0.1:1") as pool, pytest.raises(ClusterError, match=says):
+        list(pool.map(operator.neg, [1]))
+    assert closed == [True]
