@@ -86,8 +86,32 @@ class Applicability:
         return distances / np.float32(self.mean_distance)
 
 
+def equal_say(labels: NDArray[np.int8]) -> NDArray[np.float64]:
+    """Return weights with which both classes count the same, however few the mines are.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray of int8, shape (n,)
+        1 mine, 0 not.
+
+    Returns
+    -------
+    numpy.ndarray of float64, shape (n,)
+        Those of a class add up to 1.
+    """
+    mines = labels == 1
+    weights: NDArray[np.float64] = np.where(
+        mines, 1 / max(mines.sum(), 1), 1 / max((~mines).sum(), 1)
+    )
+    return weights
+
+
 def fit_applicability(
-    features: Features, folds: NDArray[np.int16], seed: int = 0, axes: int = AXES
+    features: Features,
+    folds: NDArray[np.int16],
+    labels: NDArray[np.int8],
+    seed: int = 0,
+    axes: int = AXES,
 ) -> Applicability:
     """Learn the axes, keep the training rows and set the threshold.
 
@@ -98,6 +122,8 @@ def fit_applicability(
     folds : numpy.ndarray of int16, shape (n,)
         As wide apart as the places that the model will be asked about: whole regions where there
         are some.
+    labels : numpy.ndarray of int8, shape (n,)
+        1 mine, 0 not.
     seed : int
         Of the draw, where there are more rows than ``MOST_ROWS``.
     axes : int
@@ -107,7 +133,9 @@ def fit_applicability(
     -------
     Applicability
         With a threshold in the paper's way, from the index of training rows to those of other
-        folds: the third quartile and ``FENCE`` times the distance between the quartiles.
+        folds: the third quartile and ``FENCE`` times the distance between the quartiles. Both
+        classes count the same for it: mines differ more from each other than other ground does,
+        and are few, so that by the rows as they come large mines would lie outside.
     """
     total = Gram(features.shape[1])
     for rows, part in chunks_of(features):
@@ -128,7 +156,7 @@ def fit_applicability(
     )
     rng = np.random.default_rng(seed)
     kept = np.sort(rng.permutation(len(places))[:MOST_ROWS])
-    places, folds = places[kept], folds[kept]
+    places, folds, labels = places[kept], folds[kept], labels[kept]
     one, other = rng.integers(0, len(places), (2, _PAIRS))
     mean_distance = float(np.linalg.norm(places[one] - places[other], axis=1).mean())
     nearest = np.empty(len(places))
@@ -136,7 +164,9 @@ def fit_applicability(
         held = folds == fold
         tree = NearestNeighbors(n_neighbors=1).fit(places[~held])
         nearest[held] = tree.kneighbors(places[held])[0][:, 0]
-    lower, upper = np.quantile(nearest / mean_distance, [0.25, 0.75])
+    lower, upper = np.quantile(
+        nearest / mean_distance, [0.25, 0.75], weights=equal_say(labels), method="inverted_cdf"
+    )
     threshold = float(upper + FENCE * (upper - lower))
     return Applicability(middle, width, along, places, mean_distance, threshold)
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.applicability import Applicability, fit_applicability
+from models.applicability import Applicability, equal_say, fit_applicability
 from models.errors import ModelError
 from models.gram import Features
 from models.misreading import Misreading
@@ -129,9 +129,8 @@ def most_disputed(
     float
         Above 0; a quarter of the rows is more disputed.
     """
-    shares = np.where(labels == 1, 1 / (labels == 1).sum(), 1 / (labels != 1).sum())
     limit = np.quantile(
-        dispute(spread, logits), UNDISPUTED_SHARE, weights=shares, method="inverted_cdf"
+        dispute(spread, logits), UNDISPUTED_SHARE, weights=equal_say(labels), method="inverted_cdf"
     )
     return max(float(limit), float(np.finfo(np.float32).tiny))
 
@@ -162,6 +161,7 @@ def fit_doubt(
     influence: RidgeInfluence,
     places: NDArray[np.intp],
     regions: NDArray[np.int16],
+    labels: NDArray[np.int8],
     seed: int,
     misreading: Misreading | None = None,
 ) -> Doubt:
@@ -177,6 +177,8 @@ def fit_doubt(
         Place of each row, counted from 0.
     regions : numpy.ndarray of int16, shape (n,)
         Region of each row; a place counts for the region of its first row.
+    labels : numpy.ndarray of int8, shape (n,)
+        1 mine, 0 not.
     seed : int
         Of the bootstrap.
     misreading : Misreading, optional
@@ -193,7 +195,7 @@ def fit_doubt(
     names = np.unique(region_of)
     by_region = influence.combined((names[:, None] == region_of).astype(float))
     drawn = influence.combined(bootstrap_counts(count, seed) - 1)
-    return Doubt(fit_applicability(features, regions, seed), drawn, by_region, misreading)
+    return Doubt(fit_applicability(features, regions, labels, seed), drawn, by_region, misreading)
 
 
 def score_interval(

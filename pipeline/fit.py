@@ -84,7 +84,13 @@ class Fits:
         pairs = None if table.misread is None else table.misread()
         misreading = None if pairs is None else fit_misreading(pairs)
         return fit_doubt(
-            table.features, influence, table.places, table.regions, self._seed, misreading
+            table.features,
+            influence,
+            table.places,
+            table.regions,
+            table.label,
+            self._seed,
+            misreading,
         )
 
     @cached_property

@@ -23,9 +23,16 @@ FOLDS = 5
 
 
 def misread_cells(
-    composites: Sequence[ledger.Entry], bank: FilterBank, context: int, seed: int
+    composites: Sequence[ledger.Entry],
+    bank: FilterBank,
+    context: int,
+    seed: int,
+    mines: NDArray[np.int64],
 ) -> Pairs | None:
     """Compute the features of some cells, their pixels read rightly and wrongly.
+
+    Mines are few: in a draw of all cells hardly one is there to learn from, and bright bare ground
+    would pass for pixels that were read wrongly. So up to half of the draw are mines.
 
     Parameters
     ----------
@@ -37,6 +44,8 @@ def misread_cells(
         1, or 3 where the mean of the 3 x 3 cells around stands beside a cell's own features.
     seed : int
         Of the cells and of the mistakes.
+    mines : numpy.ndarray of int64, shape (n,)
+        Cells that hold mines as far as is known.
 
     Returns
     -------
@@ -52,8 +61,11 @@ def misread_cells(
             .sel(band=list(bank.bands))
             .to_numpy()
         )
-        observed = _observed(pixels, context)
-        for place in rng.permutation(observed)[: -(-CELLS // len(composites))]:
+        places = rng.permutation(_observed(pixels, context))
+        is_mine = np.isin(grid.Block.from_name(entry.unit).cells(), mines)[tuple(places.T)]
+        many = -(-CELLS // len(composites))
+        of_mines = places[is_mine][: many // 2]
+        for place in [*of_mines, *places[~is_mine][: many - len(of_mines)]]:
             image = _cut(pixels, bank, context, place).copy()  # not the whole block
             pairs.append((image, misread(image[None], rng)[0]))
             block_of.append(number)

@@ -161,9 +161,10 @@ def _train(context: Context, only: bool) -> tuple[list[dict[str, Any]], list[led
     """Return the manifests, the best first, and the composites that the models learned from."""
     entry, bank, found, labels, blended = _dataset(context, only)
     config = context.config
+    table = read_dataset(entry.path)
+    mines = np.unique(table.cell[table.label == 1])
     table = replace(
-        read_dataset(entry.path),
-        misread=lambda: misread_cells(blended, bank, config.context, config.seed),
+        table, misread=lambda: misread_cells(blended, bank, config.context, config.seed, mines)
     )
     unlabelled = table.known is not None and not table.known.all()
     lon, lat = grid.cell_centres(np.unique(table.cell))

@@ -64,7 +64,7 @@ def sample_scorer(
     features, label, fold, weight = sample_table(columns, rows)
     places = np.arange(rows) // 10
     ridge = fit_ridge(features, label, fold, weight, places=places)
-    doubt = fit_doubt(features, ridge.influence, places, fold, 1)
+    doubt = fit_doubt(features, ridge.influence, places, fold, label, 1)
     parts: dict[str, Any] = {"ridge": ridge.model}
     if kind != "ridge":
         parts["forest"] = fit_forest(features, label, fold, weight, 1, places=places)[0]

@@ -24,7 +24,7 @@ from pipeline.runtime.console import say
 from pipeline.runtime.mirror import fetched_folder
 
 # Raise it when the same inputs would give another product.
-VERSION = 2
+VERSION = 3
 HOME = "changes"
 
 

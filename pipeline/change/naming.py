@@ -21,6 +21,8 @@ _OF_A_SEASON = (
 # A change must also exceed so many times the usual spread of the cells' differences, most of which
 # are air, season and pixels that lie a little elsewhere (docs/decisions/0019-change.md).
 LEAST_SPREADS = 3.0
+# Clear dates per pixel, on average: a median of fewer is a single image, cloud left in and all.
+LEAST_CLEAR = 2.0
 _DEVIATION = 1.4826  # of a normal distribution, over its median absolute deviation
 
 
@@ -75,16 +77,17 @@ def name_cells(table: pd.DataFrame, thresholds: Mapping[str, float]) -> pd.DataF
     if it has risen from below likely to at least half way (in logits) between possible and likely;
     fading if it has fallen from there. It persists if it is at least possible in both seasons and
     likely in one. Where it is likely in one season and below possible in the other, but has neither
-    risen nor fallen, the intervals overlap: nobody can tell.
+    risen nor fallen, the intervals overlap: nobody can tell. Nor is a change named that one of the
+    seasons shows in fewer than ``LEAST_CLEAR`` clear images.
     """
     middle, spread = _usual(table["change"])
     moved = {
         name: (table[name] - middle).astype(np.float32)
         for name in ("change", "change_low", "change_high")
     }
-    change = moved["change"]
-    risen = (moved["change_low"] > 0) & (change > LEAST_SPREADS * spread)
-    fallen = (moved["change_high"] < 0) & (change < -LEAST_SPREADS * spread)
+    by = moved["change"]
+    risen = (moved["change_low"] > 0) & (by > LEAST_SPREADS * spread)
+    fallen = (moved["change_high"] < 0) & (by < -LEAST_SPREADS * spread)
     possible, likely = (np.float32(thresholds[name]) for name in ("possible", "likely"))
     half = np.float32(expit((logit(thresholds["possible"]) + logit(thresholds["likely"])) / 2))
     before, after = table["probability_from"], table["probability_to"]
@@ -99,10 +102,11 @@ def name_cells(table: pd.DataFrame, thresholds: Mapping[str, float]) -> pd.DataF
         [NEW, FADING, PERSISTING, CANNOT_TELL],
         default=NONE,
     ).astype(object)
+    changed = np.isin(words, [NEW, FADING])
     reasons = np.select(
         [
-            before.isna(),
-            after.isna(),
+            before.isna() | (changed & (table["clear_observations_from"] < LEAST_CLEAR)),
+            after.isna() | (changed & (table["clear_observations_to"] < LEAST_CLEAR)),
             table["dissimilarity_from"] > 1,
             table["dissimilarity_to"] > 1,
             words == CANNOT_TELL,

@@ -37,7 +37,7 @@ def rows(rounds: int, say: Callable[[str], None]) -> list[dict[str, object]]:
     theirs = make_pipeline(StandardScaler(), RidgeClassifier(alpha=float(TRAINED)))
     theirs.fit(features[seen], label[seen])
     assert ridge.influence is not None
-    doubt = fit_doubt(features[seen], ridge.influence, places, fold, 1)
+    doubt = fit_doubt(features[seen], ridge.influence, places, fold, label[seen], 1)
     scorer = Scorer({"ridge": ridge.model}, {}, {})
 
     def by_parts(score: Callable[[np.ndarray], object]) -> list[object]:

@@ -21,7 +21,8 @@ from pipeline.monitor import monitor_region
 from pipeline.sites.overlap import shared_hectares
 
 FIRST, LAST = "2021-12..2022-02", "2023-12..2024-02"
-# The mark set is 0.8: reached on the seeds of the choice, missed on this one, 0.733 (decision 19).
+# The mark set is 0.8: reached on the demo's usual seed (1), 0.846, and by the mean of the seeds of
+# the choice; missed on this one, 0.733 (decision 19).
 LEAST_RIGHT = 0.7
 # Hectares that make a planted change one to be found, and what of it a cell must hold.
 LEAST_HA, LEAST_OF_A_CELL = 0.5, 0.1
@@ -70,8 +71,9 @@ def test_changes_are_named_right(seed: int, landscape: Callable[[int], Context])
     assert wrong == {"road": 0, "flood": 0}
     # "Cannot tell" is right about why.
     assert (reason[fog > 0.99 * CELL_HA] == "clouds_to").all()
-    assert (fog[reason == "clouds_to"] > 0.5 * CELL_HA).all()
-    assert not (reason == "clouds_from").any(), "in the first season every place was seen"
+    few = {season: cells[f"clear_observations_{season}"] < 2 for season in ("from", "to")}
+    assert ((fog > 0.5 * CELL_HA) | few["to"])[reason == "clouds_to"].all()
+    assert few["from"][reason == "clouds_from"].all(), "in the first season every place was seen"
     for season in ("from", "to"):
         unlike = cells[f"dissimilarity_{season}"] > 1
         assert unlike[reason == f"unlike_{season}"].all()

@@ -94,6 +94,7 @@ def cells(rows: list[dict[str, Any]], quiet: int = 200) -> pd.DataFrame:
         "probability_from": 0.01, "probability_to": 0.01, "dissimilarity_from": 0.5,
         "dissimilarity_to": 0.5, "first_image_from": "2021-12-06", "last_image_from": "2022-02-24",
         "first_image_to": "2023-12-11", "last_image_to": "2024-02-24",
+        "clear_observations_from": 4.0, "clear_observations_to": 4.0,
     }  # fmt: skip
     many = [usual | {"change": float(x)} for x in rng.normal(0.4, 0.5, quiet)]
     whole = pd.DataFrame([*(usual | row for row in rows), *many])
@@ -125,6 +126,14 @@ def cells(rows: list[dict[str, Any]], quiet: int = 200) -> pd.DataFrame:
         ({"probability_from": np.nan, "dissimilarity_to": 2.0}, "cannot_tell", "clouds_from"),
         ({"probability_to": np.nan}, "cannot_tell", "clouds_to"),
         ({"change": 0.4}, "none", ""),
+        # No change is named from a single image; what has not changed keeps its word.
+        ({"probability_to": 0.9, "change": 7.0, "clear_observations_to": 1.9}, "cannot_tell",
+         "clouds_to"),
+        ({"probability_from": 0.9, "change": -7.0, "clear_observations_from": 1.2}, "cannot_tell",
+         "clouds_from"),
+        ({"probability_to": 0.9, "change": 7.0, "clear_observations_to": 2.0}, "new", ""),
+        ({"probability_from": 0.9, "probability_to": 0.8, "change": -0.5,
+          "clear_observations_to": 1.0}, "persisting", ""),
     ],
 )  # fmt: skip
 def test_a_cell_has_one_word_and_cannot_tell_says_why(

@@ -24,8 +24,8 @@ from models.misreading import Pairs, fit_misreading
 
 
 def test_the_dissimilarity_is_that_of_the_definition() -> None:
-    features, _, fold, _ = sample_table(12, rows=80)
-    near = fit_applicability(features, fold)
+    features, label, fold, _ = sample_table(12, rows=80)
+    near = fit_applicability(features, fold, label)
     # All twelve axes are kept, and what remains beside them is rounding.
     table = np.sqrt(features.astype(float))
     standard = (table - table.mean(axis=0)) / table.std(axis=0)
@@ -36,7 +36,9 @@ def test_the_dissimilarity_is_that_of_the_definition() -> None:
     mean = away[one, other].mean()
     assert near.mean_distance == pytest.approx(mean, rel=1e-2)
     other_folds = np.where(fold[:, None] == fold[None], np.inf, away).min(axis=1) / mean
-    lower, upper = np.quantile(other_folds, [0.25, 0.75])
+    # Both classes count the same: three rows in ten are mines.
+    shares = np.where(label == 1, 1 / label.sum(), 1 / (label == 0).sum())
+    lower, upper = np.quantile(other_folds, [0.25, 0.75], weights=shares, method="inverted_cdf")
     assert near.threshold == pytest.approx(upper + 3 * (upper - lower), rel=2e-2)
     assert near.dissimilarity(near.place(features)) == pytest.approx(0, abs=1e-2)
 
@@ -45,13 +47,28 @@ def test_what_lies_beside_the_main_axes_counts() -> None:
     rng = np.random.default_rng(2)
     common = rng.random((400, 3))
     features = (common @ rng.random((3, 60)) + 0.01 * rng.random((400, 60))).astype(np.float32)
-    near = fit_applicability(features, (np.arange(400) % 5).astype(np.int16), axes=3)
+    label = (np.arange(400) % 3 == 0).astype(np.int8)
+    near = fit_applicability(features, (np.arange(400) % 5).astype(np.int16), label, axes=3)
     strange = features[:50].copy()
     strange[:, ::2] += 0.6 * rng.random((50, 30)).astype(np.float32)
     index = near.dissimilarity(near.place(strange))
     assert (index > near.threshold).all()
     usual = near.dissimilarity(near.place(features))
     assert (usual <= near.threshold).all()
+
+
+def test_few_mines_that_differ_widely_are_not_all_called_unlike() -> None:
+    rng = np.random.default_rng(4)
+    label = (np.arange(600) % 12 == 0).astype(np.int8)
+    wide = np.where(label == 1, 0.25, 0.05)[:, None]
+    features = np.abs(2 + wide * rng.standard_normal((600, 8))).astype(np.float32)
+    near = fit_applicability(features, (np.arange(600) % 5).astype(np.int16), label)
+    # By the rows as they come, 0.99 of these lie outside.
+    fresh = np.abs(2 + 0.25 * rng.standard_normal((200, 8))).astype(np.float32)
+    unlike = near.dissimilarity(near.place(fresh)) > near.threshold
+    assert unlike.mean() < 0.1
+    far = np.abs(4 + 0.05 * rng.standard_normal((20, 8))).astype(np.float32)
+    assert (near.dissimilarity(near.place(far)) > near.threshold).all()
 
 
 def test_label_sets_hold_nine_in_ten_of_each_class() -> None:

@@ -17,6 +17,10 @@ from pipeline import grid
 from pipeline.imagery.misread import misread
 from pipeline.ledger import Entry
 from pipeline.misread import misread_cells
+from pipeline.regions import resolve_region
+
+BLOCKS = resolve_region("bbox:5.8,2.0,6.5,2.1").blocks
+NO_MINES = np.empty(0, np.int64)
 
 
 def test_every_image_is_read_wrongly_in_one_of_the_ways() -> None:
@@ -63,7 +67,7 @@ def composites(monkeypatch: pytest.MonkeyPatch) -> list[Entry]:
 
     monkeypatch.setattr(pipeline.misread, "read_composite", read)
     monkeypatch.setattr(pipeline.misread, "CELLS", 70)
-    return [Entry("block", str(seed), "sha256") for seed in range(7)]
+    return [Entry(block.name, str(seed), "sha256") for seed, block in enumerate(BLOCKS)]
 
 
 @pytest.mark.parametrize("around", [1, 3])
@@ -71,7 +75,7 @@ def test_cells_read_rightly_have_the_features_of_the_map(
     composites: list[Entry], around: int
 ) -> None:
     bank = sample_bank(count=2)
-    pairs = misread_cells(composites, bank, around, seed=4)
+    pairs = misread_cells(composites, bank, around, 4, NO_MINES)
     assert pairs is not None
     assert pairs.right.shape == pairs.wrong.shape == (70, bank.columns * (1 + around // 2))
     assert len(set(pairs.folds.tolist())) == 5
@@ -90,4 +94,29 @@ def test_cells_read_rightly_have_the_features_of_the_map(
 
 def test_hardly_any_cell_teaches_nothing(composites: list[Entry]) -> None:
     pipeline.misread.CELLS = 14
-    assert misread_cells(composites, sample_bank(count=2), 1, seed=4) is None
+    assert misread_cells(composites, sample_bank(count=2), 1, 4, NO_MINES) is None
+
+
+def test_half_of_what_is_learned_from_are_mines_where_there_are_as_many(
+    composites: list[Entry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[tuple[int, int]] = []
+    cut = pipeline.misread._cut
+
+    def spy(pixels, bank, context, place):  # type: ignore[no-untyped-def]
+        drawn.append(tuple(place.tolist()))
+        return cut(pixels, bank, context, place)
+
+    monkeypatch.setattr(pipeline.misread, "_cut", spy)
+    # Two columns of cells in the observed half of each block, and one that nobody observed.
+    mines = np.concatenate([block.cells()[:, [1, 4, 15]].reshape(-1) for block in BLOCKS])
+    misread_cells(composites, sample_bank(count=2), 1, 4, mines)
+    assert len(drawn) == 70
+    assert sum(column in (1, 4) for _, column in drawn) == 35
+    assert not any(column == 15 for _, column in drawn)
+    drawn.clear()
+    # Fewer than that: all of them, and others in their place.
+    few = np.array([block.cells()[3, 2] for block in BLOCKS])
+    misread_cells(composites, sample_bank(count=2), 1, 4, few)
+    assert len(drawn) == 70
+    assert sum(place == (3, 2) for place in drawn) == 7
