@@ -116,22 +116,22 @@ def block_rows(rounds: int, say: Callable[[str], None]) -> list[dict[str, object
 
 
 def thread_row(rounds: int, say: Callable[[str], None]) -> dict[str, object]:
-    """Blocks a second with two of Dask's threads against one.
+    """Whole blocks, the unit of work, a second with two of Dask's threads against one.
 
     NumPy's matrix products are run the same way beside them: they share nothing, so where they
     do not get twice as fast, the second core was not free.
     """
     say("threads  8 blocks by one thread and by two")
     bank = block_bank()
-    pixels = clouded_block(5 * CELL_PX + bank.patch_max - 1)
-    cell_features(pixels, bank, 5, CELL_PX)
+    pixels = clouded_block(CELLS * CELL_PX + bank.patch_max - 1)
+    cell_features(pixels, bank, CELLS, CELL_PX)
     matrix = np.ones((256, 256), np.float32)
 
     def block() -> None:
-        cell_features(pixels, bank, 5, CELL_PX)
+        cell_features(pixels, bank, CELLS, CELL_PX)
 
     def products() -> None:
-        for _ in range(300):
+        for _ in range(2_000):
             matrix @ matrix
 
     def run(work: Callable[[], None], threads: int) -> None:
