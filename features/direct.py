@@ -27,6 +27,10 @@ from features.vector import (
 
 # Single-precision sums over this many tiles of windows, then double precision.
 _GROUPS_PER_FLUSH = 256
+# Weights of a tile that fill more bytes than this come from the second cache for every group of
+# windows; asked for so many turns before they are needed, they are there (5 % of the time).
+_FIRST_CACHE = 32 * 1024
+_TURNS_AHEAD = 8
 
 
 class DirectKernel:
@@ -60,7 +64,8 @@ class DirectKernel:
         self._offsets[: self._count] = offsets
         self._thresholds = aligned((rectifiers.count,))
         self._thresholds[...] = rectifiers.thresholds()
-        self._pool = _pool_function(machine, rectifiers.count, rectifiers.sides)
+        far = self._weights[0].nbytes > _FIRST_CACHE
+        self._pool = _pool_function(machine, rectifiers.count, rectifiers.sides, far)
         constants = (self._weights, self._offsets, self._thresholds)
         self._addresses = tuple(array.ctypes.data for array in constants)
 
@@ -112,7 +117,7 @@ def tile_shape(machine: Machine) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=16)
-def _pool_function(machine: Machine, columns: int, sides: str) -> Callable[..., None]:
+def _pool_function(machine: Machine, columns: int, sides: str, far: bool) -> Callable[..., None]:
     vectors, windows = tile_shape(machine)
     lanes = machine.lanes
     width = vectors * lanes
@@ -154,6 +159,10 @@ def _pool_function(machine: Machine, columns: int, sides: str) -> Callable[..., 
                     function.load(filters, (tap.index, width), part * lanes)
                     for part in range(vectors)
                 ]
+                for part in range(vectors if far else 0):
+                    function.prefetch(
+                        filters, (tap.index, width), (_TURNS_AHEAD * vectors + part) * lanes
+                    )
                 for window in range(windows):
                     pixel = function.spread(starts[window], place)
                     for part, weight in enumerate(weights):
