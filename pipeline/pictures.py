@@ -362,7 +362,11 @@ def _panel(context: Context, title: str, extent: tuple[float, ...]) -> tuple[Fig
 
 
 def _mark(context: Context, figure: Figure, title: str) -> None:
-    """Write the title, and across the picture whether the landscape is invented."""
+    """Write the title, and in it and across the picture whether the landscape is invented."""
+    figure.set_layout_engine("constrained")
+    # Across a dark picture it is hard to see.
+    if context.region.simulated and "simulated" not in title:
+        title += " (simulated)"
     figure.suptitle(title, fontsize=10, x=0.01, ha="left")
     if context.region.simulated:
         figure.text(
