@@ -21,7 +21,7 @@ from pipeline.monitor import monitor_region
 from pipeline.sites.overlap import shared_hectares
 
 FIRST, LAST = "2021-12..2022-02", "2023-12..2024-02"
-# The mark set is 0.8: reached on the demo's usual seed (1), 0.846, and by the mean of the seeds of
+# The mark set is 0.8: reached on the demo's usual seed (1), 0.862, and by the mean of the seeds of
 # the choice; missed on this one, 0.733 (decision 19).
 LEAST_RIGHT = 0.7
 # Hectares that make a planted change one to be found, and what of it a cell must hold.
