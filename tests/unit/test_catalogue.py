@@ -195,7 +195,7 @@ def test_a_real_scene_comes_out_as_an_independent_warp_says(tmp_path) -> None:
     catalogue_rasters([stack], tmp_path / "out", **usual)
     region = "bbox:-75.68,37.62,-75.62,37.68"
     _, (entry,) = blend(tmp_path, tmp_path / "out", region=region)
-    compare(entry, numbers, transform, crs)
+    assert_same_pixels(entry, numbers, transform, crs)
 
 
 @real
@@ -261,7 +261,7 @@ def warp(numbers: Any, transform: Any, crs: Any, block: grid.Block) -> Any:
     return warped
 
 
-def compare(entry: Any, numbers: Any, transform: Any, crs: Any) -> None:
+def assert_same_pixels(entry: Any, numbers: Any, transform: Any, crs: Any) -> None:
     block = grid.Block.from_name(entry.unit)
     stored = read_composite(entry.path)["reflectance"]
     for name, layer in numbers.items():
