@@ -19,6 +19,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from pipeline.runtime.machine import process_began
+
 _UNSAFE = re.compile(r"[$`\"\\|&;<>*?!{}]|://|/vsi", re.IGNORECASE)
 
 # Eight digits of the machine's name: the name itself may hold dots, and is nobody's business.
@@ -158,9 +160,9 @@ def _is_dead(host: str, pid: int, left: Path) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return True
-    except OSError:
+    except OSError:  # of another user, whose processes may be hidden
         return False
-    return False
+    return process_began(pid) is None
 
 
 def put_in_place(new: Path, path: Path) -> None:

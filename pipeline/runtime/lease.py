@@ -24,6 +24,7 @@ from typing import Any
 import psutil
 
 from pipeline.errors import ObjectStoreError, RunLockedError
+from pipeline.runtime.machine import process_began
 from pipeline.runtime.objects import PATIENCE_S, Bucket, Found
 
 LEASE_S = 60.0
@@ -199,9 +200,10 @@ def _holder(found: Found) -> dict[str, Any]:
         return {}
     if who.get("machine") == _machine():
         try:
-            if psutil.Process(int(who["pid"])).create_time() != who.get("began"):
-                return {}
-        except (psutil.NoSuchProcess, ValueError, TypeError):
+            began = process_began(int(who["pid"]))
+        except (ValueError, TypeError):
+            return {}
+        if began is None or began != who.get("began"):
             return {}
     return who
 

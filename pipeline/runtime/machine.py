@@ -1,10 +1,12 @@
-"""How much of a machine this process may use: what its container or batch job leaves it."""
+"""How much of a machine this process may use, and which other processes are at work there."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
+
+import psutil
 
 # The driver (its scheduler, the tables of a region) wants its share beside the workers.
 DRIVER_BYTES = 1 << 30
@@ -79,6 +81,28 @@ def local_workers(count: int = 0, root: Path = Path("/")) -> tuple[int, int]:
     room = max(usable_memory(root) - DRIVER_BYTES, WORKER_BYTES // 4)
     workers = count or max(1, min(usable_cores(root), room // WORKER_BYTES))
     return workers, room // workers
+
+
+def process_began(pid: int) -> float | None:
+    """Return when a process of this machine began, which tells it from others of its number.
+
+    Parameters
+    ----------
+    pid : int
+        Its number.
+
+    Returns
+    -------
+    float or None
+        Seconds since 1970; None: it is gone, or dead and only not yet taken leave of by the process
+        that started it, which in a container may never happen.
+    """
+    try:
+        process = psutil.Process(pid)
+        began = process.create_time()
+        return None if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD) else began
+    except (psutil.NoSuchProcess, ValueError):
+        return None
 
 
 def _groups(controller: str, root: Path) -> Iterator[Path]:

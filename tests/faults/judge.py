@@ -52,7 +52,8 @@ def outcome(store: Path, block: str, undisturbed: Path) -> Outcome:
     if len(entries) != 1:
         return Outcome("lost", text=f"{len(entries)} entries")
     (entry,) = entries
-    pictures = list((store / block).glob("*.tif"))
+    # Nobody reads what a killed worker had begun, under a hidden name: the next attempt removes it.
+    pictures = list((store / block).glob("[!.]*.tif"))
     if entry["status"] == "failed" and not pictures:
         return Outcome("failed", cause=entry["cause"], text=entry["text"])
     if entry["status"] == "done" and len(pictures) == 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from pipeline.errors import StoreCorruptError as Corrupt
 from pipeline.runtime import lease, mirror, segments
 from pipeline.runtime.files import whole_file, whole_folder, write_json
 from pipeline.runtime.lock import holder, only_run
+from pipeline.runtime.machine import process_began
 from pipeline.runtime.mirror import fetched, fetched_folder, fetched_run, point, root_of
 from pipeline.runtime.survey import survey
 from pipeline.session import _terminated_as_interrupted
@@ -319,11 +321,15 @@ def test_the_lock_of_a_dead_process_of_this_machine_is_free_at_once(
     dead = {"pid": 2**22 + 1, "began": 1.0, "machine": lease._machine()}
     # A number that another process has by now.
     recycled = dead | {"pid": os.getpid()}
-    for who in (dead, recycled):
-        store.objects["bucket/x/interim/runs/r.lock"] = (json.dumps(who).encode(), store.now())
-        with only_run(path, "train r"):
-            mine = json.loads(store.objects["bucket/x/interim/runs/r.lock"][0])
-            assert (mine["pid"], mine["command"]) == (os.getpid(), "train r")
+    with subprocess.Popen(["sleep", "60"]) as process:
+        unmourned = dead | {"pid": process.pid, "began": process_began(process.pid)}
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        for who in (dead, recycled, unmourned):
+            store.objects["bucket/x/interim/runs/r.lock"] = (json.dumps(who).encode(), store.now())
+            with only_run(path, "train r"):
+                mine = json.loads(store.objects["bucket/x/interim/runs/r.lock"][0])
+                assert (mine["pid"], mine["command"]) == (os.getpid(), "train r")
 
 
 def test_a_run_whose_lock_was_taken_stops(

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,22 @@ def test_two_at_once_do_not_meet(tmp_path: Path) -> None:
         one.write_bytes(b"1")
         two.write_bytes(b"2")
     assert path.read_bytes() == b"1"
+    assert names_in(tmp_path) == ["a.tif"]
+
+
+def test_what_a_killed_process_left_is_swept_before_its_parent_has_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    with subprocess.Popen(["sleep", "60"]) as process:
+        left = files.aside(path).name.replace(f"-{os.getpid()}-", f"-{process.pid}-")
+        (tmp_path / left).touch()
+        files.sweep(path)
+        assert names_in(tmp_path) == [left], "of a process that is at work"
+        process.kill()
+        # Dead, but not yet waited for: its number is still taken.
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        os.kill(process.pid, 0)
+        with whole_file(path) as beside:
+            beside.touch()
     assert names_in(tmp_path) == ["a.tif"]
 
 
