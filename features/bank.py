@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import BankError, BankMismatchError
-from features.recipe import ATLAS
+from features.recipe import ATLAS, PARTS
 from features.rectify import SIDES, Rectifiers
 from features.scaling import Scaling
 
@@ -119,6 +119,9 @@ class FilterBank:
         Whether columns are averaged over the eight symmetric versions of a filter.
     recipe : str
         Name of the recipe that made the filters, see ``recipe.RECIPES``.
+    parts : int
+        A cell or chip is cut into ``parts`` x ``parts``, and a column is the mean of the roots of
+        its parts' means, squared; 1: the mean of the whole.
     """
 
     bands: tuple[str, ...]
@@ -131,6 +134,7 @@ class FilterBank:
     sides: str = "two"
     symmetric: bool = True
     recipe: str = ATLAS.name
+    parts: int = 1
 
     def __post_init__(self) -> None:
         if not self.bands or not self.groups or not self.biases:
@@ -139,6 +143,8 @@ class FilterBank:
             raise BankError(f"biases are finite numbers, not {self.biases}")
         if self.sides not in SIDES:
             raise BankError(f"sides are {', '.join(SIDES)}, not {self.sides!r}")
+        if self.parts not in PARTS:
+            raise BankError(f"a cell is 1 part or 2 x 2, not {self.parts!r}")
         for group in self.groups:
             shape = group.filters.shape
             square = len(shape) == 4 and shape[1:] == (len(self.bands), shape[2], shape[2])
@@ -199,7 +205,7 @@ class FilterBank:
         dict
             What ``load_bank`` needs beside the filters; JSON.
         """
-        about = {
+        about: dict[str, Any] = {
             "format": FORMAT,
             "bands": list(self.bands),
             "level": self.level,
@@ -212,8 +218,12 @@ class FilterBank:
             "seed": self.seed,
             "software": self.software,
         }
-        # Not said of the first recipe, so that the hashes of its banks stay what they are.
-        return about if self.recipe == ATLAS.name else about | {"recipe": self.recipe}
+        # Not said of what the first banks were, so that their hashes stay what they are.
+        if self.recipe != ATLAS.name:
+            about["recipe"] = self.recipe
+        if self.parts != 1:
+            about["parts"] = self.parts
+        return about
 
     def check_imagery(self, bands: tuple[str, ...], level: str) -> None:
         """Refuse imagery that this bank is not for.
@@ -303,6 +313,7 @@ def load_bank(source: Path | bytes) -> FilterBank:
             sides=about["sides"],
             symmetric=about["symmetric"],
             recipe=about.get("recipe", ATLAS.name),
+            parts=about.get("parts", 1),
         )
     except Exception as error:
         # A damaged or hostile archive fails anywhere in zip, zlib, NumPy and JSON.

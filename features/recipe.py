@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from features.errors import BankError
 
+# The map's cells are known by their quarters.
+PARTS = (1, 2)
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -48,6 +51,8 @@ class Recipe:
         Whether columns are averaged over the eight symmetric versions of a filter.
     logarithm : bool
         Whether filters see the logarithm of reflectance; otherwise reflectance itself.
+    parts : int
+        As ``FilterBank`` describes them, 1 or 2.
     """
 
     name: str
@@ -63,9 +68,10 @@ class Recipe:
     sides: str = "two"
     symmetric: bool = False
     logarithm: bool = False
+    parts: int = 1
 
     def __post_init__(self) -> None:
-        if self.zca not in (1, 2) or not 0 <= self.flattest < 1:
+        if self.zca not in (1, 2) or not 0 <= self.flattest < 1 or self.parts not in PARTS:
             raise BankError(f"no such recipe: {self!r}")
 
 
@@ -80,6 +86,7 @@ ATLAS = Recipe(
     biases=(0.25, 1.0, 2.5),
     symmetric=True,
     logarithm=True,
+    parts=2,
 )
 
 # Rolf et al. 2021, doi 10.1038/s41467-021-24638-z, as its code does it

@@ -97,6 +97,7 @@ def make_bank(
         sides=recipe.sides,
         symmetric=recipe.symmetric,
         recipe=recipe.name,
+        parts=recipe.parts,
     )
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from features.bank import FilterBank, bank_bytes, load_bank
 from features.errors import BankError
-from features.rcf import cell_features
+from features.rcf import part_features
 from features.sampling import make_bank
 from features.scaling import Scaling
 from pipeline import grid, ledger
@@ -248,7 +248,7 @@ def _write(path: Path, composite: ledger.Entry, bank: FilterBank, how: _How) -> 
     reflectance = stored["reflectance"].sel(band=list(bank.bands)).to_numpy()
     way = "auto" if how.device == "cpu" else how.device
     quarters = 2 * grid.CELLS_PER_BLOCK
-    features, shares = cell_features(reflectance, bank, quarters, grid.QUARTER_PX, way)
+    features, shares = part_features(reflectance, bank, quarters, grid.QUARTER_PX, way)
     features, shares = _four_a_cell(features), _four_a_cell(shares)
     first = _per_cell(stored["first_day"].to_numpy())
     last = _per_cell(stored["last_day"].to_numpy())

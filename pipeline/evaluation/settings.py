@@ -43,6 +43,8 @@ class Setting:
         Share of the flattest patches that is left out.
     symmetric : bool
         Whether columns are means over the eight rotations and reflections of a filter.
+    parts : int
+        Into how many parts along each side a chip is cut.
     transform : str
         Of the features, a key of ``TRANSFORMS``.
     kind : str
@@ -58,6 +60,7 @@ class Setting:
     zca: int = ATLAS.zca
     flattest: float = ATLAS.flattest
     symmetric: bool = ATLAS.symmetric
+    parts: int = ATLAS.parts
     transform: str = "root"
     kind: str = "ridge"
     seed: int = 1
@@ -72,6 +75,7 @@ class Setting:
             flattest=self.flattest,
             symmetric=self.symmetric,
             logarithm=self.floor > 0,
+            parts=self.parts,
         )
 
     @property
@@ -106,6 +110,7 @@ CHANGES: dict[str, tuple[Any, ...]] = {
     "biases": ((0.0,), (1.0,), (0.25, 1.0), (0.5, 2.0), (0.25, 1.0, 2.5, 4.0)),
     "floor": (0.0, 0.005, 0.05),
     "symmetric": (False,),
+    "parts": (1,),
     "zca": (1,),
     "flattest": (0.0,),
 }

@@ -85,7 +85,7 @@ def test_the_device_is_the_way_of_computing(
     class Bank:
         bands = ("B04",)
 
-    monkeypatch.setattr(featurize, "cell_features", stop)
+    monkeypatch.setattr(featurize, "part_features", stop)
     monkeypatch.setattr(featurize, "read_composite", lambda path: Stored(reflectance=Stored()))
     composite = Entry(grid.Block(0, 0).name, "path", "sha256")
     with pytest.raises(InterruptedError):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sample_model import BANDS, sample_bank, textured
@@ -31,6 +33,27 @@ def test_a_coarse_cell_is_what_its_own_pixels_give(holes: float, factor: int) ->
     assert coarse.reshape(len(expected), -1) == pytest.approx(expected, rel=1e-4, abs=1e-6)
     assert coarse_shares.reshape(len(expected), -1) == pytest.approx(expected_shares, rel=1e-6)
     assert coarse.dtype == coarse_shares.dtype == np.float32
+
+
+@pytest.mark.parametrize("holes", [0.0, 0.05])
+def test_quarters_pool_to_the_cell_that_its_own_pixels_give(holes: float) -> None:
+    bank = replace(BANK, parts=2)
+    pixels, features, shares = cells(4, 12, holes)
+    pooled, pooled_shares = pool_up(features, shares, bank)
+    expected, expected_shares = cell_features(pixels, bank, 2, 24)
+    assert pooled.reshape(4, -1) == pytest.approx(expected, rel=1e-4, abs=1e-6)
+    assert pooled_shares.reshape(4, -1) == pytest.approx(expected_shares, rel=1e-6)
+    # Pooled at once or one after the other.
+    twice, _ = pool_up(pooled, pooled_shares, bank)
+    once, _ = pool_up(features, shares, bank, 4)
+    assert twice == pytest.approx(once, rel=1e-4)
+
+
+def test_surroundings_are_means_of_roots_where_a_bank_has_parts() -> None:
+    _, features, shares = cells(3, 12, 0.0)
+    around = surroundings(features, shares, replace(BANK, parts=2))
+    expected = np.mean(np.sqrt(features.astype(float)), axis=(0, 1)) ** 2
+    assert around[0, 0] == pytest.approx(expected, rel=1e-5)
 
 
 def test_cells_without_a_number_take_no_part() -> None:

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from features.bank import FilterBank
 from features.errors import BankError
-from features.rcf import cell_features, chip_features
+from features.rcf import cell_features, chip_features, part_features
 
 CELL_PX = 12
 BANK = sample_bank()
@@ -192,8 +192,41 @@ def test_pixels_of_other_bands_shape_or_halo_are_refused() -> None:
         chip_features(pixels[None, :, :3], BANK)
 
 
-def test_a_chip_is_a_cell_with_its_halo() -> None:
+@pytest.mark.parametrize("holes", [0.0, 0.1, 0.6])
+def test_a_cell_of_four_parts_is_the_mean_of_their_roots_squared(holes: float) -> None:
+    bank = dataclasses.replace(BANK, parts=2)
+    pixels = holed(14, holes)
+    pixels[:, :15, :15] = np.nan  # one quarter of the first cell, and a bit, was not observed
+    features, shares = cell_features(pixels, bank, 2, CELL_PX)
+    quarters, counted = part_features(pixels, bank, 4, CELL_PX // 2)
+    assert np.array_equal(quarters, cell_features(pixels, BANK, 4, CELL_PX // 2)[0], True)
+    squares = quarters.reshape(2, 2, 2, 2, -1).swapaxes(1, 2).reshape(4, 4, -1)
+    weights = counted.reshape(2, 2, 2, 2, -1).swapaxes(1, 2).reshape(4, 4, -1)
+    for cell in range(4):
+        known = np.isfinite(squares[cell, :, 0])
+        if not known.any():
+            assert np.isnan(features[cell]).all()
+            continue
+        own = np.repeat(weights[cell, known], BANK.columns // len(BANK.groups), axis=1)
+        roots = np.sqrt(squares[cell, known].astype(float))
+        expected = ((own * roots).sum(0) / own.sum(0)) ** 2
+        assert features[cell] == pytest.approx(expected, rel=1e-5)
+        assert shares[cell] == pytest.approx(weights[cell].mean(0), rel=1e-6)
+
+
+def test_parts_beside_each_other_count_what_is_evenly_spread_more() -> None:
     bank = dataclasses.replace(BANK, groups=BANK.groups[:1])
+    chip = block(15)[:, :26, :26]
+    whole, _ = chip_features(chip[None], bank)
+    parts, _ = chip_features(chip[None], dataclasses.replace(bank, parts=2))
+    # A mean of roots is never more than the root of the mean, and less where parts differ.
+    assert (parts <= whole * (1 + 1e-6)).all()
+    assert (parts < whole * 0.999).any()
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_chip_is_a_cell_with_its_halo(parts: int) -> None:
+    bank = dataclasses.replace(BANK, groups=BANK.groups[:1], parts=parts)
     pixels = holed(9)[:, : CELL_PX + 2, : CELL_PX + 2]
     cell, cell_share = cell_features(pixels, bank, 1, CELL_PX)
     chip, chip_share = chip_features(pixels[None], bank)
@@ -201,18 +234,21 @@ def test_a_chip_is_a_cell_with_its_halo() -> None:
     assert np.array_equal(cell_share, chip_share)
 
 
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("odd", [0, 1])
 @pytest.mark.parametrize("share", [0.0, 0.1])
-def test_a_chip_has_no_north(share: float) -> None:
-    chip = block(10)
+def test_a_chip_has_no_north(share: float, odd: int, parts: int) -> None:
+    bank = dataclasses.replace(BANK, parts=parts)
+    chip = block(10)[:, odd:, odd:]
     gaps = np.random.default_rng(1).random(chip.shape[1:]) < share
     chip[:, gaps] = np.nan
     turned = [np.rot90(chip, turns, (1, 2)) for turns in range(4)]
     turned += [image[:, :, ::-1] for image in turned]
-    features, shares = chip_features(np.stack(turned), BANK)
+    features, shares = chip_features(np.stack(turned), bank)
     assert np.allclose(features, features[0], rtol=1e-5, atol=1e-6)
     assert (shares == shares[0]).all()
     # And yet another chip gives other features.
-    other, _ = chip_features(block(11)[None], BANK)
+    other, _ = chip_features(block(11)[None], bank)
     assert not np.allclose(other, features[0], rtol=1e-2)
 
 
