@@ -8,7 +8,7 @@ drawn by the same rule, and are not the very ones that somebody else has drawn.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from features.errors import BankError
 
@@ -86,8 +86,11 @@ ATLAS = Recipe(
     biases=(0.25, 1.0, 2.5),
     symmetric=True,
     logarithm=True,
-    parts=2,
 )
+
+# The same for models that score whole cells, as those trained on chips do:
+# docs/decisions/0022-quarters-of-chips.md.
+ATLAS_QUARTERS = replace(ATLAS, name="atlas-quarters", parts=2)
 
 # Rolf et al. 2021, doi 10.1038/s41467-021-24638-z, as its code does it
 # (github.com/Global-Policy-Lab/mosaiks-paper, mosaiks/featurization.py and config.py): 100,000
@@ -118,7 +121,8 @@ TORCHGEO_EMPIRICAL = Recipe(
 MOSAIKS_API = Recipe("mosaiks-api", patches=(4, 6), filters=2000, zca=1, biases=(1.0,), sides="one")
 
 RECIPES = {
-    recipe.name: recipe for recipe in (ATLAS, PAPER, TORCHGEO, TORCHGEO_EMPIRICAL, MOSAIKS_API)
+    recipe.name: recipe
+    for recipe in (ATLAS, ATLAS_QUARTERS, PAPER, TORCHGEO, TORCHGEO_EMPIRICAL, MOSAIKS_API)
 }
 
 

@@ -156,8 +156,8 @@ class Config:
         Side, in cells, of the square whose mean features stand beside a cell's own in a newly
         trained model: 3, or 1 for none.
     recipe : str
-        How patches become the filters of a newly sampled bank: ``atlas`` or a published definition
-        (``features.recipe``).
+        How patches become the filters of a newly sampled bank: ``atlas``, ``atlas-quarters`` (for
+        models of chips) or a published definition (``features.recipe``).
     feature_type : str
         How features are stored: ``float32``, or ``float16`` in half the room and to three digits.
     visit_years : int

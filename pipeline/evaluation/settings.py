@@ -110,7 +110,7 @@ CHANGES: dict[str, tuple[Any, ...]] = {
     "biases": ((0.0,), (1.0,), (0.25, 1.0), (0.5, 2.0), (0.25, 1.0, 2.5, 4.0)),
     "floor": (0.0, 0.005, 0.05),
     "symmetric": (False,),
-    "parts": (1,),
+    "parts": (2,),
     "zca": (1,),
     "flattest": (0.0,),
 }

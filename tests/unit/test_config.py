@@ -86,7 +86,7 @@ def test_an_unknown_key_in_the_file_is_an_error(tmp_path: Path) -> None:
         ("region", {"a": 1}, "text"),
         ("disclosure", "secret", "public, restricted"),
         ("map_lang", "de", "en, fr"),
-        ("recipe", "rolf", "atlas, paper, torchgeo"),
+        ("recipe", "rolf", "atlas, atlas-quarters, paper"),
         ("patches", "3;5", "1 to 9"),
         ("patches", "", "1 to 9"),
         ("patches", "10", "1 to 9"),

@@ -124,7 +124,8 @@ def test_mosaiks_api(patch: int) -> None:
     assert_near(sampled("mosaiks-api", patch), np.array(rows))
 
 
-def test_atlas() -> None:
+@pytest.mark.parametrize("name", ["atlas", "atlas-quarters"])
+def test_atlas(name: str) -> None:
     patches, chosen = drawn(3, floor=0.02)
     raw = patches.reshape(-1, 3, 9)
     centre, spread = raw.mean((0, 2)), raw.std((0, 2))
@@ -147,35 +148,36 @@ def test_atlas() -> None:
     rows = []
     for chip in CHIPS:
         seen = np.log(linear(chip) + 0.02)
-        roots = []
         down, right = (-(-(side - 2) // 2) + 2 for side in seen.shape[1:])
         halves = (seen[:, :down], seen[:, -down:])
-        for quarter in (
-            part for half in halves for part in (half[..., :right], half[..., -right:])
-        ):
-            pixels = np.concatenate([standard(window) for window in windows(quarter, 3)])
+        quarters = [part for half in halves for part in (half[..., :right], half[..., -right:])]
+        roots = []
+        for part in quarters if name == "atlas-quarters" else [seen]:
+            pixels = np.concatenate([standard(window) for window in windows(part, 3)])
             z = np.array([[pixels @ version for version in versions] for versions in turned])
             means = [np.maximum(s * z - b, 0).mean((1, 2)) for b in (0.25, 1, 2.5) for s in (1, -1)]
             roots.append(np.sqrt(np.concatenate(means)))
         rows.append(np.mean(roots, axis=0) ** 2)
-    assert_near(sampled("atlas", 3), np.array(rows))
+    assert_near(sampled(name, 3), np.array(rows))
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_bank_names_its_recipe_and_survives_its_file(name: str) -> None:
     bank = sampled(name, 3)
     assert bank.recipe == name
-    assert bank.scaling.floor == (0.02 if name == "atlas" else 0)
+    assert bank.scaling.floor == (0.02 if name.startswith("atlas") else 0)
     # Banks of the first recipe keep the description, and with it the hash, that they had.
     assert bank.to_dict().get("recipe") == (None if name == "atlas" else name)
+    assert bank.to_dict().get("parts") == (2 if name == "atlas-quarters" else None)
     again = load_bank(bank_bytes(bank))
-    assert (again.recipe, again.hash) == (name, bank.hash)
+    assert (again.recipe, again.parts, again.hash) == (name, bank.parts, bank.hash)
     assert len({sampled(other, 3).hash for other in RECIPES}) == len(RECIPES)
 
 
 def test_recipes_bring_their_published_sizes() -> None:
     assert {name: (recipe.patches, recipe.filters) for name, recipe in RECIPES.items()} == {
         "atlas": ((3, 5), 64),
+        "atlas-quarters": ((3, 5), 64),
         "paper": ((3,), 4096),
         "torchgeo": ((3,), 8),
         "torchgeo-empirical": ((3,), 8),
@@ -194,8 +196,10 @@ def test_a_flat_patch_gives_zeros_not_noise() -> None:
 
 
 def test_recipes_that_are_not_there_are_refused() -> None:
-    with pytest.raises(BankError, match=r"no recipe 'rolf'; there are atlas, paper, torchgeo"):
+    with pytest.raises(
+        BankError, match=r"no recipe 'rolf'; there are atlas, atlas-quarters, paper"
+    ):
         find_recipe("rolf")
-    for wrong in ({"zca": 3}, {"flattest": 1.0}):
+    for wrong in ({"zca": 3}, {"flattest": 1.0}, {"parts": 3}):
         with pytest.raises(BankError, match="no such recipe"):
             dataclasses.replace(RECIPES["atlas"], **wrong)
