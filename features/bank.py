@@ -143,7 +143,7 @@ class FilterBank:
             raise BankError(f"biases are finite numbers, not {self.biases}")
         if self.sides not in SIDES:
             raise BankError(f"sides are {', '.join(SIDES)}, not {self.sides!r}")
-        if self.parts not in PARTS:
+        if self.parts not in PARTS or not isinstance(self.parts, int):
             raise BankError(f"a cell is 1 part or 2 x 2, not {self.parts!r}")
         for group in self.groups:
             shape = group.filters.shape
