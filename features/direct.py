@@ -27,10 +27,9 @@ from features.vector import (
 
 # Single-precision sums over this many tiles of windows, then double precision.
 _GROUPS_PER_FLUSH = 256
-# Weights of a tile that fill more bytes than this come from the second cache for every group of
-# windows; asked for so many turns before they are needed, they are there (5 % of the time).
+# Weights of a tile that fill more bytes than this would come from the second cache for every group
+# of windows: they are taken in two halves, each for all groups (7 % of the time).
 _FIRST_CACHE = 32 * 1024
-_TURNS_AHEAD = 8
 
 
 class DirectKernel:
@@ -64,8 +63,8 @@ class DirectKernel:
         self._offsets[: self._count] = offsets
         self._thresholds = aligned((rectifiers.count,))
         self._thresholds[...] = rectifiers.thresholds()
-        far = self._weights[0].nbytes > _FIRST_CACHE
-        self._pool = _pool_function(machine, rectifiers.count, rectifiers.sides, far)
+        self._halves = self._weights[0].nbytes > _FIRST_CACHE
+        self._pool = _pool_function(machine, rectifiers.count, rectifiers.sides, self._halves)
         constants = (self._weights, self._offsets, self._thresholds)
         self._addresses = tuple(array.ctypes.data for array in constants)
 
@@ -87,6 +86,9 @@ class DirectKernel:
         bands, down, right = np.indices(self._shape)
         taps = np.ascontiguousarray((bands * height * width + down * width + right).reshape(-1))
         out = np.zeros((self._rectifiers.count, len(self._offsets)))
+        # What the first half of the taps gave; threads may share this kernel, but not that.
+        begun_groups = min(_GROUPS_PER_FLUSH, groups) if self._halves else 0
+        begun = aligned((begun_groups, self._windows, self._weights.shape[2]))
         filters, offsets, thresholds = self._addresses
         # Looking an array's address up takes as long as multiplying a tile.
         image, places, result = pixels.ctypes.data, bases.ctypes.data, out.ctypes.data
@@ -99,10 +101,12 @@ class DirectKernel:
                 min(_GROUPS_PER_FLUSH, groups - first),
                 steps,
                 len(taps),
+                len(taps) // 2,
                 filters,
                 offsets,
                 len(self._weights),
                 thresholds,
+                begun.ctypes.data,
                 result,
             )
         return out[:, : self._count]
@@ -117,7 +121,7 @@ def tile_shape(machine: Machine) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=16)
-def _pool_function(machine: Machine, columns: int, sides: str, far: bool) -> Callable[..., None]:
+def _pool_function(machine: Machine, columns: int, sides: str, halves: bool) -> Callable[..., None]:
     vectors, windows = tile_shape(machine)
     lanes = machine.lanes
     width = vectors * lanes
@@ -128,10 +132,12 @@ def _pool_function(machine: Machine, columns: int, sides: str, far: bool) -> Cal
         "groups": INT,
         "taps": INTS,
         "depth": INT,
+        "half": INT,
         "filters": FLOATS,
         "offsets": FLOATS,
         "tiles": INT,
         "thresholds": FLOATS,
+        "begun": FLOATS,
         "out": DOUBLES,
     }
     function = Function("direct", arguments, lanes)
@@ -144,35 +150,29 @@ def _pool_function(machine: Machine, columns: int, sides: str, far: bool) -> Cal
         filters = function.pointer(given["filters"], (start, given["depth"]))
         with function.loop(vectors * columns) as column:
             function.store(function.zero, sums, (column.index, lanes))
+        first, last = INT(0), given["half"] if halves else given["depth"]
+        held = vectors * windows
+        if halves:
+            with function.loop(given["groups"]) as group:
+                begun = _offsets(function, start) * windows
+                products = _emit_products(function, filters, group.index, first, last, begun)
+                for at, value in enumerate(products):
+                    function.store(value, given["begun"], (group.index, held * lanes), at * lanes)
+            first, last = last, given["depth"]
         with function.loop(given["groups"]) as group:
-            first = function.place((group.index, windows))
-            starts = [
-                function.pointer(given["pixels"], function.number(given["bases"], first, window))
-                for window in range(windows)
-            ]
-            offsets = [
-                function.load(given["offsets"], start, part * lanes) for part in range(vectors)
-            ]
-            with function.loop(given["depth"], offsets * windows) as tap:
-                place = function.number(given["taps"], tap.index)
-                weights = [
-                    function.load(filters, (tap.index, width), part * lanes)
-                    for part in range(vectors)
+            if halves:
+                begun = [
+                    function.load(given["begun"], (group.index, held * lanes), at * lanes)
+                    for at in range(held)
                 ]
-                for part in range(vectors if far else 0):
-                    function.prefetch(
-                        filters, (tap.index, width), (_TURNS_AHEAD * vectors + part) * lanes
-                    )
-                for window in range(windows):
-                    pixel = function.spread(starts[window], place)
-                    for part, weight in enumerate(weights):
-                        at = window * vectors + part
-                        tap.handed_on[at] = function.fma(pixel, weight, tap.values[at])
+            else:
+                begun = _offsets(function, start) * windows
+            products = _emit_products(function, filters, group.index, first, last, begun)
             begin = function.place((group.index, windows + 1))
             *counts, counted = [
                 function.spread(given["weights"], begin, window) for window in range(windows + 1)
             ]
-            for at, value in enumerate(tap.values):
+            for at, value in enumerate(products):
                 function.store(value, responses, at * lanes)
             with function.loop(vectors) as vector:
                 values = [
@@ -187,3 +187,36 @@ def _pool_function(machine: Machine, columns: int, sides: str, far: bool) -> Cal
             own = function.pointer(sums, (vector.index, columns * lanes))
             emit_flush(function, own, columns, given["out"], begin, everything)
     return function.compile()
+
+
+def _offsets(function: Function, start: Any) -> list[Any]:
+    """Load a tile's offsets; anew for every group, since no register is left to keep them in."""
+    vectors, _ = tile_shape(this_machine())
+    return [
+        function.load(function.arguments["offsets"], start, part * function.lanes)
+        for part in range(vectors)
+    ]
+
+
+def _emit_products(
+    function: Function, filters: Any, group: Any, first: Any, last: Any, begun: list[Any]
+) -> list[Any]:
+    """Add the products of a group's windows with some taps of a tile of filters."""
+    given, lanes = function.arguments, function.lanes
+    vectors, windows = tile_shape(this_machine())
+    width = vectors * lanes
+    group_start = function.place((group, windows))
+    starts = [
+        function.pointer(given["pixels"], function.number(given["bases"], group_start, window))
+        for window in range(windows)
+    ]
+    taps, own = function.pointer(given["taps"], first), function.pointer(filters, (first, width))
+    with function.loop(function.difference(last, first), begun) as tap:
+        place = function.number(taps, tap.index)
+        weights = [function.load(own, (tap.index, width), part * lanes) for part in range(vectors)]
+        for window in range(windows):
+            pixel = function.spread(starts[window], place)
+            for part, weight in enumerate(weights):
+                at = window * vectors + part
+                tap.handed_on[at] = function.fma(pixel, weight, tap.values[at])
+    return tap.values

@@ -21,7 +21,6 @@ from llvmlite import ir
 from numpy.typing import DTypeLike, NDArray
 
 FLOAT, DOUBLE, INT = ir.FloatType(), ir.DoubleType(), ir.IntType(64)
-FLAG, BYTES = ir.IntType(32), ir.IntType(8).as_pointer()
 FLOATS, DOUBLES, INTS = FLOAT.as_pointer(), DOUBLE.as_pointer(), INT.as_pointer()
 ALIGNMENT = 64
 
@@ -123,8 +122,6 @@ class Function:
         self.arguments: dict[str, Any] = dict(zip(arguments, self._function.args, strict=True))
         fused = ir.FunctionType(self.vector, [self.vector] * 3)
         self._fma = ir.Function(self._module, fused, f"llvm.fma.v{lanes}f32")
-        asked = ir.FunctionType(ir.VoidType(), [BYTES, FLAG, FLAG, FLAG])
-        self._prefetch = ir.Function(self._module, asked, "llvm.prefetch.p0i8")
         self.zero = self.constant(0.0)
 
     def constant(self, value: float) -> Any:
@@ -146,6 +143,10 @@ class Function:
     def pointer(self, array: Any, *terms: Any) -> Any:
         """Return the address of an array's element."""
         return self.build.gep(array, [self.place(*terms)])
+
+    def difference(self, first: Any, second: Any) -> Any:
+        """Return one integer less another."""
+        return self.build.sub(first, second)
 
     def least(self, first: Any, second: int) -> Any:
         """Return the smaller one of an integer and a known one."""
@@ -182,12 +183,6 @@ class Function:
         before.align = 8
         total = self.build.fadd(before, self.build.fpext(value, doubles))
         self.build.store(total, kept).align = 8
-
-    def prefetch(self, array: Any, *terms: Any) -> None:
-        """Ask for the cache line of an element, which may lie beyond the array's end."""
-        line = self.build.bitcast(self.pointer(array, *terms), BYTES)
-        # To be read, kept in all caches, data.
-        self.build.call(self._prefetch, [line, FLAG(0), FLAG(3), FLAG(1)])
 
     def fma(self, first: Any, second: Any, third: Any) -> Any:
         """Return ``first * second + third``, rounded once."""
