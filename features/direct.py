@@ -28,7 +28,7 @@ from features.vector import (
 # Single-precision sums over this many tiles of windows, then double precision.
 _GROUPS_PER_FLUSH = 256
 # Weights of a tile that fill more bytes than this would come from the second cache for every group
-# of windows: they are taken in two halves, each for all groups (7 % of the time).
+# of windows: they are taken in two halves, each for all groups (docs/benchmarks.md).
 _FIRST_CACHE = 32 * 1024
 
 
@@ -122,7 +122,7 @@ def tile_shape(machine: Machine) -> tuple[int, int]:
 
 @lru_cache(maxsize=16)
 def _pool_function(machine: Machine, columns: int, sides: str, halves: bool) -> Callable[..., None]:
-    vectors, windows = tile_shape(machine)
+    vectors, windows = shape = tile_shape(machine)
     lanes = machine.lanes
     width = vectors * lanes
     arguments = {
@@ -154,8 +154,8 @@ def _pool_function(machine: Machine, columns: int, sides: str, halves: bool) -> 
         held = vectors * windows
         if halves:
             with function.loop(given["groups"]) as group:
-                begun = _offsets(function, start) * windows
-                products = _emit_products(function, filters, group.index, first, last, begun)
+                begun = _offsets(function, vectors, start) * windows
+                products = _emit_products(function, shape, filters, group.index, first, last, begun)
                 for at, value in enumerate(products):
                     function.store(value, given["begun"], (group.index, held * lanes), at * lanes)
             first, last = last, given["depth"]
@@ -166,8 +166,8 @@ def _pool_function(machine: Machine, columns: int, sides: str, halves: bool) -> 
                     for at in range(held)
                 ]
             else:
-                begun = _offsets(function, start) * windows
-            products = _emit_products(function, filters, group.index, first, last, begun)
+                begun = _offsets(function, vectors, start) * windows
+            products = _emit_products(function, shape, filters, group.index, first, last, begun)
             begin = function.place((group.index, windows + 1))
             *counts, counted = [
                 function.spread(given["weights"], begin, window) for window in range(windows + 1)
@@ -189,9 +189,8 @@ def _pool_function(machine: Machine, columns: int, sides: str, halves: bool) -> 
     return function.compile()
 
 
-def _offsets(function: Function, start: Any) -> list[Any]:
+def _offsets(function: Function, vectors: int, start: Any) -> list[Any]:
     """Load a tile's offsets; anew for every group, since no register is left to keep them in."""
-    vectors, _ = tile_shape(this_machine())
     return [
         function.load(function.arguments["offsets"], start, part * function.lanes)
         for part in range(vectors)
@@ -199,11 +198,17 @@ def _offsets(function: Function, start: Any) -> list[Any]:
 
 
 def _emit_products(
-    function: Function, filters: Any, group: Any, first: Any, last: Any, begun: list[Any]
+    function: Function,
+    shape: tuple[int, int],
+    filters: Any,
+    group: Any,
+    first: Any,
+    last: Any,
+    begun: list[Any],
 ) -> list[Any]:
     """Add the products of a group's windows with some taps of a tile of filters."""
     given, lanes = function.arguments, function.lanes
-    vectors, windows = tile_shape(this_machine())
+    vectors, windows = shape
     width = vectors * lanes
     group_start = function.place((group, windows))
     starts = [

@@ -173,7 +173,7 @@ def _parts(high: int, wide: int, parts: int) -> list[Rectangle]:
     So a turned or mirrored chip is cut in the same places.
     """
     down, right = -(-high // parts), -(-wide // parts)
-    tops, lefts = sorted({0, high - down}), sorted({0, wide - right})
+    tops, lefts = (0, high - down)[:parts], (0, wide - right)[:parts]
     return [(top, left, down, right) for top in tops for left in lefts]
 
 

@@ -107,8 +107,6 @@ def test_columns_count_both_sides_of_every_bias_and_filter() -> None:
         ("description", described(sides="three")),
         ("description", described(symmetric=False)),
         ("description", described(parts=2)),
-        ("description", described(parts=3)),
-        ("description", described(parts=2.0)),
         ("description", described(hash="0" * 64)),
         ("description", described(format=1)),
         ("description", described(patches=[3, 4, 5])),
@@ -122,6 +120,12 @@ def test_a_tampered_bank_is_refused(name: str, change: Any) -> None:
     load_bank(content)
     with pytest.raises(BankError):
         load_bank(rewritten(content, **{name: change}))
+
+
+@pytest.mark.parametrize("parts", [0, 3, 2.0, "2"])
+def test_a_cell_is_whole_or_has_quarters(parts: Any) -> None:
+    with pytest.raises(BankError, match="1 part or 2 x 2"):
+        dataclasses.replace(sample_bank(), parts=parts)
 
 
 def test_every_flipped_byte_of_the_arrays_is_noticed() -> None:

@@ -214,6 +214,14 @@ def test_a_cell_of_four_parts_is_the_mean_of_their_roots_squared(holes: float) -
         assert shares[cell] == pytest.approx(weights[cell].mean(0), rel=1e-6)
 
 
+def test_the_smallest_chip_has_parts_too() -> None:
+    side = BANK.patch_max  # one window of the largest patch, several of the others
+    chip = block(16)[:, :side, :side]
+    features, shares = chip_features(chip[None], dataclasses.replace(BANK, parts=2))
+    assert np.isfinite(features).all()
+    assert (shares == 1).all()
+
+
 def test_parts_beside_each_other_count_what_is_evenly_spread_more() -> None:
     bank = dataclasses.replace(BANK, groups=BANK.groups[:1])
     chip = block(15)[:, :26, :26]

@@ -134,9 +134,7 @@ def test_unobserved_pixels_take_no_part() -> None:
     transformer = RandomConvolutionalFeatures(**SMALL).fit(images)
     rows = transformer.transform(images)
     assert np.isfinite(rows[0]).all()
-    # Whatever its other bands say there.
-    images[0, [0, 2], :, :8] = 0.9
-    assert np.array_equal(rows[0], transformer.transform(images[:1])[0])
+    assert np.array_equal(rows[0], transformer.transform(images[:1, :, :, 8:])[0])
     assert np.isnan(rows[1]).all()
 
 
