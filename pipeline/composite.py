@@ -133,8 +133,10 @@ def composite_blocks(
             partial.add(block.name)
             found = None
         results[block.name] = found
-    # Only what is missing goes to the workers, which are not even started for nothing.
+    # Only what is missing goes to the workers, which are not even started for nothing; what takes
+    # long goes first, so that no worker is left alone with it at the end.
     missing = [item for item in work if results[item[0].name] is None]
+    missing.sort(key=lambda item: -len(item[1]))
 
     def has_failed(item: tuple[grid.Block, list[Scene]]) -> bool:
         name, inputs = item[0].name, _inputs(*item, scenes.bands, blending)

@@ -283,6 +283,11 @@ def workers(
         "distributed.diagnostics.computations.max-history": 5,
         "distributed.admin.low-level-log-length": 100,
         "distributed.admin.system-monitor.log-length": 120,
+        # By default scheduler and watchers wake 50 times a second, and each worker notes 100 times
+        # a second where it is: 5 % of a core that the blocks can use.
+        "distributed.admin.tick.interval": "500ms",
+        "distributed.admin.system-monitor.interval": "2s",
+        "distributed.worker.profile.enabled": False,
         # By default every array of a block is given back to the system and asked for anew, and
         # filling new pages took 40 % of a composite's time. The peak stays what it was.
         "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 64 << 20,

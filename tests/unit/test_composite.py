@@ -25,6 +25,7 @@ from imagery import (
     write_raster,
 )
 
+from pipeline import ledger
 from pipeline.composite import (
     EPOCH,
     composite_blocks,
@@ -203,6 +204,28 @@ def test_a_second_run_reuses_and_another_scene_redoes_only_its_blocks(tmp_path) 
     extra = make_item(source, bands(3), lon=5.95, date="2021-12-20")
     save_items(source, [west, east, extra])
     assert [entry.reused for entry in run(make_context(tmp_path, **keys))] == [False, True]
+
+
+def test_the_block_with_most_scenes_goes_first(tmp_path, monkeypatch) -> None:
+    """Left for the end, it would keep one worker busy while the others wait."""
+    source = tmp_path / "source"
+    west = make_item(source, bands(1), lon=5.95)
+    east = [
+        make_item(source, bands(seed), lon=6.02, tile="32NKF", date=day)
+        for seed, day in enumerate(DAYS)
+    ]
+    save_items(source, [west, *east])
+    context = make_context(tmp_path, region="bbox:5.95,2.04,6.05,2.06")
+    worked_on = []
+    build = ledger.build
+
+    def noted(store: Path, unit: str, *arguments: Any, **keys: Any) -> Entry:
+        worked_on.append(unit)
+        return build(store, unit, *arguments, **keys)
+
+    monkeypatch.setattr(ledger, "build", noted)
+    assert [entry.unit for entry in run(context)] == [WEST.name, EAST.name]
+    assert worked_on == [EAST.name, WEST.name]
 
 
 def test_the_place_of_the_source_does_not_matter(tmp_path) -> None:
