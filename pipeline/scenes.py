@@ -43,7 +43,8 @@ from pipeline.imagery.limits import Limits, limits_of
 from pipeline.imagery.links import safe_href
 from pipeline.imagery.offsets import baseline_of
 from pipeline.runtime.console import say
-from pipeline.runtime.files import read_json, write_json
+from pipeline.runtime.files import json_bytes, read_json, write_json
+from pipeline.runtime.journal import journal
 from pipeline.runtime.mirror import fetched
 from pipeline.seasons import season_windows
 
@@ -116,7 +117,10 @@ def find_scenes(context: Context) -> SceneList:
     result, items = search_scenes(context)
     source = source_of(context)
     limits = limits_of(context.config, source)
-    write_json(_stored(context), _manifest(result, items, source, limits))
+    stored, manifest = fetched(_stored(context)), _manifest(result, items, source, limits)
+    if not stored.is_file() or stored.read_bytes() != json_bytes(manifest):
+        write_json(stored, manifest)
+        journal.worked = True
     _report(context, result)
     return result
 

@@ -18,6 +18,7 @@ from pipeline.errors import (
     StageMissingError,
 )
 from pipeline.grid import HALO_PX, PIXEL
+from pipeline.runtime.journal import journal
 from pipeline.scenes import deduplicate, find_scenes, load_scenes, source_of
 
 SHAPE = (240, 240)
@@ -83,6 +84,16 @@ def test_the_list_is_stored_and_read_back(tmp_path) -> None:
     for other in ({"season": "2021-11..2021-12"}, {"bands": "B04"}, {"source": str(tmp_path)}):
         with pytest.raises(StageMissingError):
             load_scenes(make_context(tmp_path, **{"season": "2021-12..2021-12"} | other))
+
+
+def test_a_list_that_changed_is_work_done(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(journal, "worked", False)
+    source = tmp_path / "source"
+    for items, worked in ((1, True), (1, False), (2, True)):
+        save_items(source, [item(tmp_path, f"2021-12-{day}") for day in ("05", "20")[:items]])
+        journal.worked = False
+        find_scenes(make_context(tmp_path))
+        assert journal.worked is worked
 
 
 def test_a_block_is_given_the_scenes_that_reach_it_or_its_halo(tmp_path) -> None:
