@@ -71,9 +71,6 @@ class Gram:
         self.squares = 0.0
         self.first: NDArray[np.float64] = np.zeros(columns)
         self.cross: NDArray[np.float64] = np.zeros(columns)
-        # Every row counting the same.
-        self.plain_first: NDArray[np.float64] = np.zeros(columns)
-        self.plain_squares: NDArray[np.float64] = np.zeros(columns)
         # Lower triangle.
         self.second: NDArray[np.float64] = np.zeros((columns, columns), order="F")
 
@@ -90,8 +87,6 @@ class Gram:
             What each counts for.
         """
         exact = np.asarray(table, np.float64)
-        self.plain_first += exact.sum(axis=0)
-        self.plain_squares += np.einsum("ij,ij->j", exact, exact)
         rooted = exact * np.sqrt(weights)[:, None]
         # The transpose of a C array is a Fortran array: nothing is copied.
         self.second = blas.dsyrk(1.0, rooted.T, beta=1.0, c=self.second, lower=1, overwrite_c=1)

@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 from scipy.linalg import blas
 
 from models.gram import Features, Gram, chunks_of
-from models.ridge import RidgeModel, column_spread
+from models.ridge import RidgeModel, common_spread
 from models.transform import strongest_part, transform
-
-_SMALLEST_SPREAD = 1e-6
 
 
 class Refits:
@@ -52,14 +50,16 @@ class Refits:
             table = np.empty((rows, columns))
             for part, some in chunks_of(features):
                 table[part] = transform(some)
-            self._spread = np.maximum(table.std(axis=0), _SMALLEST_SPREAD)
+            centre = np.average(table, axis=0, weights=weights)
+            squares = np.average(table**2, axis=0, weights=weights)
+            self._spread = common_spread(squares - centre**2)
             table /= self._spread
             lower = blas.dsyrk(1.0, table.T, trans=1, lower=1)
             self._products = lower + np.tril(lower, -1).T
             self._table = table
         else:
             self._total = self._gram(np.ones(rows, bool))
-            self._spread = column_spread(self._total)
+            self._spread = common_spread(np.diag(self._total.centred()[1]))
 
     def scores(self, train: NDArray[np.bool_], test: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Fit on some rows and score others.
@@ -98,7 +98,7 @@ class Refits:
         Returns
         -------
         RidgeModel
-            The ridge of these rows; columns are divided by their spread over all rows.
+            The ridge of these rows; columns are divided by the spread common to all rows.
         """
         solve = self._solve_rows if self._kept else self._solve_columns
         coefficients, intercept = solve(train)
@@ -126,8 +126,7 @@ class Refits:
         few = train.sum() * 2 < len(train)
         gram = self._gram(train) if few else self._total.without(self._gram(~train))
         centre, covariance, cross, mean = gram.centred()
-        covariance /= self._spread[:, None]
-        covariance /= self._spread
+        covariance /= self._spread**2
         coefficients = self._solved(covariance, cross / self._spread)
         return coefficients, mean - float(coefficients @ (centre / self._spread))
 

@@ -62,7 +62,7 @@ def test_the_ridge_tends_to_the_unbiased_risk_in_closed_form() -> None:
     """Of du Plessis et al. 2015: the quadratic part from unlabelled rows, the linear from mines."""
     features, label, _ = pu_table(1, 0.05)
     table = transform(features).astype(float)
-    spread = table.std(axis=0)
+    spread = np.sqrt(table[label == 0].var(axis=0).mean())
     rows = np.column_stack([table / spread, np.ones(len(label))])
     quadratic = rows[label == 0].T @ rows[label == 0] / OTHERS
     penalty = 0.1 * np.diag(np.r_[np.ones(table.shape[1]), 0.0])

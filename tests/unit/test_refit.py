@@ -31,8 +31,10 @@ def test_a_small_part_is_fitted_as_if_it_were_alone(columns: int) -> None:
     features, label, _, weight = sample_table(columns)
     train = np.arange(300) < 90
     # Columns are scaled by all rows: without that, it is another ridge.
-    spread = np.sqrt(features.astype(float)).std(axis=0)
-    table = np.sqrt(features.astype(float)) / spread
+    table = np.sqrt(features.astype(float))
+    centred = table - np.average(table, axis=0, weights=weight)
+    spread = np.sqrt(np.average(centred**2, axis=0, weights=weight).mean())
+    table /= spread
     share = weight[train] / weight[train].sum()
     centred = table[train] - share @ table[train]
     system = (centred * share[:, None]).T @ centred + PENALTY * np.eye(columns)

@@ -12,12 +12,18 @@ from models.gram import Gram, Shifted
 from models.ridge import PENALTIES, TOLERANCE, fit_ridge, penalty_without_folds
 
 
+def spread_of(table: np.ndarray, weight: np.ndarray) -> float:
+    """The one number that all columns are divided by."""
+    centre = np.average(table, axis=0, weights=weight)
+    return float(np.sqrt(np.average((table - centre) ** 2, axis=0, weights=weight).mean()))
+
+
 def by_sklearn(
     features: np.ndarray, label: np.ndarray, weight: np.ndarray, penalty: float
 ) -> Ridge:
     """The same problem for scikit-learn: on scaled roots, with the sum of the weights as unit."""
     table = np.sqrt(features.astype(float))
-    spread = table.std(axis=0)
+    spread = spread_of(table, weight)
     model = Ridge(alpha=penalty * weight.sum(), solver="cholesky")
     model.fit(table / spread, label, sample_weight=weight)
     model.coef_ = model.coef_ / spread
@@ -120,7 +126,7 @@ def test_the_penalty_without_folds_is_that_of_scikit_learn() -> None:
     features, label, _, _ = sample_table(40, rows=400, seed=3)
     weight = np.ones(400)
     table = np.sqrt(features.astype(float))
-    table = (table - table.mean(axis=0)) / table.std(axis=0)
+    table = (table - table.mean(axis=0)) / spread_of(table, weight)
     other = RidgeCV(alphas=400 * np.array(PENALTIES)).fit(table, label)
     chosen = penalty_without_folds(features, label, weight)
     assert chosen == pytest.approx(other.alpha_ / 400)
