@@ -137,17 +137,7 @@ def fit_applicability(
         classes count the same for it: mines differ more from each other than other ground does,
         and are few, so that by the rows as they come large mines would lie outside.
     """
-    total = Gram(features.shape[1])
-    for rows, part in chunks_of(features):
-        total.add(transform(part), np.zeros(len(part)), np.ones(rows.stop - rows.start))
-    centre, covariance, _, _ = total.centred()
-    spread = np.sqrt(np.maximum(np.diag(covariance), _SMALLEST_SPREAD**2))
-    standard = covariance / spread[:, None] / spread
-    columns = len(centre)
-    count = min(axes, columns)
-    found = scipy.linalg.eigh(
-        standard, lower=True, subset_by_index=(columns - count, columns - 1), check_finite=False
-    )[1]
+    centre, spread, found = _main_axes(features, axes)
     middle, width, along = (
         np.ascontiguousarray(array, np.float32) for array in (centre, spread, found)
     )
@@ -169,6 +159,37 @@ def fit_applicability(
     )
     threshold = float(upper + FENCE * (upper - lower))
     return Applicability(middle, width, along, places, mean_distance, threshold)
+
+
+def _main_axes(
+    features: Features, axes: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of the transformed columns, and main axes of what is left."""
+    if features.shape[0] < features.shape[1]:
+        # Fewer rows than columns: the axes follow from the rows' own products.
+        table = np.concatenate([transform(part) for _, part in chunks_of(features)])
+        table = table.astype(np.float64)
+        centre = table.mean(axis=0)
+        table -= centre
+        spread = np.maximum(np.sqrt((table**2).mean(axis=0)), _SMALLEST_SPREAD)
+        table /= spread
+        return centre, spread, np.linalg.qr(table.T @ _largest(table @ table.T, axes))[0]
+    total = Gram(features.shape[1])
+    for rows, part in chunks_of(features):
+        total.add(transform(part), np.zeros(len(part)), np.ones(rows.stop - rows.start))
+    centre, covariance, _, _ = total.centred()
+    spread = np.sqrt(np.maximum(np.diag(covariance), _SMALLEST_SPREAD**2))
+    return centre, spread, _largest(covariance / spread[:, None] / spread, axes)
+
+
+def _largest(matrix: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """Eigenvectors of the largest eigenvalues; the lower triangle is read."""
+    size = len(matrix)
+    subset = (size - min(count, size), size - 1)
+    found: NDArray[np.float64] = scipy.linalg.eigh(
+        matrix, lower=True, subset_by_index=subset, check_finite=False
+    )[1]
+    return found
 
 
 def _place(

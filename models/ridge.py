@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from models.gram import Features, Gram, Shifted, chunks_of
+from models.errors import TrainingError
+from models.gram import MOST, Features, Gram, Shifted, chunks_of
 from models.transform import BLOCK, strongest_part, transform
 
 # An error larger by this share weighs a penalty down by e.
@@ -187,6 +188,11 @@ def fit_ridge(
     RidgeFit
         The average of the ridges of all penalties with its out-of-fold scores.
 
+    Raises
+    ------
+    TrainingError
+        If rows and columns are more than ``gram.MOST`` both.
+
     Notes
     -----
     For each penalty, the coefficients ``c`` and intercept ``m`` make
@@ -202,6 +208,11 @@ def fit_ridge(
     the coefficients by ``H^-1 sum w x r`` over its rows (an identity where ``r`` is of the model
     without that very place; here it is of the one without its fold).
     """
+    if min(features.shape) > MOST:
+        raise TrainingError(
+            f"{features.shape[0]:,} rows of {features.shape[1]:,} columns: either may be more than "
+            f"{MOST:,}, not both; take fewer filters or patch sizes, or fewer rows"
+        )
     fit = _fit_kept if features.shape[0] < features.shape[1] else _fit_streamed
     line, held, influence = fit(features, labels, folds, weights, penalties)
     scores = _score_held(held, features, folds)[:, :, 0]

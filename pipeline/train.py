@@ -29,7 +29,7 @@ from pipeline.unlabelled import assumptions, describe_sensitivity, judge
 from pipeline.validate import show_validation
 
 # Raise it when the same table would give another model.
-VERSION = 11
+VERSION = 12
 HANDICAP = {"ridge": 0.0, "mean": 0.002, "forest": 0.01}
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "skops")
 
