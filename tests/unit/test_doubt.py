@@ -43,6 +43,18 @@ def test_the_dissimilarity_is_that_of_the_definition() -> None:
     assert near.dissimilarity(near.place(features)) == pytest.approx(0, abs=1e-2)
 
 
+@pytest.mark.parametrize("columns", [30, 90], ids=["tall", "wide"])
+def test_the_main_axes_are_those_of_the_covariance(columns: int) -> None:
+    features, label, fold, _ = sample_table(columns, rows=60)
+    near = fit_applicability(features, fold, label, axes=4)
+    table = np.sqrt(features.astype(float))
+    assert near.centre == pytest.approx(table.mean(axis=0), rel=1e-5)
+    assert near.spread == pytest.approx(table.std(axis=0), rel=1e-5)
+    axes = np.linalg.eigh(np.corrcoef(table.T))[1][:, -4:]
+    # An axis has no sign.
+    assert np.abs(near.axes.T @ axes) == pytest.approx(np.eye(4), abs=1e-4)
+
+
 def test_what_lies_beside_the_main_axes_counts() -> None:
     rng = np.random.default_rng(2)
     common = rng.random((400, 3))

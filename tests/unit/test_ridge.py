@@ -8,6 +8,7 @@ from sample_model import sample_table
 from sklearn.linear_model import Ridge, RidgeCV
 
 from models import ridge
+from models.errors import TrainingError
 from models.gram import Gram, Shifted
 from models.ridge import PENALTIES, TOLERANCE, fit_ridge, penalty_without_folds
 
@@ -43,6 +44,17 @@ def test_ridge_equals_scikit_learn(columns: int, penalty: float) -> None:
     assert scores == pytest.approx(other.predict(np.sqrt(features.astype(float))), abs=1e-4)
     assert scores.dtype == np.float64
     assert fit.model.coefficients.dtype == np.float32
+
+
+@pytest.mark.parametrize(("rows", "columns", "fits"), [(300, 12, True), (30, 40, False)])
+def test_rows_and_columns_are_not_both_too_many(monkeypatch, rows, columns, fits) -> None:
+    monkeypatch.setattr(ridge, "MOST", 20)
+    table = sample_table(columns, rows=rows)
+    if fits:
+        fit_ridge(*table)
+    else:
+        with pytest.raises(TrainingError, match=r"30 rows of 40 columns: .* not both"):
+            fit_ridge(*table)
 
 
 def test_rows_kept_and_rows_streamed_give_the_same() -> None:
