@@ -88,6 +88,8 @@ def deliver(
         inputs |= {"removals": removals.sha256}
     run_id = fingerprint(inputs)[:12]
     home = context.config.processed / context.region.name
+    if joined.sites is None:
+        tell_without_visits(home)
     if removals is not None:
         say("removals", summary(joined, removals))
         tell_older(home, areas_of(joined, removals))
@@ -163,6 +165,25 @@ def tell_older(home: Path, areas: NDArray[np.object_]) -> None:
     for folder in sorted([*folders, *home.glob("explained/square-*")]):
         if folder.name != "latest" and still_shown(fetched_folder(folder), areas):
             say("removals", f"{folder} still shows what was asked to leave: delete it")
+
+
+def tell_without_visits(home: Path) -> None:
+    """Say so where the map before was joined with a table of visits, and this one is not.
+
+    Parameters
+    ----------
+    home : pathlib.Path
+        The region's folder; ``latest`` is the map before.
+    """
+    fetched_folder(home, "manifest.json")
+    before = home / "latest" / "manifest.json"
+    tables = read_json(before).get("tables", []) if before.is_file() else []
+    if any(table["name"] == "visits" for table in tables):
+        say(
+            "join",
+            "the map before this one was joined with a table of visits, this one with none: "
+            "give LABELS again if it should be",
+        )
 
 
 def told_region(context: Context) -> Region:

@@ -19,6 +19,7 @@ from sample_layers import AREAS, box, declare, layer
 from sample_map import make_joined, make_run
 
 from pipeline import publish
+from pipeline.deliver import point_to, tell_without_visits
 from pipeline.errors import DisclosureError
 from pipeline.join import INDUSTRIAL, Joined
 from pipeline.map import disclosure as rules
@@ -186,6 +187,19 @@ def test_without_context_or_sites_a_map_is_still_made(tmp_path: Path) -> None:
     bare = replace(make_joined(), sites=None)
     publish.publish(bare, make_run(disclosure="restricted"), tmp_path / "run")
     assert "matching" not in tables(tmp_path / "run")
+
+
+def test_a_map_that_loses_its_table_of_visits_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tell_without_visits(tmp_path)
+    for name, tables in (("bare", []), ("with", [{"name": "visits", "sha256": "0"}])):
+        run = replace(make_run(), tables=tables)
+        publish.publish(make_joined(), run, tmp_path / name)
+        assert "LABELS" not in capsys.readouterr().out
+        point_to(tmp_path / "latest", name)
+        tell_without_visits(tmp_path)
+    assert "give LABELS again" in capsys.readouterr().out
 
 
 def test_a_table_that_is_not_published_leaves_no_trace_in_public(
