@@ -1,14 +1,18 @@
-"""A map that nothing disturbed, and certificates."""
+"""A map that nothing disturbed, certificates, and an object store."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import sample_run
+from ceph_here import Ceph, ceph, lacking
 
+from pipeline.runtime.objects import _bucket
+from pipeline.runtime.s3 import filesystem
 from pipeline.where import Tls
 
 
@@ -54,3 +58,19 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = sample_run.run(folder / "still", folder / "source", "--cluster", "none")
     assert done.returncode == 0, done.stderr
     return folder
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ceph]:
+    """An object store with a bucket, and the environment that AWS's clients find it by."""
+    if reason := lacking():
+        pytest.skip(reason)
+    patch = pytest.MonkeyPatch()
+    with ceph(tmp_path_factory.mktemp("ceph") / "c") as started:
+        for name, value in started.environment.items():
+            patch.setenv(name, value)
+        filesystem.cache_clear()
+        _bucket.cache_clear()
+        started.make_bucket("atlas")
+        yield started
+    patch.undo()

@@ -4,34 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import sample_run
-from ceph_here import KEY, SECRET, Ceph, ceph, lacking
+from ceph_here import KEY, SECRET, Ceph, lacking
 from places import Remote
 
 from pipeline.content import content_hashes
 from pipeline.errors import BucketAccessError, NoAnswerError, NoBucketError, RunLockedError
 from pipeline.runtime.lock import only_run
-from pipeline.runtime.objects import Bucket, _bucket, bucket
-from pipeline.runtime.s3 import filesystem
+from pipeline.runtime.objects import Bucket, bucket
 
 pytestmark = pytest.mark.skipif(bool(lacking()), reason=lacking())
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ceph]:
-    patch = pytest.MonkeyPatch()
-    with ceph(tmp_path_factory.mktemp("ceph") / "c") as started:
-        for name, value in started.environment.items():
-            patch.setenv(name, value)
-        filesystem.cache_clear()
-        _bucket.cache_clear()
-        started.make_bucket("atlas")
-        yield started
-    patch.undo()
 
 
 def predict(place: Remote, world: Path, *more: str) -> subprocess.CompletedProcess[str]:

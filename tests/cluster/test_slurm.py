@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import sample_run
+from ceph_here import SECRET, Ceph
+from places import Remote
 from slurm_here import lacking, slurm
 
 from pipeline.content import content_hashes, whole_hash
@@ -73,6 +75,30 @@ def test_a_cancelled_job_changes_nothing_in_the_map(
     while queued(environment) and time.monotonic() < end:
         time.sleep(0.2)
     assert not queued(environment)
+
+
+def test_jobs_map_a_region_into_a_bucket(
+    world: Path, store: Ceph, environment: dict[str, str], tmp_path: Path
+) -> None:
+    place = Remote("s3://atlas/jobs", tmp_path / "mirrors", world / "empty")
+    with_keys = environment | store.environment
+    process = subprocess.Popen(
+        sample_run.command(world, world / "source", *place.options, *JOBS),
+        cwd=tmp_path, env=with_keys, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    end = time.monotonic() + 120
+    while len(place.stored()) < 2 and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.1)
+    running = [line.split()[0] for line in queued(environment) if line.endswith(" R")]
+    assert running, "no job was at work"
+    subprocess.run(["scancel", running[0]], env=environment, check=True)
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    assert place.content() == content_hashes(published(world / "still"))
+    assert place.broken() == []
+    # dask-jobqueue writes what a job runs into a file; the keys go by the environment.
+    written = [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()]
+    assert not any(SECRET.encode() in data for data in [said.encode(), *written])
 
 
 def test_jobs_on_a_network_speak_encrypted(
