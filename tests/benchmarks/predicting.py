@@ -47,9 +47,8 @@ def rows(rounds: int, say: Callable[[str], None]) -> list[dict[str, object]]:
     def all_that_is_said(part: np.ndarray) -> None:
         scorer.score(part)
         scorer.replicates(part, doubt)
-        placed = doubt.applicability.place(part)
-        doubt.applicability.dissimilarity(placed)
-        doubt.dispute(part, placed)
+        doubt.unlike(part)
+        doubt.spread(part)
 
     runs: dict[str, Callable[[], object]] = {
         "ridge": partial(by_parts, scorer.score),
