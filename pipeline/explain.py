@@ -199,7 +199,7 @@ def _cells(text: str, public: bool) -> NDArray[np.int64]:
     raise CellError(
         "a cell is asked for by its number, or by longitude,latitude in degrees",
         where=text[:80],
-        next_step="asm-atlas explain REGION --cell 12.345,-3.21",
+        next_step="make explain REGION=... CELL=12.345,-3.21, as the map was asked for",
     )
 
 
