@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from features.bank import check_same_bank
 from models.calibration import Calibration
-from models.doubt import score_interval
 from models.gram import ROWS_AT_ONCE
 from models.model import Model
+from models.uncertainty import score_interval
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from models.doubt import REPLICATES, bootstrap_counts
 from models.errors import TrainingError
 from models.transform import BLOCK, strongest_part, transform
+from models.uncertainty import REPLICATES, bootstrap_counts
 
 # As many groups as the bootstrap has replicates: the trees of a group have seen the same places.
 TREES_PER_GROUP = 4

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from features.bank import FilterBank, check_same_bank
 from models.calibration import Calibration
-from models.doubt import Doubt, dispute, score_interval
 from models.errors import ModelError
 from models.gram import ROWS_AT_ONCE
 from models.label_sets import LabelSets
 from models.scorer import Scorer
+from models.uncertainty import Doubt, dispute, score_interval
 
 
 @dataclass(frozen=True)

@@ -25,12 +25,12 @@ from sklearn.preprocessing import StandardScaler
 
 from features.bank import FilterBank, bank_bytes, check_same_bank, load_bank
 from models.calibration import Calibration
-from models.doubt import Doubt, doubt_arrays, doubt_from
 from models.errors import ModelError, ModelNotFoundError
 from models.label_sets import LabelSets
 from models.model import Model, columns_of
 from models.ridge import RidgeModel
 from models.scorer import PARTS, Scorer
+from models.uncertainty import Doubt, doubt_arrays, doubt_from
 
 FORMAT = 3
 SHIPPED = Path(__file__).parent / "registry"

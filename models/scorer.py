@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from models.calibration import Calibration
-from models.doubt import Doubt
 from models.forest import forest_replicates, forest_score
 from models.ridge import RidgeModel
+from models.uncertainty import Doubt
 
 PARTS = {"ridge": ("ridge",), "forest": ("forest",), "mean": ("ridge", "forest")}
 

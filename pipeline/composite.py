@@ -17,11 +17,7 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 
-from pipeline import grid, ledger
-from pipeline.again import make_command
 from pipeline.config import Config
-from pipeline.context import Context
-from pipeline.coverage import cell_counts, report_coverage
 from pipeline.errors import (
     AsmAtlasError,
     NoClearPixelError,
@@ -29,11 +25,11 @@ from pipeline.errors import (
     ReadFailedError,
     StageMissingError,
 )
-from pipeline.forecast import read_remotely, report_forecast
+from pipeline.geo import grid
 from pipeline.imagery.blend import NODATA, blend_named
 from pipeline.imagery.clouds import CLOUD_MODEL_BANDS
+from pipeline.imagery.forecast import read_remotely, report_forecast
 from pipeline.imagery.items import RADAR_BANDS, Scene
-from pipeline.imagery.layers import Layers
 from pipeline.imagery.limits import Limits
 from pipeline.imagery.pixels import (
     CLOUD,
@@ -49,12 +45,17 @@ from pipeline.imagery.pixels import (
     is_useful,
     read_scene,
 )
-from pipeline.imagery.reading import GDAL_LOCK
 from pipeline.imagery.resample import Resamplers
-from pipeline.progress import blocks_of, check_tried, to_do
+from pipeline.imagery.stack import Layers
+from pipeline.imagery.windows import GDAL_LOCK
 from pipeline.runtime.console import bar, say
 from pipeline.runtime.survey import survey
 from pipeline.scenes import SceneList, reading_limits
+from pipeline.workflow import ledger
+from pipeline.workflow.commands import make_command
+from pipeline.workflow.context import Context
+from pipeline.workflow.coverage import cell_counts, report_coverage
+from pipeline.workflow.progress import blocks_of, check_tried, to_do
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -21,10 +21,10 @@ from typing import Any
 
 from features.recipe import RECIPES
 from pipeline.errors import ConfigError
+from pipeline.geo.seasons import season_windows
 from pipeline.runtime.mirror import is_mirror, opened, root_of
 from pipeline.runtime.s3 import PLAIN_HTTP, PROFILE
-from pipeline.seasons import season_windows
-from pipeline.where import Slurm, Tls
+from pipeline.runtime.settings import Slurm, Tls
 
 ENVIRONMENT_PREFIX = "ASM_ATLAS_"
 # Variables of this prefix that are not configuration: where the tests find real data.

@@ -6,7 +6,7 @@ broken file without reading text. ``python -m pipeline.errors`` prints the table
 
 from __future__ import annotations
 
-from pipeline.runtime.redact import redact
+from pipeline.redaction import redact
 
 
 class AsmAtlasError(Exception):

@@ -14,13 +14,14 @@ import pyarrow.parquet as pq
 import shapely
 
 from features.bank import FilterBank
-from pipeline import grid, ledger
-from pipeline.cells import read_coarse, read_features
 from pipeline.errors import ConfigError, NoClearPixelError
-from pipeline.regions import Region
+from pipeline.geo import grid
+from pipeline.geo.regions import Region
 from pipeline.runtime.console import bar, say
 from pipeline.runtime.files import whole_file
 from pipeline.runtime.journal import journal
+from pipeline.workflow import ledger
+from pipeline.workflow.cells import read_coarse, read_features
 
 SUFFIXES = (".parquet", ".csv")
 GRIDS = (0.01, 0.005)

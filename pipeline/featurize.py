@@ -19,23 +19,24 @@ from features.errors import BankError
 from features.rcf import part_features
 from features.sampling import make_bank
 from features.scaling import Scaling
-from pipeline import grid, ledger
-from pipeline.again import make_command
 from pipeline.composite import EPOCH, raise_failed, read_composite
-from pipeline.context import Context
 from pipeline.errors import (
     AsmAtlasError,
     NoClearPixelError,
     StageMissingError,
     StoreCorruptError,
 )
+from pipeline.geo import grid
 from pipeline.imagery.blend import NODATA
-from pipeline.progress import blocks_of
 from pipeline.runtime.console import bar, say
 from pipeline.runtime.files import whole_file
 from pipeline.runtime.mirror import fetched
 from pipeline.runtime.survey import survey
 from pipeline.scenes import SceneList
+from pipeline.workflow import ledger
+from pipeline.workflow.commands import make_command
+from pipeline.workflow.context import Context
+from pipeline.workflow.progress import blocks_of
 
 # Raise it when features of the same bank and composite change.
 VERSION = 5

@@ -1,221 +1,182 @@
-"""Predictions and known sites, side by side: what matches and what does not, on both sides.
-
-IPIS is not exhaustive, so a cell without a site is unlabelled, not wrong; and a map cannot tell
-everywhere, so a site outside the map is not missed. Every site that goes in comes out once.
-"""
+"""Join a region's predictions with the files that say what is known on the ground, once."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
-import numpy as np
 import pandas as pd
-import shapely
-from numpy.typing import NDArray
 
-from pipeline import grid
-from pipeline.regions import Region
-from pipeline.sites.candidates import Reach, Search, find_candidates
-from pipeline.sites.layers.attach import in_industrial
-from pipeline.sites.layers.read import ContextLayer
-from pipeline.sites.matching import TOLERANCE_KM, visit_age
-from pipeline.sites.nearest import Cells, Points
-from pipeline.sites.scorecard import score_sites, with_status
-from pipeline.sites.visits import all_sites
+from models.model import Model
+from pipeline.config import fingerprint
+from pipeline.demo.folder import demo_folder
+from pipeline.errors import NoLabelsError
+from pipeline.predict import read_predictions
+from pipeline.runtime.console import say
+from pipeline.sites.answers import unrecognised
+from pipeline.sites.join import Joined, join_cells
+from pipeline.sites.labels.gather import are_visits
+from pipeline.sites.layers.attach import around
+from pipeline.sites.layers.read import ContextLayer, load_layers
+from pipeline.sites.mapping import load_mapping
+from pipeline.sites.ranking import RANDOM
+from pipeline.sites.scorecard import rules_fingerprint
+from pipeline.sites.service import came_from, is_address
+from pipeline.sites.visits import read_visits, visits_file
+from pipeline.workflow import ledger
+from pipeline.workflow.context import Context
 
-CLASSES = ("likely", "possible", "unlikely", "cannot_tell")
-# A likely or possible cell in an industrial mine: mining perhaps, but not artisanal.
-INDUSTRIAL = "industrial"
-_NEEDED = (
-    "cell",
-    "probability",
-    "observed",
-    "clear_observations",
-    "first_image",
-    "last_image",
-    "scenes",
-    "in_training",
-)
+# Raise it when the joined tables change.
+_JOIN_VERSION = 5
 
 
-@dataclass(frozen=True)
-class Joined:
-    """A run's result, joined with what is known on the ground.
+def join_predictions(
+    context: Context, predictions: ledger.Entry, model: Model
+) -> tuple[Joined, dict[str, Any]]:
+    """Join a region's predictions with what is known on the ground, and store it.
 
     Parameters
     ----------
-    cells : pandas.DataFrame
-        One row a cell of the region: the predictions' columns, ``class`` (one of ``CLASSES``, or
-        ``industrial``: would be likely or possible, and lies in an industrial mine), ``sites``
-        (int16, known sites in it) and ``nearest_site_km`` (float32, NaN without sites).
-    sites : geopandas.GeoDataFrame or None
-        Points, EPSG:4326, one row a known site of the region: every column of its latest on-site
-        visit, ``mineral``, ``visit_year``, ``precision``, ``on_site``, ``matched`` (bool),
-        ``distance_km`` to the nearest likely or possible cell (0 inside; NaN without any),
-        ``probability`` (the highest within the location's radius; NaN where the map cannot tell),
-        ``cell_class`` (of the cell that holds it, or "not_mapped"), ``in_training``,
-        ``visit_age_years`` (from the visit to the newest image) and the scorecard's levels (see
-        :mod:`pipeline.sites.scorecard`). None: no table was given.
-    candidates : geopandas.GeoDataFrame
-        See :func:`pipeline.sites.candidates.find_candidates`.
-    visits : pandas.DataFrame or None
-        Every visit to, and record of, the listed sites.
-    answers : pandas.DataFrame or None
-        The answers that made the levels.
-    context : sequence of ContextLayer
-        What else is known about the ground.
-    """
-
-    cells: pd.DataFrame
-    sites: gpd.GeoDataFrame | None
-    candidates: gpd.GeoDataFrame
-    visits: pd.DataFrame | None = None
-    answers: pd.DataFrame | None = None
-    context: Sequence[ContextLayer] = ()
-
-
-def join_cells(
-    predictions: pd.DataFrame,
-    visits: pd.DataFrame | None,
-    region: Region,
-    thresholds: Mapping[str, float],
-    tolerance_km: float = TOLERANCE_KM,
-    context: Sequence[ContextLayer] = (),
-    lang: str = "en",
-    random_places: int = 0,
-    seed: int = 1,
-) -> Joined:
-    """Join a region's predictions with the table of visits.
-
-    A site matches if a likely or possible cell lies within the radius of its location (see
-    :data:`pipeline.sites.visits.PRECISION_RADIUS_M`) plus the tolerance. Sites beyond the region's
-    border count for distances and for candidates, and are not listed.
-
-    Parameters
-    ----------
-    predictions : pandas.DataFrame
-        Columns ``cell, probability`` (NaN: cannot tell) ``, observed, clear_observations,
-        first_image, last_image, scenes, in_training``; each cell once.
-    visits : pandas.DataFrame or None
-        As from :func:`pipeline.sites.visits.read_visits`.
-    region : Region
-        The ground that was asked for.
-    thresholds : mapping
-        ``possible`` and ``likely``, probabilities from the model's manifest.
-    tolerance_km : float, optional
-        Kilometres.
-    context : sequence of ContextLayer, optional
-        Those that are industrial tell industrial pits apart; the columns of all are added when a
-        map is made (``pipeline.sites.layers.attach``).
-    lang : str, optional
-        Language of the scorecard's reasons.
-    random_places : int, optional
-        Cells below possible to draw for visits.
-    seed : int, optional
-        Of the drawing.
+    context : Context
+        Configuration and region.
+    predictions : ledger.Entry
+        The stored predictions.
+    model : Model
+        That made them; its thresholds name the classes.
 
     Returns
     -------
     Joined
-        Cells, sites and candidates.
+        Cells, sites and candidates, taken up where they are stored.
+    dict
+        What they were made from.
 
     Raises
     ------
-    ValueError
-        If a column is missing, a cell stands there twice, or the thresholds are not in order.
+    VisitsError, LayerError, DeclarationError
+        If a table of visits or a layer cannot be used.
     """
-    cells = _classified(predictions, thresholds)
-    search = Search(float(thresholds["likely"]), random=random_places, seed=seed)
-    ids = cells["cell"].to_numpy(np.int64)
-    called = cells["class"].isin(CLASSES[:2]).to_numpy()
-    cells.loc[called & in_industrial(ids, context), "class"] = INDUSTRIAL
-    if visits is None:
-        cells["sites"] = np.zeros(len(cells), np.int16)
-        cells["nearest_site_km"] = np.full(len(cells), np.nan, np.float32)
-        return Joined(cells, None, find_candidates(cells, None, search), context=context)
-    sites = site_points(all_sites(visits))
-    lon, lat = sites["longitude"].to_numpy(float), sites["latitude"].to_numpy(float)
-    radius = sites["radius_m"].to_numpy(float) / 1000
-    owners = grid.cell_of(lon, lat)
-    inside = pd.Series(owners).value_counts().reindex(ids, fill_value=0).to_numpy()
-    nearest = Points(lon, lat).nearest(*grid.cell_centres(ids))[1]
-    cells["sites"] = np.minimum(inside, np.iinfo(np.int16).max).astype(np.int16)
-    cells["nearest_site_km"] = np.where(inside > 0, 0.0, nearest).astype(np.float32)
-    reach = Reach(lon, lat, radius + tolerance_km, (sites["precision"] == "gps").to_numpy())
-    here = np.isin(owners, ids) | shapely.contains_xy(region.geometry, lon, lat)
-    listed = _matched_sites(sites[here], cells, radius[here], tolerance_km)
-    listed = with_status(listed, visits)
-    levels, answers = score_sites(listed, lang)
-    listed = gpd.GeoDataFrame(pd.concat([listed, levels], axis=1), crs=grid.CRS)
-    records = visits[visits["pcode"].isin(listed["pcode"])].reset_index(drop=True)
-    candidates = find_candidates(cells, reach, search)
-    return Joined(cells, listed, candidates, records, answers, context)
+    visits_path = labels_file(context, visits=True)
+    layers = around(load_layers(context.config), context.region.geometry.bounds)
+    mapping = context.config.labels_mapping
+    inputs = {
+        "stage": "join",
+        "version": _JOIN_VERSION,
+        "predictions": predictions.sha256,
+        "thresholds": model.manifest["thresholds"],
+        "visits": _sha256(visits_path) if visits_path else "",
+        "mapping": fingerprint(asdict(load_mapping(mapping))) if mapping else "",
+        "rules": rules_fingerprint(),
+        "layers": {layer.declaration.name: layer.identity for layer in layers},
+        "lang": context.config.map_lang,
+        "random": [context.config.random_places, context.config.seed],
+    }
+    root, name = context.store("joined"), context.region.name
+    parts = ("cells", "sites", "candidates", "visits", "answers")
+    entries = {part: ledger.find(root, f"{name}/{part}", inputs, ".parquet") for part in parts}
+    reused = all(entries.values())
+    if not reused:
+        visits = read_visits(visits_path, mapping) if visits_path else None
+        joined = join_cells(
+            read_predictions(predictions.path),
+            visits,
+            context.region,
+            model.manifest["thresholds"],
+            context=layers,
+            lang=context.config.map_lang,
+            random_places=context.config.random_places,
+            seed=context.config.seed,
+        )
+        if visits is not None and (strange := unrecognised(visits)):
+            counted = ", ".join(f"{count} of {column}" for column, count in strange.items())
+            say("visits", f"answers in words that are not in the table of answers: {counted}")
+        for part in parts:
+            table = getattr(joined, part)
+            table = pd.DataFrame() if table is None else table
 
+            def write(path: Path, table: pd.DataFrame = table) -> dict[str, Any]:
+                table.to_parquet(path)
+                return {"rows": len(table)}
 
-def classify(probability: NDArray[np.float32], thresholds: Mapping[str, float]) -> NDArray[np.str_]:
-    """Name the class of each probability; NaN is "cannot_tell".
-
-    Raises
-    ------
-    ValueError
-        If the thresholds are not ``0 < possible <= likely <= 1``.
-    """
-    possible, likely = float(thresholds["possible"]), float(thresholds["likely"])
-    if not 0 < possible <= likely <= 1:
-        raise ValueError(f"thresholds must be 0 < possible <= likely <= 1, not {dict(thresholds)}")
-    # Compared in the probabilities' own precision: 0.9 as float32 is not below 0.9.
-    values = np.asarray(probability, np.float32)
-    return np.select(
-        [values >= np.float32(likely), values >= np.float32(possible), ~np.isnan(values)],
-        CLASSES[:3],
-        default=CLASSES[3],
+            entries[part] = ledger.build(root, f"{name}/{part}", inputs, ".parquet", write)
+    paths = {part: entry.path for part, entry in entries.items() if entry is not None}
+    joined = Joined(
+        pd.read_parquet(paths["cells"]),
+        gpd.read_parquet(paths["sites"]) if visits_path else None,
+        gpd.read_parquet(paths["candidates"]),
+        pd.read_parquet(paths["visits"]) if visits_path else None,
+        pd.read_parquet(paths["answers"]) if visits_path else None,
+        layers,
     )
+    matched = int(joined.sites["matched"].sum()) if joined.sites is not None else 0
+    known = "no table of sites" if joined.sites is None else f"{len(joined.sites)} known sites"
+    drawn = int((joined.candidates["kind"] == RANDOM).sum())
+    say(
+        "join",
+        f"{known}, {matched} matched; {len(joined.candidates) - drawn} candidates without one, "
+        f"{drawn} places drawn at random" + (" (reused)" if reused else ""),
+    )
+    return joined, inputs
 
 
-def site_points(sites: pd.DataFrame) -> gpd.GeoDataFrame:
-    """Give the sites of a table of visits their points, ``mineral`` and ``mineral_code``."""
-    points = gpd.points_from_xy(sites["longitude"], sites["latitude"])
-    named = sites.assign(mineral=sites["mineral1"], mineral_code=sites["mineral1_code"])
-    return gpd.GeoDataFrame(named, geometry=points, crs=grid.CRS)
+def labels_file(context: Context, visits: bool = False) -> Path | None:
+    """Return the file of labels: the configured one, else the demo's visits, else none.
+
+    Parameters
+    ----------
+    context : Context
+        Configuration and region.
+    visits : bool
+        Whether it must be a table of visits, since that alone can be joined with.
+
+    Returns
+    -------
+    pathlib.Path or None
+        The file.
+    """
+    config = context.config
+    if is_address(config.labels):
+        return visits_file(config)
+    given = Path(config.labels) if config.labels else None
+    if given is not None and (not visits or are_visits(given, config.labels_mapping)):
+        return given
+    if context.region.source == "demo":
+        return demo_folder(context) / "visits.csv"
+    return None
 
 
-def _classified(predictions: pd.DataFrame, thresholds: Mapping[str, float]) -> pd.DataFrame:
-    missing = [name for name in _NEEDED if name not in predictions]
-    if missing:
-        raise ValueError(f"the predictions lack {', '.join(missing)}")
-    if predictions["cell"].duplicated().any():
-        raise ValueError("a cell stands twice in the predictions")
-    cells = predictions.sort_values("cell").reset_index(drop=True)
-    cells["probability"] = cells["probability"].astype(np.float32)
-    cells["class"] = pd.Series(classify(cells["probability"].to_numpy(), thresholds), dtype="str")
-    if "dissimilarity" in cells:
-        # Unlike anything that the model was trained on: whatever the score, it cannot tell.
-        cells.loc[cells["dissimilarity"] > 1, "class"] = CLASSES[3]
-    return cells
+def used_tables(context: Context, layers: Sequence[ContextLayer]) -> list[dict[str, str]]:
+    """Return which tables and layers a map is joined with.
+
+    Parameters
+    ----------
+    context : Context
+        Configuration and region.
+    layers : sequence of ContextLayer
+        Those around the region.
+
+    Returns
+    -------
+    list of dict of str to str
+        ``name`` and ``sha256``; ``service`` and ``fetched`` where a service sent it.
+    """
+    path = labels_file(context, visits=True)
+    visits = [{"name": "visits", "sha256": _sha256(path)} | came_from(path)] if path else []
+    return visits + [
+        {"name": layer.declaration.table, "sha256": layer.sha256} | layer.came for layer in layers
+    ]
 
 
-def _matched_sites(
-    sites: gpd.GeoDataFrame, cells: pd.DataFrame, radius_km: NDArray[np.float64], tolerance: float
-) -> gpd.GeoDataFrame:
-    sites = sites.reset_index(drop=True)
-    lon, lat = sites["longitude"].to_numpy(float), sites["latitude"].to_numpy(float)
-    ids = cells["cell"].to_numpy(np.int64)
-    called = cells["class"].isin([*CLASSES[:2], INDUSTRIAL]).to_numpy()
-    distance = Cells(ids[called]).nearest(lon, lat)[1]
-    known = cells["probability"].notna().to_numpy()
-    at, cell = Cells(ids[known]).within(lon, lat, radius_km)
-    around = pd.Series(cells["probability"].to_numpy(float)[known][cell]).groupby(at).max()
-    own = grid.cell_of(lon, lat)
-    owner = pd.Series(cells["class"].to_numpy(), index=ids).reindex(own)
-    trained = pd.Series(cells["in_training"].to_numpy(bool), index=ids).reindex(own)
-    sites["matched"] = distance <= radius_km + tolerance
-    sites["distance_km"] = distance
-    sites["probability"] = around.reindex(range(len(sites))).to_numpy(float)
-    sites["cell_class"] = owner.fillna("not_mapped").to_numpy()
-    sites["in_training"] = trained.astype("boolean").fillna(False).to_numpy(bool)
-    newest = cells["last_image"].dropna().astype(str).max()
-    ages = np.nan if newest != newest else visit_age(sites["visit_date"], newest)
-    sites["visit_age_years"] = ages
-    return sites
+def _sha256(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise NoLabelsError(
+            f"the table of visits cannot be read: {error}",
+            where=str(path),
+            next_step="check the path in LABELS, and that the file may be read",
+        ) from None

@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import replace
 from pathlib import Path
 
-from models.model import Model
-from models.registry import KINDS, read_manifest
 from pipeline import composite as composites
-from pipeline import featurize, ledger
-from pipeline.again import make_command
-from pipeline.change.deliver import deliver_changes
+from pipeline import featurize
 from pipeline.change.difference import difference_blocks, read_differences
+from pipeline.change.layers import Changes
 from pipeline.change.naming import name_cells, side_by_side
 from pipeline.change.places import find_places
+from pipeline.change.publish import deliver_changes
 from pipeline.change.seasons import seasons_between
 from pipeline.change.series import Series
-from pipeline.choose import choose_model, load_named, registries
-from pipeline.context import Context
-from pipeline.errors import NoClearPixelError, NoSceneError, PartialError
-from pipeline.join import Joined, site_points
-from pipeline.join_region import labels_file
-from pipeline.map.change_layers import Changes
+from pipeline.errors import NoClearPixelError, NoSceneError
+from pipeline.join import labels_file
 from pipeline.map.disclosure import refuse_young_scenes
 from pipeline.predict import Predicted, read_predictions
-from pipeline.run import predict_region, train_region
+from pipeline.run import model_for, predict_region
 from pipeline.runtime.console import say
-from pipeline.scenes import SceneList, find_scenes
+from pipeline.scenes import find_scenes
+from pipeline.sites.join import Joined, site_points
 from pipeline.sites.layers.attach import around
 from pipeline.sites.layers.read import load_layers
 from pipeline.sites.visits import all_sites, read_visits
-from pipeline.train import preference
+from pipeline.workflow import ledger
+from pipeline.workflow.commands import make_command
+from pipeline.workflow.context import Context
 
 
 def monitor_region(
@@ -70,7 +66,8 @@ def monitor_region(
     seasons = seasons_between(first, last, every)
     found = find_scenes(context.during(last))
     refuse_young_scenes(found, context)
-    model = _one_model(context, found)
+    # A region with a training ground is trained in its own season, whatever seasons are compared.
+    model, _ = model_for(context, found)
     command = make_command("monitor", context.config, context.region)
     context = replace(context, config=replace(context.config, model=model.name))
     series = Series.of(context, model)
@@ -95,26 +92,6 @@ def monitor_region(
     for predicted in made.values():
         composites.raise_partial(predicted.composites)
     return folder
-
-
-def _one_model(context: Context, found: SceneList) -> Model:
-    """Return the model for all seasons: the one asked for, else of the training ground, else near.
-
-    A region with a training ground is trained in its own season, whatever seasons are compared.
-    """
-    ground = context.region.training
-    if context.config.model != "auto" or not ground:
-        return choose_model(context, found)[0]
-    with contextlib.suppress(PartialError):
-        train_region(context.at(ground))
-    folder = registries(context.config.home)[0]
-    name = ground + (f"-{context.config.seed}" if found.simulated else "")
-    trained = [
-        read_manifest(folder / f"{name}-{kind}")
-        for kind in KINDS
-        if (folder / f"{name}-{kind}" / "manifest.json").is_file()
-    ]
-    return load_named(context.config.home, max(trained, key=preference)["id"])
 
 
 def _predict(context: Context, season: str) -> Predicted:

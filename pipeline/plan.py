@@ -18,17 +18,17 @@ from dask.system import CPU_COUNT
 
 from features.recipe import RECIPES
 from features.rectify import Rectifiers
-from pipeline import grid
-from pipeline.choose import load_named
-from pipeline.context import Context
 from pipeline.errors import NoSceneError, SourceError
-from pipeline.forecast import forecast, seen_rates, usual_bytes
+from pipeline.geo import grid
+from pipeline.geo.seasons import season_windows
+from pipeline.imagery.forecast import forecast, seen_rates, usual_bytes
 from pipeline.imagery.items import Scene
-from pipeline.regions import data_folder
 from pipeline.runtime.console import aligned, bar, console, say
 from pipeline.runtime.files import write_json
+from pipeline.runtime.package_data import data_folder
 from pipeline.scenes import expected_revisits, search_scenes
-from pipeline.seasons import season_windows
+from pipeline.training.model_choice import load_named
+from pipeline.workflow.context import Context
 
 # A larger region is judged by so many of its blocks.
 SAMPLED = 24

@@ -13,14 +13,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.model import Model, Predictions
-from pipeline import grid, ledger
-from pipeline.cells import CellTable, read_features, read_with_context
 from pipeline.composite import EPOCH
-from pipeline.context import Context
 from pipeline.errors import NoClearPixelError
+from pipeline.geo import grid
 from pipeline.imagery.blend import NODATA
 from pipeline.runtime.console import say
 from pipeline.scenes import SceneList
+from pipeline.workflow import ledger
+from pipeline.workflow.cells import CellTable, read_features, read_with_context
+from pipeline.workflow.context import Context
 
 VERSION = 3
 

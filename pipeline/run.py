@@ -6,44 +6,30 @@ what it makes and takes up what it finds stored, so that a second run redoes not
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from features.bank import FilterBank, bank_bytes, load_bank
-from features.recipe import RECIPES
-from features.scaling import Scaling
 from models.model import Model
 from models.registry import KINDS, read_manifest
 from pipeline import composite as composites
-from pipeline import featurize, grid, ledger, scenes
-from pipeline.choose import check_fits, choose_model, load_named, registries
-from pipeline.context import Context
-from pipeline.dataset import build_dataset, read_dataset
-from pipeline.deliver import deliver
-from pipeline.errors import NoClearPixelError, NoLabelsError, NoModelError, NoSceneError
+from pipeline import featurize, scenes
+from pipeline.errors import NoModelError
 from pipeline.export import check_export, export_features
-from pipeline.forecast import report_forecast
-from pipeline.join_region import join_predictions, labels_file
+from pipeline.imagery.forecast import report_forecast
+from pipeline.join import join_predictions
 from pipeline.map.disclosure import refuse_young_scenes
-from pipeline.misread import misread_cells
 from pipeline.predict import Predicted, predict_cells
+from pipeline.publish import deliver
 from pipeline.runtime.console import say
 from pipeline.scenes import SceneList
-from pipeline.sites.labels.background import with_background
-from pipeline.sites.labels.gather import are_visits, gather_labels
-from pipeline.sites.labels.rows import Labels, one_a_cell, shifted
-from pipeline.sites.mapping import load_mapping
-from pipeline.sites.service import is_address
-from pipeline.train import About, preference, squares_of, train_models
+from pipeline.train import own_bank, train_models
+from pipeline.training.model_choice import check_fits, choose_model, load_named, registries
+from pipeline.training.register import preference
+from pipeline.workflow.context import Context
 
 MAP_STAGES = ("scenes", "composite", "featurize", "predict", "join", "publish", "report")
 # Those that end with a map that leaves.
 PUBLISHED = ("publish", "report")
-_VERSION = 1
 
 
 def map_region(
@@ -118,7 +104,7 @@ def predict_region(context: Context, last: str = "predict", only: bool = False) 
     if last == "composite":
         composites.raise_partial(blended)
         return None
-    model, why = _model_for(context, found, train=not only)
+    model, why = model_for(context, found, train=not only)
     if model.context != 1:
         wide = replace(context, region=context.region.surrounded())
         blended = blend(wide, find(wide), wide.region.blocks)
@@ -128,87 +114,6 @@ def predict_region(context: Context, last: str = "predict", only: bool = False) 
         return None
     cells = predict_cells(context, features, model, blocks)
     return Predicted(found, model, why, cells, blended)
-
-
-def train_region(context: Context, only: bool = False) -> list[dict[str, Any]]:
-    """Train models on the visits to a region and the imagery of the seasons around them.
-
-    Parameters
-    ----------
-    context : Context
-        Configuration, region and workers.
-    only : bool
-        Build nothing before the training table; what is not stored is an error.
-
-    Returns
-    -------
-    list of dict
-        Manifests of the registered models, the best first.
-
-    Raises
-    ------
-    NoLabelsError
-        If the visits give too few labelled cells with imagery.
-    PartialError
-        If scenes that could not be read are missing from it; the models are there.
-    """
-    manifests, blended = _train(context, only)
-    composites.raise_partial(blended)
-    return manifests
-
-
-def _train(context: Context, only: bool) -> tuple[list[dict[str, Any]], list[ledger.Entry]]:
-    """Return the manifests, the best first, and the composites that the models learned from."""
-    entry, bank, found, labels, blended = _dataset(context, only)
-    config = context.config
-    table = read_dataset(entry.path)
-    mines = np.unique(table.cell[table.label == 1])
-    table = replace(
-        table, misread=lambda: misread_cells(blended, bank, config.context, config.seed, mines)
-    )
-    unlabelled = table.known is not None and not table.known.all()
-    lon, lat = grid.cell_centres(np.unique(table.cell))
-    # The demo's landscapes are many, one for each seed: each has its own models.
-    name = context.region.name + (f"-{context.config.seed}" if found.simulated else "")
-    about = About(
-        name=name,
-        data="; ".join(labels.about)
-        + (", background more than 1 km from every known site" if unlabelled else "")
-        + "".join(f", {count} {reason}" for reason, count in labels.left_out.items() if count),
-        data_hash=entry.sha256,
-        licence=_licence(context, found),
-        ground=f"region {context.region.title}",
-        squares=squares_of(lon, lat),
-        how="spatial folds, whole 0.1-degree blocks held out"
-        + ("; negatives are background, not verified" if unlabelled else ""),
-        simulated=found.simulated,
-        seed=context.config.seed,
-        prior=context.config.prior,
-        samples=labels.samples,
-    )
-    registry = registries(context.config.home)[0]
-    return train_models(table, bank, about, registry), blended
-
-
-def _licence(context: Context, found: SceneList) -> str:
-    # The demo's visits are simulated as its imagery is; real ones stay IPIS's on any imagery.
-    config = context.config
-    own = [config.inspections, config.use_sample]
-    visits = is_address(config.labels) or are_visits(Path(config.labels), config.labels_mapping)
-    own += [config.labels] if config.labels and not visits else []
-    own = [Path(path).name for path in own if path]
-    if found.simulated and not config.labels and not own:
-        return "simulated"
-    visited = ["IPIS open data, ODC-BY 1.0 (credit IPIS)"] * visits
-    if visits and config.labels_mapping:
-        visited = [load_mapping(config.labels_mapping).credit or "visits: not stated"]
-    credit = "; ".join([*visited, *(f"{name}: not stated" for name in own)])
-    return f"{credit}; imagery simulated" if found.simulated else credit
-
-
-def dataset_region(context: Context, only: bool = False) -> None:
-    """Make the training table of a region, and what it needs."""
-    composites.raise_partial(_dataset(context, only)[-1])
 
 
 def export_region(context: Context, path: Path, degrees: float, only: bool = False) -> int:
@@ -241,124 +146,48 @@ def export_region(context: Context, path: Path, degrees: float, only: bool = Fal
     blend = composites.load_composites if only else composites.composite_blocks
     blended = blend(context, found, context.region.blocks)
     try:
-        bank = _model_for(context, found, train=False)[0].bank
+        bank = model_for(context, found, train=False)[0].bank
     except NoModelError:
-        bank = _own_bank(context, found, blended)
+        bank = own_bank(context, found, blended)
         say("bank", f"no model fits the imagery: bank {bank.hash[:12]} of the region's own")
     compute = featurize.load_features if only else featurize.featurize_blocks
     entries = compute(context, blended, bank)
     return export_features(entries, bank, context.region, path, degrees, found.simulated)
 
 
-def _dataset(
-    context: Context, only: bool
-) -> tuple[ledger.Entry, FilterBank, SceneList, Labels, list[ledger.Entry]]:
-    """Composite and featurize the labelled blocks of each season, and join them with labels."""
-    season = context.season
-    labels = gather_labels(context.config, labels_file(context), context.region, season)
-    labels, found = _with_imagery(context, labels, season)
-    blended, unclear = {}, None
-    for shift, scene_list in found.items():
-        blocks = labels.blocks(shift)
-        around = context.during(shifted(season, shift))
-        get = composites.load_composites if only else composites.composite_blocks
-        if context.config.context != 1:
-            around = replace(around, region=around.region.surrounded())
-            scene_list = scenes.load_scenes(around) if only else scenes.find_scenes(around)
-            blocks = grid.with_neighbours(blocks)
-        try:
-            blended[shift] = get(around, scene_list, blocks)
-        except NoClearPixelError as error:
-            # A season of a few blocks may be clouded all through; the other visits still teach.
-            unclear = error
-            count = int((labels.rows["shift"] == shift).sum())
-            say("labels", f"{count} labelled cells of {around.season} left out: {error.what}")
-    if not blended and unclear is not None:
-        raise unclear
-    first = next(iter(found.values()))
-    used = [entry for entries in blended.values() for entry in entries]
-    bank = _own_bank(context, first, used)
-    get_features = featurize.load_features if only else featurize.featurize_blocks
-    features = {shift: get_features(context, entries, bank) for shift, entries in blended.items()}
-    labels = with_background(labels, context.region)
-    return build_dataset(context, labels, features, bank), bank, first, labels, used
+def model_for(context: Context, found: SceneList, train: bool = True) -> tuple[Model, str]:
+    """Return the model to apply: of the region's own training ground where it names one.
 
+    Parameters
+    ----------
+    context : Context
+        Configuration, region and workers.
+    found : SceneList
+        The imagery that the model must fit.
+    train : bool, optional
+        Whether to train on the training ground first; else its models must be registered.
 
-def _with_imagery(
-    context: Context, labels: Labels, season: str
-) -> tuple[Labels, dict[int, SceneList]]:
-    """Find each season's scenes; visits of a season without any move to the nearest that has."""
-    found: dict[int, SceneList] = {}
-    for shift in sorted(labels.rows["shift"].unique()):
-        try:
-            found[int(shift)] = scenes.find_scenes(context.during(shifted(season, int(shift))))
-        except NoSceneError:
-            continue
-    if not found:
-        raise NoSceneError(
-            f"no scene around any label in {context.region.name}",
-            next_step="choose another SEASON (its months are tried in the year of each label)",
-        )
-    shifts = np.array(sorted(found))
-    wanted = labels.rows["shift"].to_numpy()
-    nearest = shifts[np.abs(wanted[:, None] - shifts[None, :]).argmin(axis=1)]
-    kept = np.abs(nearest - wanted) <= context.config.visit_years
-    rows = one_a_cell(labels.rows.assign(shift=nearest)[kept].reset_index(drop=True))
-    left_out = labels.left_out | {
-        f"dated more than {context.config.visit_years} years from any imagery": int((~kept).sum())
-    }
-    if rows.empty:
-        raise NoLabelsError(
-            f"no label in {context.region.name} is near any imagery in time",
-            next_step="choose another SEASON, or a larger VISIT_YEARS",
-        )
-    used = {shift: found[shift] for shift in sorted(rows["shift"].unique())}
-    say(
-        "labels",
-        f"{len(rows)} labelled cells in {len(used)} seasons ("
-        + ", ".join(f"{count} by {what}" for what, count in rows["what"].value_counts().items())
-        + "); left out: "
-        + ", ".join(f"{count} {reason}" for reason, count in left_out.items()),
-    )
-    return replace(labels, rows=rows, left_out=left_out), used
+    Returns
+    -------
+    model : Model
+        Checked against the imagery.
+    why : str
+        Why this one, in words for the map.
 
-
-def _own_bank(context: Context, found: SceneList, blended: Sequence[ledger.Entry]) -> FilterBank:
-    """Sample a bank from a region's own composites, or take up the one sampled before."""
-    clip, steps = found.scaling
-    scaling = Scaling(clip, steps) if clip else Scaling()
-    inputs = {
-        "stage": "bank",
-        "composites": [entry.sha256 for entry in blended],
-        "bands": list(found.bands),
-        "scaling": scaling.to_dict(),
-        "patches": list(context.config.patch_sizes),
-        "recipe": asdict(RECIPES[context.config.recipe]),
-        "filters": context.config.filters,
-        "seed": context.config.seed,
-        "version": _VERSION,
-    }
-
-    def write(path: Path) -> dict[str, Any]:
-        bank = featurize.sample_bank(context, found, blended, scaling)
-        path.write_bytes(bank_bytes(bank))
-        return {"hash": bank.hash}
-
-    entry = ledger.build(context.store("banks"), context.region.name, inputs, ".npz", write)
-    if entry.error is not None:
-        raise entry.error
-    return load_bank(Path(entry.path))
-
-
-def _model_for(context: Context, found: SceneList, train: bool) -> tuple[Model, str]:
-    """Return the model to apply: of the region's own training ground where it names one."""
+    Raises
+    ------
+    NoModelError
+        If none fits or none is registered.
+    ModelMismatchError
+        If the imagery's bands, level or scaling differ from the model's.
+    """
     ground = context.region.training
     if context.config.model != "auto" or not ground:
         return choose_model(context, found)
     training = context.at(ground)
     if train:
         # Gaps in the training ground's imagery do not make the map of another region partial.
-        best = _train(training, only=False)[0][0]
+        best = train_models(training)[0][0]
     else:
         folder = registries(context.config.home)[0]
         name = ground + (f"-{context.config.seed}" if found.simulated else "")

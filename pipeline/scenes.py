@@ -17,9 +17,8 @@ from typing import Any
 import pystac
 import shapely
 
-from pipeline.again import make_command
 from pipeline.config import fingerprint
-from pipeline.context import Context
+from pipeline.demo.folder import demo_folder
 from pipeline.errors import (
     ConfigError,
     MissingBandError,
@@ -29,9 +28,11 @@ from pipeline.errors import (
     StageMissingError,
     UnsafeLinkError,
 )
-from pipeline.grid import HALO_PX, PIXEL, Block
+from pipeline.geo.grid import HALO_PX, PIXEL, Block
+from pipeline.geo.seasons import season_windows
 from pipeline.imagery import sources
 from pipeline.imagery.clouds import CLOUD_MODEL_BANDS
+from pipeline.imagery.hrefs import safe_href
 from pipeline.imagery.items import (
     BANDS,
     RADAR_BANDS,
@@ -40,13 +41,14 @@ from pipeline.imagery.items import (
     describe,
 )
 from pipeline.imagery.limits import Limits, limits_of
-from pipeline.imagery.links import safe_href
 from pipeline.imagery.offsets import baseline_of
+from pipeline.runtime.atomic import json_bytes, read_json
 from pipeline.runtime.console import say
-from pipeline.runtime.files import json_bytes, read_json, write_json
+from pipeline.runtime.files import write_json
 from pipeline.runtime.journal import journal
 from pipeline.runtime.mirror import fetched
-from pipeline.seasons import season_windows
+from pipeline.workflow.commands import make_command
+from pipeline.workflow.context import Context
 
 USUAL_BANDS = ("B02", "B03", "B04", "B08", "B11", "B12", *RADAR_BANDS)
 
@@ -229,17 +231,6 @@ def source_of(context: Context) -> str:
     if source == "demo":
         return str(demo_folder(context))
     return source
-
-
-def demo_folder(context: Context) -> Path:
-    """Return the folder of the simulated landscape, written now if it is not there."""
-    # Here and not above: every worker reads this module, and none of them simulates anything.
-    from pipeline.demo import SECOND_YEAR, make_demo
-
-    folder = context.config.raw / "demo" / f"seed-{context.config.seed}"
-    later = any(after > SECOND_YEAR for _, after in season_windows(context.season))
-    make_demo(folder, context.config.seed, second=later)
-    return folder
 
 
 def deduplicate(items: Iterable[pystac.Item]) -> list[pystac.Item]:

@@ -1,261 +1,252 @@
-"""From a training table to registered models: ridge and forest, calibrated, scored by place."""
+"""Stage: labels and the imagery of the seasons around them -> registered models."""
 
 from __future__ import annotations
 
-import datetime as dt
-import importlib.metadata
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
-from features.bank import FilterBank
-from models.card import write_card
-from models.doubt import most_disputed
-from models.errors import ModelError
-from models.label_sets import fit_label_sets
-from models.registry import KINDS, check_name, read_manifest, write_model
-from models.scores import score_folds, score_probabilities
-from pipeline.config import fingerprint
-from pipeline.dataset import TrainingTable
-from pipeline.fit import Fits
+from features.bank import FilterBank, bank_bytes, load_bank
+from features.recipe import RECIPES
+from features.scaling import Scaling
+from pipeline import composite as composites
+from pipeline import featurize, scenes
+from pipeline.errors import NoClearPixelError, NoLabelsError, NoSceneError
+from pipeline.geo import grid
+from pipeline.join import labels_file
 from pipeline.runtime.console import say
-from pipeline.runtime.files import whole_folder
-from pipeline.unlabelled import assumptions, describe_sensitivity, judge
-from pipeline.validate import show_validation
+from pipeline.scenes import SceneList
+from pipeline.sites.labels.background import with_background
+from pipeline.sites.labels.gather import are_visits, gather_labels
+from pipeline.sites.labels.rows import Labels, one_a_cell, shifted
+from pipeline.sites.mapping import load_mapping
+from pipeline.sites.service import is_address
+from pipeline.training.dataset import build_dataset, read_dataset
+from pipeline.training.misread_pairs import misread_cells
+from pipeline.training.model_choice import registries
+from pipeline.training.register import About, register_models, squares_of
+from pipeline.workflow import ledger
+from pipeline.workflow.context import Context
 
-# Raise it when the same table would give another model.
-VERSION = 12
-HANDICAP = {"ridge": 0.0, "mean": 0.002, "forest": 0.01}
-LIBRARIES = ("numpy", "scipy", "scikit-learn", "skops")
-
-
-@dataclass(frozen=True)
-class About:
-    """What a model's manifest says of its origin.
-
-    Parameters
-    ----------
-    name : str
-        Of the models; the kind is appended.
-    data : str
-        What the rows are, in words.
-    data_hash : str
-        Identity of the data.
-    licence : str
-        Licence and credit of the data.
-    ground : str
-        Where the rows lie, in words.
-    squares : list of (int, int)
-        South-west corners (lon, lat) of the 1-degree squares that hold rows.
-    how : str
-        How the scores were obtained.
-    simulated : bool
-        Whether the imagery is invented.
-    seed : int
-        Of the forest.
-    prior : float
-        Share of mines among unlabelled rows; 0: estimated.
-    samples : tuple of str
-        Samples for area estimates that are among the rows: they cannot judge this model's maps.
-    """
-
-    name: str
-    data: str
-    data_hash: str
-    licence: str
-    ground: str
-    squares: list[tuple[int, int]]
-    how: str
-    simulated: bool
-    seed: int
-    prior: float = 0.0
-    samples: tuple[str, ...] = ()
+_VERSION = 1
 
 
-def train_models(
-    table: TrainingTable,
-    bank: FilterBank,
-    about: About,
-    registry: Path,
-    kinds: Sequence[str] = KINDS,
-    *,
-    plain_name: bool = False,
-) -> list[dict[str, Any]]:
-    """Train models on a table and register them.
+def train_region(context: Context, only: bool = False) -> list[dict[str, Any]]:
+    """Train models on the visits to a region and the imagery of the seasons around them.
 
     Parameters
     ----------
-    table : TrainingTable
-        Features, labels and folds.
-    bank : FilterBank
-        Of the features.
-    about : About
-        Origin of the table.
-    registry : pathlib.Path
-        Where the models' folders go; one that was trained on the same inputs is left as it is.
-    kinds : sequence of str
-        Of ``ridge``, ``forest`` and ``mean``.
-    plain_name : bool
-        Whether the one kind that is asked for has the name to itself, without its kind.
+    context : Context
+        Configuration, region and workers.
+    only : bool
+        Build nothing before the training table; what is not stored is an error.
 
     Returns
     -------
     list of dict
-        The manifests, the preferred first.
+        Manifests of the registered models, the best first.
+
+    Raises
+    ------
+    NoLabelsError
+        If the visits give too few labelled cells with imagery.
+    PartialError
+        If scenes that could not be read are missing from it; the models are there.
     """
-    manifests = []
-    fits = Fits(table, about.seed)
-    for kind in kinds:
-        name = check_name(about.name if plain_name else f"{about.name}-{kind}")
-        inputs = training_key(about, bank.hash, kind)
-        manifest = _registered(registry / name, inputs)
-        reused = manifest is not None
-        if manifest is None:
-            manifest = _train_one(table, fits, bank, about, kind, name, inputs, registry)
-        manifests.append(manifest)
-        pooled = manifest["scores"]["pooled"]
-        say(
-            "train",
-            f"{name}{' (reused)' if reused else ''}: AUC {pooled['auc']:.3f}, "
-            f"AP {pooled['ap']:.3f} at prevalence {pooled['prevalence']:.1%}; {about.how}",
-        )
-        if manifest["sensitivity"]:
-            say("", describe_sensitivity(manifest["sensitivity"]))
-    if not reused:
-        show_validation(fits.validation)
-    return sorted(manifests, key=preference, reverse=True)
+    manifests, blended = train_models(context, only)
+    composites.raise_partial(blended)
+    return manifests
 
 
-def preference(manifest: dict[str, Any]) -> float:
-    """Return the pooled out-of-fold AUC, less something where a forest takes part.
-
-    On chips with whole squares or regions held out the forest lost to the ridge by 0.05 and more,
-    and their mean by 0.002, so where folds of neighbouring blocks cannot tell them apart the ridge
-    is taken.
-    """
-    auc = manifest["scores"]["pooled"]["auc"] or 0.0
-    return float(auc) - HANDICAP[manifest["kind"]]
-
-
-def training_key(about: About, bank_hash: str, kind: str) -> str:
-    """Return the hash of everything that a model depends on.
+def train_models(
+    context: Context, only: bool = False
+) -> tuple[list[dict[str, Any]], list[ledger.Entry]]:
+    """Train as ``train_region`` does, and leave it to the caller what gaps in the imagery mean.
 
     Parameters
     ----------
-    about : About
-        Origin of the table.
-    bank_hash : str
-        Of the features' bank.
-    kind : str
-        ``ridge`` or ``forest``.
+    context : Context
+        Configuration, region and workers.
+    only : bool
+        As for ``train_region``.
 
     Returns
     -------
-    str
-        The hash.
+    manifests : list of dict
+        Of the registered models, the best first.
+    composites : list of ledger.Entry
+        What the models learned from.
     """
-    return fingerprint(
-        {
-            "version": VERSION,
-            "data": about.data_hash,
-            "bank": bank_hash,
-            "kind": kind,
-            "seed": about.seed,
-            "prior": about.prior,
-            "samples": list(about.samples),
-            "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
-        }
+    entry, bank, found, labels, blended = _dataset(context, only)
+    config = context.config
+    table = read_dataset(entry.path)
+    mines = np.unique(table.cell[table.label == 1])
+    table = replace(
+        table, misread=lambda: misread_cells(blended, bank, config.context, config.seed, mines)
     )
+    unlabelled = table.known is not None and not table.known.all()
+    lon, lat = grid.cell_centres(np.unique(table.cell))
+    # The demo's landscapes are many, one for each seed: each has its own models.
+    name = context.region.name + (f"-{context.config.seed}" if found.simulated else "")
+    about = About(
+        name=name,
+        data="; ".join(labels.about)
+        + (", background more than 1 km from every known site" if unlabelled else "")
+        + "".join(f", {count} {reason}" for reason, count in labels.left_out.items() if count),
+        data_hash=entry.sha256,
+        licence=_licence(context, found),
+        ground=f"region {context.region.title}",
+        squares=squares_of(lon, lat),
+        how="spatial folds, whole 0.1-degree blocks held out"
+        + ("; negatives are background, not verified" if unlabelled else ""),
+        simulated=found.simulated,
+        seed=context.config.seed,
+        prior=context.config.prior,
+        samples=labels.samples,
+    )
+    registry = registries(context.config.home)[0]
+    return register_models(table, bank, about, registry), blended
 
 
-def _train_one(
-    table: TrainingTable,
-    fits: Fits,
-    bank: FilterBank,
-    about: About,
-    kind: str,
-    name: str,
-    inputs: str,
-    registry: Path,
-) -> dict[str, Any]:
-    fitted = fits.of(kind)
-    scores, apart = fitted.scores, fitted.apart
-    # Probabilities and limits are those of a place that is new to the model.
-    calibration, cuts, unlabelled = judge(table, apart, about.prior)
-    rows = assumptions(table, scores, unlabelled) if kind == "ridge" and unlabelled else []
-    probabilities, apart_probabilities = calibration.apply(scores), calibration.apply(apart)
-    sets = fit_label_sets(table.label, apart)
-    manifest: dict[str, Any] = {
-        "id": name,
-        "kind": kind,
-        "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        "inputs": inputs,
-        "bank_hash": bank.hash,
-        "context": 1 if table.features.shape[1] == bank.columns else 3,
-        "quarters": table.quarters is not None,
-        "bands": list(bank.bands),
-        "level": bank.level,
-        "scaling": bank.scaling.to_dict(),
-        "simulated": about.simulated,
-        "data": {
-            "description": about.data,
-            "sha256": about.data_hash,
-            "licence": about.licence,
-            "rows": len(table.label),
-            "positives": int(table.label.sum()),
-            "unlabelled": unlabelled,
-            "samples": list(about.samples),
-        },
-        "ground": {"description": about.ground, "squares": [list(s) for s in about.squares]},
-        "scores": {"how": about.how} | score_folds(table.label, probabilities, table.fold),
-        "apart": {"how": about.how if table.region is None else "whole regions held out"}
-        | score_probabilities(table.label, apart_probabilities)
-        | {"regions": score_folds(table.label, apart_probabilities, table.regions)["folds"]},
-        "calibration": asdict(calibration),
-        "parts": {part: asdict(curve) for part, curve in fitted.scorer.curves.items()},
-        "shares": dict(fitted.scorer.shares),
-        "label_sets": asdict(sets),
-        "thresholds": cuts,
-        "most_disputed": most_disputed(fits.spread, calibration.logit(apart), table.label),
-        "sensitivity": rows,
-        "validation": fits.validation,
-        "chosen": {"penalty": fits.ridge.penalty},
-        "seed": about.seed,
-        "software": {
-            "asm-atlas": importlib.metadata.version("asm-atlas"),
-            **{library: importlib.metadata.version(library) for library in LIBRARIES},
-        },
+def _licence(context: Context, found: SceneList) -> str:
+    # The demo's visits are simulated as its imagery is; real ones stay IPIS's on any imagery.
+    config = context.config
+    own = [config.inspections, config.use_sample]
+    visits = is_address(config.labels) or are_visits(Path(config.labels), config.labels_mapping)
+    own += [config.labels] if config.labels and not visits else []
+    own = [Path(path).name for path in own if path]
+    if found.simulated and not config.labels and not own:
+        return "simulated"
+    visited = ["IPIS open data, ODC-BY 1.0 (credit IPIS)"] * visits
+    if visits and config.labels_mapping:
+        visited = [load_mapping(config.labels_mapping).credit or "visits: not stated"]
+    credit = "; ".join([*visited, *(f"{name}: not stated" for name in own)])
+    return f"{credit}; imagery simulated" if found.simulated else credit
+
+
+def dataset_region(context: Context, only: bool = False) -> None:
+    """Make the training table of a region, and what it needs."""
+    composites.raise_partial(_dataset(context, only)[-1])
+
+
+def _dataset(
+    context: Context, only: bool
+) -> tuple[ledger.Entry, FilterBank, SceneList, Labels, list[ledger.Entry]]:
+    """Composite and featurize the labelled blocks of each season, and join them with labels."""
+    season = context.season
+    labels = gather_labels(context.config, labels_file(context), context.region, season)
+    labels, found = _with_imagery(context, labels, season)
+    blended, unclear = {}, None
+    for shift, scene_list in found.items():
+        blocks = labels.blocks(shift)
+        around = context.during(shifted(season, shift))
+        get = composites.load_composites if only else composites.composite_blocks
+        if context.config.context != 1:
+            around = replace(around, region=around.region.surrounded())
+            scene_list = scenes.load_scenes(around) if only else scenes.find_scenes(around)
+            blocks = grid.with_neighbours(blocks)
+        try:
+            blended[shift] = get(around, scene_list, blocks)
+        except NoClearPixelError as error:
+            # A season of a few blocks may be clouded all through; the other visits still teach.
+            unclear = error
+            count = int((labels.rows["shift"] == shift).sum())
+            say("labels", f"{count} labelled cells of {around.season} left out: {error.what}")
+    if not blended and unclear is not None:
+        raise unclear
+    first = next(iter(found.values()))
+    used = [entry for entries in blended.values() for entry in entries]
+    bank = own_bank(context, first, used)
+    get_features = featurize.load_features if only else featurize.featurize_blocks
+    features = {shift: get_features(context, entries, bank) for shift, entries in blended.items()}
+    labels = with_background(labels, context.region)
+    return build_dataset(context, labels, features, bank), bank, first, labels, used
+
+
+def _with_imagery(
+    context: Context, labels: Labels, season: str
+) -> tuple[Labels, dict[int, SceneList]]:
+    """Find each season's scenes; visits of a season without any move to the nearest that has."""
+    found: dict[int, SceneList] = {}
+    for shift in sorted(labels.rows["shift"].unique()):
+        try:
+            found[int(shift)] = scenes.find_scenes(context.during(shifted(season, int(shift))))
+        except NoSceneError:
+            continue
+    if not found:
+        raise NoSceneError(
+            f"no scene around any label in {context.region.name}",
+            next_step="choose another SEASON (its months are tried in the year of each label)",
+        )
+    shifts = np.array(sorted(found))
+    wanted = labels.rows["shift"].to_numpy()
+    nearest = shifts[np.abs(wanted[:, None] - shifts[None, :]).argmin(axis=1)]
+    kept = np.abs(nearest - wanted) <= context.config.visit_years
+    rows = one_a_cell(labels.rows.assign(shift=nearest)[kept].reset_index(drop=True))
+    left_out = labels.left_out | {
+        f"dated more than {context.config.visit_years} years from any imagery": int((~kept).sum())
     }
-    card = write_card(manifest, bank.to_dict())
-    with whole_folder(registry / name) as beside:
-        cells = np.unique(table.cell[table.cell >= 0])
-        write_model(beside, manifest, bank, fitted.scorer, fits.doubt, card, cells)
-        mark = "SIMULATED" if about.simulated else ""
-        (beside / "validation.png").write_bytes(fits.picture(mark))
-        if rows:
-            pd.DataFrame(rows).to_csv(beside / "sensitivity.csv", index=False)
-    return read_manifest(registry / name)
-
-
-def _registered(folder: Path, inputs: str) -> dict[str, Any] | None:
-    if not (folder / "manifest.json").is_file():
-        return None
-    try:
-        manifest = read_manifest(folder)
-    except ModelError:
-        # Of an older format: trained anew.
-        return None
-    return manifest if manifest.get("inputs") == inputs else None
-
-
-def squares_of(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> list[tuple[int, int]]:
-    """Return the 1-degree squares (south-west corners) that hold points."""
-    corners = zip(
-        np.floor(lon).astype(int).tolist(), np.floor(lat).astype(int).tolist(), strict=True
+    if rows.empty:
+        raise NoLabelsError(
+            f"no label in {context.region.name} is near any imagery in time",
+            next_step="choose another SEASON, or a larger VISIT_YEARS",
+        )
+    used = {shift: found[shift] for shift in sorted(rows["shift"].unique())}
+    say(
+        "labels",
+        f"{len(rows)} labelled cells in {len(used)} seasons ("
+        + ", ".join(f"{count} by {what}" for what, count in rows["what"].value_counts().items())
+        + "); left out: "
+        + ", ".join(f"{count} {reason}" for reason, count in left_out.items()),
     )
-    return sorted(set(corners))
+    return replace(labels, rows=rows, left_out=left_out), used
+
+
+def own_bank(context: Context, found: SceneList, blended: Sequence[ledger.Entry]) -> FilterBank:
+    """Sample a bank from a region's own composites, or take up the one sampled before.
+
+    Parameters
+    ----------
+    context : Context
+        Store, seed, recipe, patch sizes and number of filters.
+    found : SceneList
+        The imagery's bands, level and scaling.
+    blended : sequence of ledger.Entry
+        The composites.
+
+    Returns
+    -------
+    FilterBank
+        Of the recipe that the configuration asks for.
+
+    Raises
+    ------
+    NoClearPixelError
+        If too few patches were observed.
+    """
+    clip, steps = found.scaling
+    scaling = Scaling(clip, steps) if clip else Scaling()
+    inputs = {
+        "stage": "bank",
+        "composites": [entry.sha256 for entry in blended],
+        "bands": list(found.bands),
+        "scaling": scaling.to_dict(),
+        "patches": list(context.config.patch_sizes),
+        "recipe": asdict(RECIPES[context.config.recipe]),
+        "filters": context.config.filters,
+        "seed": context.config.seed,
+        "version": _VERSION,
+    }
+
+    def write(path: Path) -> dict[str, Any]:
+        bank = featurize.sample_bank(context, found, blended, scaling)
+        path.write_bytes(bank_bytes(bank))
+        return {"hash": bank.hash}
+
+    entry = ledger.build(context.store("banks"), context.region.name, inputs, ".npz", write)
+    if entry.error is not None:
+        raise entry.error
+    return load_bank(Path(entry.path))

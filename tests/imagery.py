@@ -21,12 +21,12 @@ from rasterio.transform import from_origin
 from rasterio.warp import transform_bounds
 from scipy.ndimage import gaussian_filter
 
-from pipeline import grid
 from pipeline.config import Config
-from pipeline.context import Context
+from pipeline.geo import grid
+from pipeline.geo.regions import resolve_region
 from pipeline.imagery.items import Scene, describe
-from pipeline.regions import resolve_region
 from pipeline.runtime.cluster import Workers
+from pipeline.workflow.context import Context
 
 WEST = grid.Block.from_name("N02.0E005.9")
 EAST = grid.Block.from_name("N02.0E006.0")

@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from features.bank import FilterBank
-from pipeline import grid
 from pipeline.composite import NODATA
+from pipeline.geo import grid
 from pipeline.imagery.items import Scene, SceneBand
-from pipeline.ledger import Entry
-from pipeline.runtime.files import sha256_of
+from pipeline.runtime.atomic import sha256_of
 from pipeline.scenes import SceneList
+from pipeline.workflow.ledger import Entry
 
 FIRST_DAY, LAST_DAY = 8_000, 8_059
 

@@ -10,11 +10,11 @@ import pandas as pd
 import shapely
 from sample_layers import AREAS, box, declare, layer
 
-from pipeline import grid
+from pipeline.change.layers import Changes
 from pipeline.change.naming import name_cells
 from pipeline.change.places import find_places
-from pipeline.join import Joined
-from pipeline.map.change_layers import Changes
+from pipeline.geo import grid
+from pipeline.sites.join import Joined
 
 THRESHOLDS = {"possible": 0.25, "likely": 0.6}
 SEASONS = ("2020-12..2021-02", "2021-12..2022-02")

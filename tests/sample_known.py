@@ -10,8 +10,8 @@ from sample_layers import AREAS, REPORTS, SCHEMES, box, declare, layer
 from sample_map import make_joined, make_run
 from sample_visits import write_visits
 
-from pipeline.join import Joined, join_cells
-from pipeline.regions import Region
+from pipeline.geo.regions import Region
+from pipeline.sites.join import Joined, join_cells
 from pipeline.sites.visits import read_visits
 
 SECRET = "Zorro Kabila-Nobody"

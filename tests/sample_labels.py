@@ -12,7 +12,7 @@ import geopandas as gpd
 import numpy as np
 import shapely
 
-from pipeline import grid
+from pipeline.geo import grid
 
 
 def draw_labels(

@@ -11,10 +11,10 @@ import pandas as pd
 import shapely
 from scipy.ndimage import gaussian_filter
 
-from pipeline import grid
 from pipeline.config import Config
+from pipeline.geo import grid
+from pipeline.geo.regions import Region
 from pipeline.map.provenance import RunInfo
-from pipeline.regions import Region
 from pipeline.sites.candidates import Reach, Search, find_candidates
 
 THRESHOLDS = {"possible": 0.25, "likely": 0.6}
@@ -23,7 +23,7 @@ HOSTILE = "<script>alert('x')</script>\"; DROP TABLE cells;-- =1+1 ${7*7} \u202e
 
 @dataclass(frozen=True)
 class Joined:
-    """Stands for ``pipeline.join.Joined``."""
+    """Stands for ``pipeline.sites.join.Joined``."""
 
     cells: pd.DataFrame
     sites: gpd.GeoDataFrame | None

@@ -11,10 +11,10 @@ from features.bank import FilterBank, FilterGroup
 from features.sampling import make_group, sample_patches
 from features.scaling import Scaling
 from models.calibration import Calibration
-from models.doubt import Doubt, fit_doubt
 from models.forest import fit_forest
 from models.ridge import fit_ridge
 from models.scorer import PARTS, Scorer
+from models.uncertainty import Doubt, fit_doubt
 
 BANDS = ("B04", "B03", "B02")
 CURVE = {"slope": 4.0, "intercept": -2.0, "prevalence": 0.3}

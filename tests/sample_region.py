@@ -14,11 +14,11 @@ from sample_model import sample_bank
 from test_train import ABOUT, table
 
 from models.registry import load_model
-from pipeline.context import Context
-from pipeline.ledger import Entry
 from pipeline.predict import Predicted
-from pipeline.runtime.files import sha256_of
-from pipeline.train import train_models
+from pipeline.runtime.atomic import sha256_of
+from pipeline.training.register import register_models
+from pipeline.workflow.context import Context
+from pipeline.workflow.ledger import Entry
 
 BANK = sample_bank(patches=(3,), count=3)
 THRESHOLDS = {"possible": 0.2, "likely": 0.6}
@@ -48,7 +48,7 @@ def make_world(folder: Path, **keys: Any) -> tuple[Context, Predicted, pd.Series
     path = folder / "predictions.parquet"
     cells.to_parquet(path)
     registry = folder / "work" / "models"
-    train_models(table(), BANK, replace(ABOUT, simulated=True), registry, kinds=["ridge"])
+    register_models(table(), BANK, replace(ABOUT, simulated=True), registry, kinds=["ridge"])
     model = load_model(registry / "here-ridge")
     model.manifest["thresholds"] = THRESHOLDS
     predicted = Predicted(

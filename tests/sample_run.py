@@ -11,8 +11,8 @@ import numpy as np
 from imagery import clear_scl, make_item, save_items, texture
 from sample_model import sample_bank, sample_table
 
-from pipeline.dataset import TrainingTable
-from pipeline.train import About, train_models
+from pipeline.training.dataset import TrainingTable
+from pipeline.training.register import About, register_models
 
 ROOT = Path(__file__).resolve().parents[1]
 REGION = "bbox:5.6,1.9,5.9,2.2"
@@ -60,7 +60,7 @@ def make_model(workspace: Path) -> None:
     text = np.full(240, "x")
     cell = np.maximum(np.arange(240) - 5, -1)
     table = TrainingTable(features, label, fold, cell, text, text, weight)
-    train_models(table, bank, ABOUT, workspace / "models", kinds=["ridge"])
+    register_models(table, bank, ABOUT, workspace / "models", kinds=["ridge"])
 
 
 def command(workspace: Path, source: Path, *more: str, verb: str = "predict") -> list[str]:

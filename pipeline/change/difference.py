@@ -13,15 +13,16 @@ import pandas as pd
 
 from models.change import Rows, compare_times
 from models.model import Model
-from pipeline import grid, ledger
-from pipeline.cells import CellTable, read_features, read_with_context
-from pipeline.choose import load_named
 from pipeline.composite import raise_failed
-from pipeline.context import Context
 from pipeline.errors import AsmAtlasError, StoreCorruptError
+from pipeline.geo import grid
 from pipeline.runtime.console import bar, say
 from pipeline.runtime.mirror import fetched_folder
 from pipeline.runtime.survey import survey
+from pipeline.training.model_choice import load_named
+from pipeline.workflow import ledger
+from pipeline.workflow.cells import CellTable, read_features, read_with_context
+from pipeline.workflow.context import Context
 
 # Raise it when the same features give another difference.
 VERSION = 1

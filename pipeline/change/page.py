@@ -9,12 +9,21 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from markupsafe import Markup
 
+from pipeline.change.words import COLOURS, legend, tell
 from pipeline.map import disclosure as rules
-from pipeline.map import figures, qgis
-from pipeline.map.change_words import COLOURS, legend, tell
 from pipeline.map.credit import credit
-from pipeline.map.words import say, warnings
-from pipeline.report import LANGUAGES, cell_text, fixed, hash_of, own_file, page_facts, templates
+from pipeline.map.files import qgis
+from pipeline.map.page import figures
+from pipeline.map.page.report import (
+    LANGUAGES,
+    cell_text,
+    fixed,
+    hash_of,
+    own_file,
+    page_facts,
+    templates,
+)
+from pipeline.words.map_words import say, warnings
 
 if TYPE_CHECKING:
     from pipeline.map.disclosure import Policy, Product

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from pipeline import grid
 from pipeline.change.naming import FADING, NEW, PERSISTING
+from pipeline.geo import grid
+from pipeline.geo.distance import cell_area_km2
 from pipeline.sites.candidates import clusters
-from pipeline.sites.nearest import cell_area_km2
-from pipeline.sites.parts import cut
+from pipeline.sites.cluster_parts import cut
 
 GROWING = "growing"
 PLACE_WORDS = (NEW, GROWING, FADING, PERSISTING)

@@ -1,247 +1,110 @@
-"""Changes -> a folder of its own: GeoPackage with styles, QGIS project, page, tables, manifest.
-
-Written beside, opened again, held against the rules of disclosure, and put in place in one moment,
-as the map itself is.
-"""
+"""A comparison's folder: named after everything that it depends on, so that it is made once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import datetime as dt
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+from pipeline.change.folder import PAGE, write_changes
+from pipeline.change.layers import Changes, disclose_changes
+from pipeline.composite import failed_scenes
+from pipeline.config import fingerprint, settings_hash
+from pipeline.join import used_tables
+from pipeline.map.disclosure import load_policy, policy_of
+from pipeline.map.folder import MANIFEST
+from pipeline.map.provenance import RunInfo
+from pipeline.map.removals import areas_of, read_removals
+from pipeline.predict import Predicted
+from pipeline.publish import point_to, scene_row, tell_older, told_region
+from pipeline.runtime.code import commit
+from pipeline.runtime.console import say
+from pipeline.runtime.mirror import fetched_folder
+from pipeline.sites.join import Joined
+from pipeline.workflow.context import Context
 
-from pipeline.change.page import write_page
-from pipeline.errors import StoreCorruptError
-from pipeline.map import disclosure as rules
-from pipeline.map import geopackage, qgis, symbology
-from pipeline.map.change_words import CANNOT_TELL, COLOURS, legend, tell
-from pipeline.map.check import check_folder
-from pipeline.map.inspection import plain_csv
-from pipeline.map.symbology import Layer, Rule
-from pipeline.map.words import say, warning, warnings
-from pipeline.publish import MANIFEST, file_digest, provenance, rows_of, to_json
-from pipeline.runtime.files import whole_folder
-
-if TYPE_CHECKING:
-    from pipeline.map.disclosure import Policy, Product
-    from pipeline.map.provenance import RunInfo
-
-PACKAGE, PROJECT, PAGE = "changes.gpkg", "changes.qgz", "changes.html"
-# QGIS's number of placing labels outside of polygons: a square may be smaller than its number.
-_BESIDE = 8
-_TABLE_FILES = {"change_areas": "change_areas.csv", "series": "series.csv"}
+# Raise it when the same inputs would give another product.
+VERSION = 3
+HOME = "changes"
 
 
-def write_changes(
-    product: Product, run: RunInfo, policy: Policy, seasons: tuple[str, str], folder: Path
-) -> None:
-    """Write one comparison into its folder.
+def deliver_changes(
+    context: Context, changes: Changes, earlier: Predicted, later: Predicted
+) -> Path:
+    """Publish a comparison, unless it is there already.
 
     Parameters
     ----------
-    product : Product
-        What may be shown (``disclose_changes``).
-    run : RunInfo
-        What it was made from.
-    policy : mapping
-        The columns' rules.
-    seasons : tuple of str
-        The two that were compared.
-    folder : pathlib.Path
-        Replaced in one moment.
-
-    Raises
-    ------
-    DisclosureError
-        If what was written holds more than its rules allow; nothing is left behind.
-    StoreCorruptError
-        If it cannot be read back, or rows were lost.
-    """
-    with whole_folder(folder) as beside:
-        facts = provenance(product, run, policy) | {"seasons": list(seasons)}
-        _package(product, run, policy, facts, seasons, beside)
-        for name, file in _TABLE_FILES.items():
-            if name in product.tables:
-                (beside / file).write_text(plain_csv(product.tables[name]), encoding="utf-8")
-        write_page(product, run, policy, seasons, beside / PAGE)
-        files = {path.name: file_digest(path) for path in sorted(beside.iterdir())}
-        counts = {name: len(layer) for name, layer in product.layers.items()}
-        manifest = facts | {"counts": counts, "files": files}
-        (beside / MANIFEST).write_text(to_json(manifest), encoding="utf-8")
-        check_changes(product, run, policy, beside)
-        for stray in beside.glob("*.aux.xml"):
-            stray.unlink()
-
-
-def check_changes(product: Product, run: RunInfo, policy: Policy, folder: Path) -> None:
-    """Open what was written and hold it against the rules, those of age too.
-
-    Parameters
-    ----------
-    product : Product
-        What was to be written.
-    run : RunInfo
-        When it was made.
-    policy : mapping
-        The columns' rules.
-    folder : pathlib.Path
-        Holds the files.
-
-    Raises
-    ------
-    DisclosureError
-        If a column is denied, a place too fine or an image too young.
-    StoreCorruptError
-        If a file is not whole, or rows were lost.
-    """
-    written = check_folder(folder, product.disclosure, policy)
-    for name, table in {**product.layers, **product.tables}.items():
-        if len(written[name]) != len(table):
-            raise StoreCorruptError("rows were lost while writing", where=f"{PACKAGE}, {name}")
-    if product.disclosure == rules.PUBLIC:
-        for name in ("changes", "change_places", "series"):
-            for column in written[name].filter(like="last_image"):
-                rules.refuse_young(
-                    written[name][column].dropna().astype(str), run.created, run.region.name
-                )
-
-
-def _package(
-    product: Product,
-    run: RunInfo,
-    policy: Policy,
-    facts: dict[str, object],
-    seasons: tuple[str, str],
-    folder: Path,
-) -> None:
-    lang = run.config.map_lang
-    words = f"{warning(lang, run.simulated)} {say(f'{product.disclosure}_long', lang)}"
-    title = title_of(run, product.disclosure, seasons, lang)
-    tables = {**product.tables, "provenance": rows_of(facts).assign(simulated=run.simulated)}
-    views = [
-        _view(name, frame, product, policy, lang)
-        for name, frame in [*product.layers.items(), *tables.items()]
-    ]
-    by_name = {view.name: view for view in views}
-    groups = (("group_changes", ("change_places", "changes")),
-              ("group_tables", ("change_areas", "series", "provenance")))  # fmt: skip
-    project = qgis.pack_project(
-        title=title,
-        words="\n".join(warnings(lang, run.simulated)),
-        abstract=words,
-        rights=say(product.disclosure, lang),
-        lang=lang,
-        identifier=run.run_id,
-        created=run.created,
-        decimals=2 if product.disclosure == rules.PUBLIC else 4,
-        geopackage=PACKAGE,
-        bounds=by_name["changes"].extent,
-        layers=[by_name[n] for _, names in groups for n in names if n in by_name],
-        groups=[
-            {
-                "title": tell(key, lang),
-                "layers": [by_name[name] for name in names if name in by_name],
-            }
-            for key, names in groups
-        ],
-    )
-    tags = {
-        "TITLE": title,
-        "DISCLOSURE": product.disclosure,
-        "SIMULATED": "yes" if run.simulated else "no",
-        "DISCLAIMER": words,
-        "RUN": run.run_id,
-        "MODEL": str(run.model.get("id", "")),
-    }
-    described = {view.name: f"{view.title}. {words}" for view in views}
-    path = folder / PACKAGE
-    geopackage.write_layers(path, product.layers, tables, described, tags, run.created)
-    notes = {view.name: {c: r.note for c, r in policy.get(view.name, {}).items()} for view in views}
-    geopackage.dress(path, views, notes, project, "map", run.created)
-    (folder / PROJECT).write_bytes(project)
-
-
-def title_of(run: RunInfo, disclosure: str, seasons: tuple[str, str], lang: str) -> str:
-    """Return the title: region, seasons, whether it is simulated, its edition.
-
-    Parameters
-    ----------
-    run : RunInfo
-        Region, and whether it is simulated.
-    disclosure : str
-        ``public`` or ``restricted``.
-    seasons : tuple of str
-        The two that were compared.
-    lang : str
-        ``en`` or ``fr``.
+    context : Context
+        Configuration and region.
+    changes : Changes
+        What was found.
+    earlier, later : Predicted
+        The two seasons.
 
     Returns
     -------
-    str
-        One line.
+    pathlib.Path
+        ``processed/<region>/changes/<run>``; ``latest`` beside it points there.
     """
-    marks = [say("simulated", lang)] if run.simulated else []
-    marks.append(say(disclosure, lang))
-    text = f"{run.region.title} – {tell('title', lang)}: {seasons[0]}, {seasons[1]}"
-    return qgis.without_expressions(f"{text} ({', '.join(marks)})")
+    config, removals = context.config, read_removals(context.config)
+    kept = changes.series.groupby("season")["probability"].agg(["size", "sum"])
+    inputs = {
+        "stage": "changes",
+        "version": [VERSION, version("asm-atlas")],
+        "seasons": list(changes.seasons),
+        "predictions": [earlier.entry.sha256, later.entry.sha256],
+        "model": later.model.sha256,
+        "series": {str(k): [int(n), float(p)] for k, (n, p) in kept.iterrows()},
+        "layers": {one.declaration.name: one.identity for one in changes.joined.context},
+        "settings": [config.disclosure, config.map_lang],
+        "rules": fingerprint(repr(load_policy())),
+        "removals": removals.sha256 if removals else "",
+    }
+    run_id = fingerprint(inputs)[:12]
+    home = config.processed / context.region.name / HOME
+    folder = home / run_id
+    if removals is not None:
+        tell_older(home.parent, areas_of(changes.joined, removals))
+    if (fetched_folder(folder) / MANIFEST).is_file():
+        say("monitor", f"nothing to do: {folder} is up to date")
+    else:
+        run = _run(context, earlier, later, run_id, changes.joined)
+        policy = policy_of(changes.joined)
+        product = disclose_changes(changes, run, policy)
+        write_changes(product, run, policy, changes.seasons, folder)
+        kinds = product.layers["change_places"]["change_class"].value_counts()
+        counted = ", ".join(f"{int(n)} {word}" for word, n in kinds.items()) or "none"
+        say("monitor", f"places: {counted}; {folder / PAGE}")
+    point_to(home / "latest", run_id)
+    return folder
 
 
-def _view(
-    name: str, frame: pd.DataFrame, product: Product, policy: Policy, lang: str
-) -> qgis.LayerView:
-    known = policy.get(name, {})
-    columns = [str(column) for column in frame.columns if column != "geometry"]
-    box = (0.0, 0.0, 0.0, 0.0)
-    if name in product.layers and len(frame):
-        west, south, east, north = product.layers[name].total_bounds
-        box = (float(west), float(south), float(east), float(north))
-    extra: dict[str, Any] = {}
-    if name == "change_places":
-        extra = {"label": "place", "label_when": "\"change_class\" = 'new'", "sort": '"place"'}
-        extra |= {"label_size": 8, "label_placement": _BESIDE}
-    return qgis.LayerView(
-        name=name,
-        title=tell(name, lang),
-        columns=columns,
-        aliases={c: known[c].alias(lang) if c in known else c for c in columns},
-        rules=_RULES[name](lang) if name in _RULES else [],
-        extent=box,
-        visible=True,
-        **extra,
+def _run(
+    context: Context, earlier: Predicted, later: Predicted, run_id: str, joined: Joined
+) -> RunInfo:
+    scenes = [*earlier.scenes.scenes, *later.scenes.scenes]
+    missing = [failed_scenes(one.composites) for one in (earlier, later)]
+    return RunInfo(
+        run_id=run_id,
+        region=told_region(context),
+        model=later.model.manifest | {"choice": later.why},
+        config=context.config,
+        config_hash=settings_hash(context.config),
+        code_version=version("asm-atlas"),
+        code_commit=commit(),
+        created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        tables=used_tables(context, joined.context),
+        scenes=[scene_row(scene) for scene in scenes],
+        simulated=later.scenes.simulated,
+        counts={
+            "scenes": len(scenes),
+            "scenes_not_read": sum(len(one) for one in missing),
+            "blocks": len(context.region.blocks),
+            "small_cells": len(joined.cells),
+        },
+        images=(
+            min(scene.datetime[:10] for scene in scenes),
+            max(scene.end[:10] for scene in scenes),
+        ),
     )
-
-
-def _square_rules(lang: str) -> list[Rule]:
-    drawn = []
-    for word, text, colour in legend(lang):
-        where = f"\"change_class\" = '{word}'"
-        fill = {"color": symbology.rgb(colour), "outline_style": "no"}
-        symbol: tuple[Layer, ...] = (Layer("SimpleFill", fill),)
-        if word == "none":
-            fill["color"] = symbology.rgb(colour, 120)
-        if word == CANNOT_TELL:
-            symbol = symbology.hatch()
-        drawn.append(Rule(text, where, symbol))
-    return drawn
-
-
-def _place_rules(lang: str) -> list[Rule]:
-    drawn = []
-    for word in ("new", "growing", "persisting", "fading"):
-        line = {
-            "line_color": symbology.rgb(COLOURS[word]),
-            "line_width": "0.7",
-            "joinstyle": "miter",
-        }
-        halo = {**line, "line_color": symbology.rgb("#ffffff"), "line_width": "1.3"}
-        symbol = (Layer("SimpleLine", halo), Layer("SimpleLine", line))
-        drawn.append(Rule(tell(word, lang), f"\"change_class\" = '{word}'", symbol))
-    return drawn
-
-
-_RULES: dict[str, Callable[[str], list[Rule]]] = {
-    "changes": _square_rules,
-    "change_places": _place_rules,
-}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.errors import ConfigError
-from pipeline.seasons import season_months
+from pipeline.geo.seasons import season_months
 
 STEPS = {"": 0, "quarter": 3, "year": 12}
 _EXAMPLE = "for example FROM=2023-12..2024-02 TO=2024-12..2025-02"

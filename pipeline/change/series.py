@@ -19,12 +19,12 @@ import pyarrow.parquet as pq
 
 from models.model import Model
 from pipeline.config import fingerprint
-from pipeline.context import Context
 from pipeline.errors import MixedModelsError, StoreCorruptError
-from pipeline.join import classify
 from pipeline.predict import Predicted, read_predictions
 from pipeline.runtime.files import whole_file
 from pipeline.runtime.mirror import fetched_folder, removed
+from pipeline.sites.join import classify
+from pipeline.workflow.context import Context
 
 COLUMNS = ("cell", "season", "probability", "low", "high", "class", "first_image", "last_image")
 _META = b"asm_atlas"

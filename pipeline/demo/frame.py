@@ -9,7 +9,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from scipy import sparse
 
-from pipeline.grid import PIXELS_PER_DEGREE
+from pipeline.geo.grid import PIXELS_PER_DEGREE
 
 Floats = NDArray[np.float32]
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.context import Context
-from pipeline.evaluation.truth import read_truth
-from pipeline.scenes import demo_folder
-from pipeline.sites.nearest import cell_area_km2
+from pipeline.demo.folder import demo_folder
+from pipeline.geo.distance import cell_area_km2
+from pipeline.sites.truth import read_truth
+from pipeline.workflow.context import Context
 
 _DATE = "2022-01-15"
 

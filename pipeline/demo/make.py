@@ -18,12 +18,12 @@ from geopandas import GeoDataFrame
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.demo.catalogue import COLLECTION, build_item, item_id, write_catalogue
 from pipeline.demo.clouds import PASSES, SECOND_PASSES, Fog, Pass, Sky, build_skies
 from pipeline.demo.frame import Frame
 from pipeline.demo.landscape import Landscape, develop, paint_landscape
 from pipeline.demo.second_year import Change, change_landscape
 from pipeline.demo.sensor import SIMULATED, Ground, observe, project, weather, write_cog, zones
+from pipeline.demo.stac_items import COLLECTION, build_item, item_id, write_catalogue
 from pipeline.demo.visits import build_visits, to_degrees, write_visits
 
 # Called with what is done, how many steps are done, and how many there are.

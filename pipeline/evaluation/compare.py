@@ -16,12 +16,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline import grid
 from pipeline.errors import NoLabelsError
 from pipeline.evaluation.accuracy import evaluate_scores
-from pipeline.evaluation.truth import Truth
-from pipeline.join import classify
-from pipeline.regions import Region
+from pipeline.geo import grid
+from pipeline.geo.regions import Region
+from pipeline.sites.join import classify
+from pipeline.sites.truth import Truth
 
 MIN_KNOWN_SHARE = 0.25
 SIZES_HA = (0.0, 0.5, 2.0, 5.0, 10.0, np.inf)
@@ -87,7 +87,7 @@ def evaluate(
         ``cell`` and ``probability`` (NaN: cannot tell); cells whose ``in_training`` is true, where
         there is such a column, take no part.
     truth : Truth
-        As from :func:`pipeline.evaluation.truth.read_truth`.
+        As from :func:`pipeline.sites.truth.read_truth`.
     thresholds : mapping
         ``possible`` and ``likely`` of the map's model.
     region : Region, optional

@@ -13,8 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.scaling import Scaling
-from pipeline import grid
 from pipeline.errors import ChipsError
+from pipeline.geo import grid
 
 MAX_BYTES = 4 * 1024**3
 MAX_SIDE_PX = 1_024

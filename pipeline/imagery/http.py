@@ -15,7 +15,7 @@ from urllib.parse import urljoin
 import requests
 import urllib3
 
-from pipeline.imagery.links import Signed, check_host
+from pipeline.imagery.hrefs import Signed, check_host
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_REDIRECTS = 3

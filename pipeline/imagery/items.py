@@ -14,7 +14,7 @@ import pystac
 import shapely
 
 from pipeline.errors import MissingMetadataError
-from pipeline.imagery.links import is_remote, safe_href
+from pipeline.imagery.hrefs import is_remote, safe_href
 from pipeline.imagery.offsets import Decoding, baseline_of, declared_of, optical
 from pipeline.imagery.providers import Provider, provider_of
 

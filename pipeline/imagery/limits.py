@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.config import Config
-from pipeline.imagery.links import allowed_hosts
+from pipeline.imagery.hrefs import allowed_hosts
 from pipeline.imagery.providers import address_of, provider_of
 
 

@@ -17,14 +17,14 @@ import rasterio.features
 import shapely
 from numpy.typing import NDArray
 
-from pipeline import grid
 from pipeline.errors import OffsetError
+from pipeline.geo import grid
 from pipeline.imagery import clouds
+from pipeline.imagery.hrefs import is_remote
 from pipeline.imagery.items import RADAR_BANDS, Scene
 from pipeline.imagery.limits import Limits
-from pipeline.imagery.links import is_remote
-from pipeline.imagery.reading import Numbers, read_numbers
 from pipeline.imagery.resample import Area, Resamplers
+from pipeline.imagery.windows import Numbers, read_numbers
 
 # What a pixel is in one scene. UNKNOWN: seen, and masked by whoever made the ready composite.
 OUTSIDE, CLEAR, CLOUD, FAILED, UNKNOWN = range(5)

@@ -13,9 +13,9 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 from pipeline.errors import AsmAtlasError
+from pipeline.imagery.hrefs import signed
 from pipeline.imagery.http import FetchError, fetch
 from pipeline.imagery.limits import Limits
-from pipeline.imagery.links import signed
 from pipeline.imagery.providers import named_provider
 
 PAGE = 1 << 16

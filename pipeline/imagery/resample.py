@@ -21,8 +21,8 @@ from rasterio.crs import CRS
 from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
-from pipeline import grid
-from pipeline.imagery.reading import GDAL_LOCK, GDAL_OPTIONS, Numbers
+from pipeline.geo import grid
+from pipeline.imagery.windows import GDAL_LOCK, GDAL_OPTIONS, Numbers
 
 # Of a block's size some 55 MB each: two tiles in three resolutions.
 _KEPT = 6

@@ -19,7 +19,7 @@ from pipeline.errors import SourceError, UnsafeLinkError
 from pipeline.imagery.limits import Limits
 from pipeline.imagery.providers import address_of, collection_at, provider_of
 from pipeline.imagery.stac_api import NOT_STAC, search_api
-from pipeline.runtime.files import read_json
+from pipeline.runtime.atomic import read_json
 
 
 @dataclass(frozen=True)

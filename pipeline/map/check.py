@@ -28,8 +28,9 @@ from numpy.typing import ArrayLike
 
 from pipeline.errors import DisclosureError, StoreCorruptError
 from pipeline.map import disclosure as rules
-from pipeline.map import geopackage, packed
 from pipeline.map.disclosure import Policy
+from pipeline.map.files import geopackage
+from pipeline.map.page import packed
 
 # Tables of a GeoPackage that are not layers.
 _OWN_TABLES = re.compile(r"(gpkg|rtree|sqlite|ogr)_.*|gdal_aspatial|layer_styles|qgis_projects")

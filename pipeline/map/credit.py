@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.map.words import CREDIT, SIMULATED, say
 from pipeline.sites.mapping import load_mapping
+from pipeline.words.map_words import CREDIT, SIMULATED, say
 
 if TYPE_CHECKING:
     from pipeline.map.disclosure import Product

@@ -17,22 +17,22 @@ import geopandas as gpd
 import pandas as pd
 
 from pipeline.errors import DisclosureError, StoreCorruptError
-from pipeline.map import coarse
-from pipeline.map.estimates import regions_layer
-from pipeline.map.held_back import held_back, public_candidates
+from pipeline.map import coarsening
+from pipeline.map.area_layer import regions_layer
 from pipeline.map.removals import mark, read_removals, withhold
-from pipeline.regions import data_folder
+from pipeline.map.withheld import held_back, public_candidates
+from pipeline.runtime.package_data import data_folder
 from pipeline.sites.layers.attach import attach, for_public, made_columns
 from pipeline.sites.matching import match_table, share_in_reach
 from pipeline.sites.ranking import COMPARED, NO_TABLE, WITHHELD, rank_candidates
 from pipeline.sites.scorecard import summarise
 
 if TYPE_CHECKING:
-    from pipeline.context import Context
-    from pipeline.join import Joined
     from pipeline.map.provenance import RunInfo
     from pipeline.scenes import SceneList
+    from pipeline.sites.join import Joined
     from pipeline.sites.layers.read import ContextLayer
+    from pipeline.workflow.context import Context
 
 PUBLIC, RESTRICTED = "public", "restricted"
 SQUARE_DEGREES = {PUBLIC: 0.01, RESTRICTED: 0.005}
@@ -244,9 +244,9 @@ def disclose(joined: Joined, run: RunInfo, policy: Policy | None = None) -> Prod
             held = sites[held_back(sites, run.config, last_day)]
         withheld = withheld or len(held) > 0
         kept = sites.drop(held.index) if sites is not None else None
-        cells = coarse.coarse_cells(cells, kept, held)
-        sites = coarse.round_points(kept, DECIMALS[PUBLIC]) if kept is not None else None
-        candidates = coarse.coarse_candidates(candidates)
+        cells = coarsening.coarse_cells(cells, kept, held)
+        sites = coarsening.round_points(kept, DECIMALS[PUBLIC]) if kept is not None else None
+        candidates = coarsening.coarse_candidates(candidates)
     square = SQUARE_DEGREES[disclosure]
     newest = str(run.images[1] or "")[:10]
     context = list(joined.context)
@@ -256,10 +256,10 @@ def disclose(joined: Joined, run: RunInfo, policy: Policy | None = None) -> Prod
     def known(layer: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
         return attach(layer, context, newest, disclosure == PUBLIC)
 
-    squares = coarse.squares(cells.assign(model=_model_id(run), run=run.run_id), square)
+    squares = coarsening.squares(cells.assign(model=_model_id(run), run=run.run_id), square)
     # Ranked anew by what this product shows.
     candidates = rank_candidates(
-        known(coarse.located(candidates, 2 if disclosure == PUBLIC else 4)),
+        known(coarsening.located(candidates, 2 if disclosure == PUBLIC else 4)),
         [layer.declaration.name for layer in context],
         NO_TABLE if joined.sites is None else WITHHELD if withheld else COMPARED,
     )
@@ -269,7 +269,7 @@ def disclose(joined: Joined, run: RunInfo, policy: Policy | None = None) -> Prod
         "cells": known(squares),
         "candidates": candidates,
         "sites": known(sites) if sites is not None else None,
-        "coverage": coarse.coverage(cells, square),
+        "coverage": coarsening.coverage(cells, square),
         "regions": regions_layer(run.area, run.region, square) if run.area else None,
         **{layer.declaration.table: layer.features for layer in context},
     }

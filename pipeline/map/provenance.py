@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.config import Config
-    from pipeline.regions import Region
+    from pipeline.geo.regions import Region
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class RunInfo:
     images : tuple of str
         First and last image date, ISO.
     area : dict
-        Area estimates from a labelled sample (``pipeline.map.estimates``); empty: there are none.
+        Area estimates from a labelled sample (``pipeline.map.area_layer``); empty: there are none.
     """
 
     run_id: str

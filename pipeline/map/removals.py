@@ -20,12 +20,12 @@ import pyogrio
 import shapely
 from numpy.typing import NDArray
 
-from pipeline import grid
 from pipeline.errors import DisclosureError, RemovalsError
+from pipeline.geo import grid
 
 if TYPE_CHECKING:
     from pipeline.config import Config
-    from pipeline.join import Joined
+    from pipeline.sites.join import Joined
 
 COLUMNS = (
     "site", "longitude", "latitude", "west", "south", "east", "north", "since", "why",

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import NoAnswerError, StoreCorruptError
-from pipeline.runtime.files import aside, json_bytes, read_json, sha256_of, whole_file, write_json
+from pipeline.runtime.atomic import aside, json_bytes, local_file, read_json, sha256_of
+from pipeline.runtime.files import write_json
 from pipeline.runtime.mirror import Remote, remote_of
 from pipeline.runtime.objects import Found
 
@@ -89,7 +90,7 @@ def bring(stored: Path, entry: dict[str, Any]) -> bool:
     if remote is None:
         return False
     try:
-        with whole_file(stored, here=True) as beside:
+        with local_file(stored) as beside:
             there = remote.bucket.download(attempted(remote.key, entry.get("attempt", "")), beside)
             if not there or sha256_of(beside) != entry["sha256"]:
                 raise FileNotFoundError

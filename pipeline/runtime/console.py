@@ -15,8 +15,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from pipeline.redaction import redact
 from pipeline.runtime.journal import journal
-from pipeline.runtime.redact import redact
 
 T = TypeVar("T")
 

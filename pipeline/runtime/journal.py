@@ -21,7 +21,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from pipeline.runtime.redact import redact
+from pipeline.redaction import redact
 from pipeline.runtime.segments import shared
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.errors import ConfigError
-from pipeline.runtime.files import whole_file
+from pipeline.runtime.atomic import local_file
 from pipeline.runtime.lease import confirm
 from pipeline.runtime.objects import Bucket, bucket
 from pipeline.runtime.probe import probe
@@ -173,7 +173,7 @@ def fetched(path: Path) -> Path:
     if found is None:
         path.unlink(missing_ok=True)
     elif not path.is_file() or path.read_bytes() != found.data:
-        with whole_file(path, here=True) as beside:
+        with local_file(path) as beside:
             beside.write_bytes(found.data)
     return path
 
@@ -269,7 +269,7 @@ def opened(root: Path) -> None:
 
 def _download(store: Bucket, key: str, path: Path) -> None:
     """Read an object into a file, if it still is there."""
-    with contextlib.suppress(FileNotFoundError), whole_file(path, here=True) as beside:
+    with contextlib.suppress(FileNotFoundError), local_file(path) as beside:
         if not store.download(key, beside):
             raise FileNotFoundError(key)
 

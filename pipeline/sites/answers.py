@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.errors import DeclarationError
-from pipeline.regions import data_folder
+from pipeline.runtime.package_data import data_folder
 
 SUFFIX = "_code"
 # Several answers in one cell, and several codes in one.

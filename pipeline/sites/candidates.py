@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from pipeline import grid
-from pipeline.sites.nearest import Cells, cell_area_km2
-from pipeline.sites.parts import MOST_CELLS, cut
+from pipeline.geo import grid
+from pipeline.geo.distance import Cells, cell_area_km2
+from pipeline.sites.cluster_parts import MOST_CELLS, cut
 from pipeline.sites.ranking import CANDIDATE, COMPARED, FACTORS, NO_TABLE, RANDOM, rank_candidates
 
 COLUMNS = (

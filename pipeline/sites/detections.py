@@ -15,10 +15,10 @@ import pandas as pd
 import pyogrio
 
 from pipeline.errors import InputFileError
-from pipeline.join import site_points
-from pipeline.map.geopackage import FEATURE_ID, GEOMETRY, VERSION, column_names
+from pipeline.geo.distance import nearest_shape
+from pipeline.geo.geopackage import FEATURE_ID, GEOMETRY, VERSION, column_names
 from pipeline.runtime.files import whole_file, whole_folder, write_json
-from pipeline.sites.nearest import nearest_shape
+from pipeline.sites.join import site_points
 from pipeline.sites.visits import all_sites
 
 # What IPIS itself publishes of a site, and what the join adds.
@@ -76,13 +76,13 @@ def join_detections(
     """Join points or polygons with the table of visits.
 
     Distances are great-circle ones, to the polygon (0 inside) or to the point; see
-    :func:`pipeline.sites.nearest.nearest_shape` for their error. The precision of a site's location
+    :func:`pipeline.geo.distance.nearest_shape` for their error. The precision of a site's location
     is reported and not added to the tolerance.
 
     Parameters
     ----------
     detections : geopandas.GeoDataFrame
-        As from :func:`pipeline.sites.vectors.read_vector`, EPSG:4326.
+        As from :func:`pipeline.geo.vector_files.read_vector`, EPSG:4326.
     visits : pandas.DataFrame
         As from :func:`pipeline.sites.visits.read_visits`; every site takes part, visited on the
         spot or not.

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from pipeline.config import Config
 from pipeline.errors import ConfigError
+from pipeline.geo.vector_files import read_vector
 from pipeline.runtime.console import say
 from pipeline.sites.detections import join_detections, write_detection_join
 from pipeline.sites.service import is_address
-from pipeline.sites.vectors import read_vector
 from pipeline.sites.visits import read_visits, visits_file
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import DeclarationError, VisitsError
-from pipeline.regions import data_folder
+from pipeline.runtime.package_data import data_folder
 from pipeline.sites.declared import one_of, only, read_toml
 from pipeline.sites.visit_tables import listed, where_row
 

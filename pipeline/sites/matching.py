@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline import grid
-from pipeline.sites.nearest import Cells
+from pipeline.geo import grid
+from pipeline.geo.distance import Cells
 from pipeline.sites.visits import PRECISION_RADIUS_M
 
 COLUMNS = (

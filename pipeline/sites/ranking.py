@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.map.words import number
+from pipeline.words.map_words import number
 
 CANDIDATE, RANDOM = "candidate", "random"
 FACTORS = ("factor_probability", "factor_applicability", "factor_novelty", "factor_context")

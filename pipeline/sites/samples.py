@@ -16,20 +16,22 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from pipeline import grid
 from pipeline.errors import InputFileError, SampleError
-from pipeline.map.sample_file import (
-    ABOUT_TABLE,
-    CANNOT_TELL,
-    LABELS,
-    LAYER,
-    MINE,
-    NO_MINE,
-    STRATA_TABLE,
-    TO_FILL,
-)
-from pipeline.sites.vectors import read_table, read_vector
+from pipeline.geo import grid
+from pipeline.geo.vector_files import read_table, read_vector
 
+LAYER, STRATA_TABLE, ABOUT_TABLE = "sample", "strata", "about"
+MINE, NO_MINE, CANNOT_TELL = "mine", "no mine", "cannot tell"
+LABELS = (MINE, NO_MINE, CANNOT_TELL)
+# What the labeller fills in, with the types that QGIS makes its form from.
+TO_FILL = {
+    "label": "TEXT(16)",
+    "share": "DOUBLE",
+    "source": "TEXT(254)",
+    "date": "DATE",
+    "labeller": "TEXT(80)",
+    "note": "TEXT(1000)",
+}
 # A ten-thousandth of a cell's side; what a reprojection and back may move a corner by.
 _TOLERANCE_DEGREES = 5e-7
 _SHOWN = 3

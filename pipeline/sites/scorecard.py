@@ -23,7 +23,7 @@ import pandas as pd
 
 from pipeline.config import fingerprint
 from pipeline.errors import DeclarationError
-from pipeline.regions import data_folder
+from pipeline.runtime.package_data import data_folder
 from pipeline.sites.answers import SUFFIX, read_rows
 from pipeline.sites.declared import one_of
 

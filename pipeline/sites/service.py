@@ -21,9 +21,10 @@ import urllib3
 
 from pipeline.config import fingerprint
 from pipeline.errors import AsmAtlasError, ServiceError
+from pipeline.geo.vector_files import MAX_BYTES
+from pipeline.runtime.atomic import read_json, sha256_of
 from pipeline.runtime.console import say
-from pipeline.runtime.files import read_json, sha256_of, whole_file, write_json
-from pipeline.sites.vectors import MAX_BYTES
+from pipeline.runtime.files import whole_file, write_json
 
 _FORMATS = {".csv": "csv", ".geojson": "application/json"}
 _REDIRECTS = (301, 302, 303, 307, 308)

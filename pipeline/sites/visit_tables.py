@@ -11,7 +11,7 @@ import geopandas as gpd
 import pandas as pd
 
 from pipeline.errors import InputFileError, VisitsError
-from pipeline.sites.vectors import (
+from pipeline.geo.vector_files import (
     check_file,
     layer_names,
     read_table,

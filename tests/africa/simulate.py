@@ -16,11 +16,11 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from pipeline.demo.catalogue import build_item, item_id
 from pipeline.demo.clouds import Pass, Sky, build_skies
 from pipeline.demo.frame import PIXEL_METRES, Frame
 from pipeline.demo.landscape import build_landscape
 from pipeline.demo.sensor import Ground, observe, project, weather, write_cog, zones
+from pipeline.demo.stac_items import build_item, item_id
 from pipeline.sites.visits import all_sites
 
 COLLECTION = "sentinel-2-l2a"

@@ -31,7 +31,7 @@ from stac_server import Page, stac_server
 
 from pipeline.composite import read_composite
 from pipeline.demo.frame import Frame
-from pipeline.grid import Block
+from pipeline.geo.grid import Block
 from pipeline.sites.visits import read_visits
 
 ROOT = Path(__file__).parents[2]

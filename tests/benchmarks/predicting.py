@@ -12,12 +12,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from timing import interleaved, spread, times_faster
 
-from models.doubt import fit_doubt
 from models.forest import fit_forest, forest_score
 from models.gram import ROWS_AT_ONCE
 from models.ridge import fit_ridge
 from models.scorer import Scorer
 from models.transform import transform
+from models.uncertainty import fit_doubt
 
 ROWS, COLUMNS, TRAINED, PLACES = 20_000, 4_096, 1_500, 50
 

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from sample_map import THRESHOLDS, make_joined, make_run
 
-from pipeline.publish import publish
+from pipeline.map.folder import publish
 from pipeline.sites.candidates import Search, find_candidates
 
 

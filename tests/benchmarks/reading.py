@@ -35,12 +35,12 @@ from timing import interleaved, spread, times_faster
 
 from pipeline.composite import composite_blocks, read_composite
 from pipeline.config import Config
-from pipeline.context import Context
-from pipeline.grid import BLOCK_PX, PIXEL
+from pipeline.geo.grid import BLOCK_PX, PIXEL
+from pipeline.geo.regions import resolve_region
 from pipeline.imagery.pixels import UNCLEAR_SCL
-from pipeline.regions import resolve_region
 from pipeline.runtime.cluster import workers
 from pipeline.scenes import find_scenes
+from pipeline.workflow.context import Context
 
 # The peers are imported where they are used: every worker imports this file, ours too.
 if TYPE_CHECKING:

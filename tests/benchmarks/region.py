@@ -29,9 +29,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 from timing import spread
 
-from pipeline import grid
 from pipeline.demo import make_demo
-from pipeline.regions import resolve_region
+from pipeline.geo import grid
+from pipeline.geo.regions import resolve_region
 
 OUT = ROOT / "data" / "processed" / "bench" / "region.json"
 DATE = "2022-01-20"
@@ -107,7 +107,7 @@ def _run(words: list[str], **more: str) -> tuple[float, str]:
 def _ours(folder: Path, region: str, count: int) -> float:
     work = folder / "work"
     table = folder / "ours.parquet"
-    command = "import sys; from pipeline.cli import main; sys.exit(main())"
+    command = "import sys; from pipeline.cli.main import main; sys.exit(main())"
     taken, _ = _run(
         [
             sys.executable, "-c", command, "features", "export", region,

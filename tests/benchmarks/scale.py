@@ -22,15 +22,16 @@ sys.path[:0] = [str(ROOT)]
 
 import psutil
 
-from pipeline import grid, ledger
+from pipeline.cli.status import status_lines
 from pipeline.config import Config
-from pipeline.context import Context
-from pipeline.progress import blocks_of
-from pipeline.regions import resolve_region
+from pipeline.geo import grid
+from pipeline.geo.regions import resolve_region
 from pipeline.runtime.cluster import workers
 from pipeline.runtime.journal import journal
-from pipeline.session import journal_file
-from pipeline.status import status_lines
+from pipeline.workflow import ledger
+from pipeline.workflow.context import Context
+from pipeline.workflow.progress import blocks_of
+from pipeline.workflow.session import journal_file
 
 AFTER = 10_000
 MOST_MS = 2.0

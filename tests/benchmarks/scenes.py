@@ -11,7 +11,7 @@ import rasterio
 from rasterio.transform import from_origin
 from scipy.ndimage import gaussian_filter, zoom
 
-from pipeline.grid import PIXEL
+from pipeline.geo.grid import PIXEL
 
 BANDS = ("B02", "B03", "B04", "B08")
 DATES = 6

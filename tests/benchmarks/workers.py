@@ -25,7 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT)]
 
-from pipeline.status import read_run
+from pipeline.cli.status import read_run
 
 COUNTS = (1, 2)
 LEAST_GAIN = 1.8

@@ -39,9 +39,9 @@ import psutil
 import sample_run
 from places import STAGES, Folder, Place, Remote, is_locked, lost_blocks
 
-from pipeline.content import content_hashes
 from pipeline.errors import ClusterError, NoAnswerError, RunLockedError, WorkerLostError
-from pipeline.runtime.files import _MARK
+from pipeline.map.files.content_hash import content_hashes
+from pipeline.runtime.atomic import _MARK
 
 WORKERS = 2
 KILLS_PER_MAP = 6

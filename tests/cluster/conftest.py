@@ -13,7 +13,7 @@ from ceph_here import Ceph, ceph, lacking
 
 from pipeline.runtime.objects import _bucket
 from pipeline.runtime.s3 import filesystem
-from pipeline.where import Tls
+from pipeline.runtime.settings import Tls
 
 
 def openssl(folder: Path, *arguments: str) -> None:

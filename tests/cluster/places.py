@@ -11,12 +11,12 @@ from typing import Protocol
 import psutil
 import sample_run
 
-from pipeline.content import content_hashes
-from pipeline.ledger import sha256_of
-from pipeline.runtime.files import _MARK
-from pipeline.runtime.lock import holder
+from pipeline.map.files.content_hash import content_hashes
+from pipeline.runtime.atomic import _MARK
+from pipeline.runtime.locks import holder
 from pipeline.runtime.mirror import fetched_run, put_folder, root_of
 from pipeline.runtime.objects import bucket
+from pipeline.workflow.ledger import sha256_of
 
 STAGES = (("composite", ".tif"), ("features", ".parquet"))
 

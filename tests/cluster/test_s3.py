@@ -11,9 +11,9 @@ import sample_run
 from ceph_here import KEY, SECRET, Ceph, lacking
 from places import Remote
 
-from pipeline.content import content_hashes
 from pipeline.errors import BucketAccessError, NoAnswerError, NoBucketError, RunLockedError
-from pipeline.runtime.lock import only_run
+from pipeline.map.files.content_hash import content_hashes
+from pipeline.runtime.locks import only_run
 from pipeline.runtime.objects import Bucket, bucket
 
 pytestmark = pytest.mark.skipif(bool(lacking()), reason=lacking())

@@ -16,11 +16,11 @@ from ceph_here import SECRET, Ceph
 from places import Remote
 from slurm_here import lacking, slurm
 
-from pipeline.content import content_hashes, whole_hash
 from pipeline.errors import ClusterError
+from pipeline.map.files.content_hash import content_hashes, whole_hash
 from pipeline.runtime import jobs
 from pipeline.runtime.cluster import workers
-from pipeline.where import Slurm, Tls
+from pipeline.runtime.settings import Slurm, Tls
 
 pytestmark = pytest.mark.skipif(bool(lacking()), reason=lacking())
 pytest.importorskip("dask_jobqueue", reason="dask-jobqueue is not installed")

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from pipeline.config import Config
-from pipeline.context import Context
 from pipeline.demo import make_demo
-from pipeline.regions import resolve_region
+from pipeline.geo.regions import resolve_region
 from pipeline.runtime.cluster import workers
+from pipeline.workflow.context import Context
 
 
 @pytest.fixture(scope="session")

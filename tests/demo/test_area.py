@@ -11,17 +11,18 @@ import pyogrio
 import pytest
 import shapely
 
-from pipeline.area import area_region
 from pipeline.config import Config
-from pipeline.context import Context
+from pipeline.demo.folder import demo_folder
 from pipeline.demo.labeller import label_all
-from pipeline.evaluation.truth import read_truth
-from pipeline.regions import resolve_region
-from pipeline.run import map_region, train_region
+from pipeline.evaluation.area import area_region
+from pipeline.evaluation.sample import sample_region
+from pipeline.geo.distance import cell_area_km2
+from pipeline.geo.regions import resolve_region
+from pipeline.run import map_region
 from pipeline.runtime.cluster import workers
-from pipeline.sample import sample_region
-from pipeline.scenes import demo_folder
-from pipeline.sites.nearest import cell_area_km2
+from pipeline.sites.truth import read_truth
+from pipeline.train import train_region
+from pipeline.workflow.context import Context
 
 # Of 95 % intervals; with so few draws chance alone lets some more miss.
 DRAWS, HELD = 40, 34

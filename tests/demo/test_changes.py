@@ -16,9 +16,9 @@ import pandas as pd
 import pytest
 from test_marks import SEEDS
 
-from pipeline.context import Context
+from pipeline.geo.overlap import shared_hectares
 from pipeline.monitor import monitor_region
-from pipeline.sites.overlap import shared_hectares
+from pipeline.workflow.context import Context
 
 FIRST, LAST = "2021-12..2022-02", "2023-12..2024-02"
 # The mark set is 0.8: reached on the demo's usual seed (1), 0.862, and by the mean of the seeds of

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
 
-from pipeline import composite, grid
-from pipeline.context import Context
-from pipeline.dataset import read_dataset
-from pipeline.evaluate import evaluate_region
-from pipeline.evaluation.truth import read_truth
-from pipeline.run import dataset_region
+from pipeline import composite
+from pipeline.evaluation.evaluate import evaluate_region
+from pipeline.geo import grid
 from pipeline.scenes import load_scenes
+from pipeline.sites.truth import read_truth
+from pipeline.train import dataset_region
+from pipeline.training.dataset import read_dataset
+from pipeline.workflow.context import Context
 
 SEEDS = [int(seed) for seed in os.environ.get("DEMO_SEEDS", "20261").split(",")]
 

@@ -31,15 +31,15 @@ from sample_visits import write_visits
 
 from features.errors import BankError
 from models.errors import ModelError
-from pipeline.catalogue import catalogue_chips, catalogue_rasters
 from pipeline.config import Config
 from pipeline.errors import AsmAtlasError
+from pipeline.evaluation.score import chip_imagery
+from pipeline.geo.regions import Region, resolve_region
+from pipeline.imagery.catalogue import catalogue_chips, catalogue_rasters
 from pipeline.imagery.chips import read_chips
 from pipeline.map import removals
-from pipeline.publish import publish
-from pipeline.regions import Region, resolve_region
-from pipeline.report import write_report
-from pipeline.score import chip_imagery
+from pipeline.map.folder import publish
+from pipeline.map.page.report import write_report
 from pipeline.sites.join_files import join_files
 from pipeline.sites.labels.inspections import label_inspections, label_sample
 from pipeline.sites.labels.polygons import label_polygons

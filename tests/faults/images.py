@@ -19,7 +19,7 @@ from rasterio.io import MemoryFile
 from rasterio.transform import from_origin
 from rasterio.warp import transform_bounds
 
-from pipeline import grid
+from pipeline.geo import grid
 
 REGION = "bbox:5.4,2.0,6.0,2.4"
 DATES = ("2021-12-05", "2022-02-03")

@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMAND = [sys.executable, "-c", "import sys; from pipeline.cli import main; sys.exit(main())"]
+COMMAND = [sys.executable, "-c", "import sys; from pipeline.cli.main import main; sys.exit(main())"]
 ENDS = ("absent", "old", "new")
 CRATE = "ro-crate-metadata.json"
 

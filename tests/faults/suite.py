@@ -18,13 +18,13 @@ from judge import Outcome, outcome
 from plan import Case
 from server import Server
 
-from pipeline import grid
 from pipeline.composite import composite_blocks
 from pipeline.config import Config
-from pipeline.context import Context
-from pipeline.regions import resolve_region
+from pipeline.geo import grid
+from pipeline.geo.regions import resolve_region
 from pipeline.runtime.cluster import Workers
 from pipeline.scenes import find_scenes
+from pipeline.workflow.context import Context
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = {"bands": BANDS, "read_tries": 5, "read_timeout": 1.0, "backoff": 0.01}

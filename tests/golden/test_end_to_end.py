@@ -23,18 +23,21 @@ from sample_labels import draw_labels
 from sample_visits import write_visits
 from scipy.ndimage import gaussian_filter
 
-from pipeline import explain, featurize, grid
+from pipeline import featurize
 from pipeline.composite import composite_blocks
 from pipeline.errors import CellError, InputFileError
-from pipeline.evaluate import evaluate_region
-from pipeline.explain import explain_cell
+from pipeline.evaluation import explain
+from pipeline.evaluation.evaluate import evaluate_region
+from pipeline.evaluation.explain import explain_cell
+from pipeline.geo import grid
+from pipeline.geo.regions import resolve_region
 from pipeline.map.removals import COLUMNS
 from pipeline.predict import read_predictions
-from pipeline.regions import resolve_region
-from pipeline.run import export_region, map_region, predict_region, train_region
+from pipeline.run import export_region, map_region, predict_region
 from pipeline.runtime.cluster import workers
 from pipeline.runtime.journal import journal
 from pipeline.scenes import find_scenes
+from pipeline.train import train_region
 
 REGION = "bbox:5.965,2.025,6.035,2.07"
 SHAPE = (520, 480)

@@ -14,10 +14,10 @@ from imagery import clear_scl, make_item, save_items, texture
 from sample_visits import write_visits
 from test_end_to_end import NORTH, SEASON, SHAPE, TILES, context_in, landscape, mine_cells
 
-from pipeline import grid
 from pipeline.errors import ConfigError, MixedModelsError, NoSceneError
+from pipeline.geo import grid
 from pipeline.monitor import monitor_region
-from pipeline.run import train_region
+from pipeline.train import train_region
 
 LATER = "2023-12..2024-02"
 # In the second year the mines east of 6 degrees are plain ground again.

@@ -14,8 +14,8 @@ from sample_changes import SEASONS, make_changes
 from sample_map import make_run
 from test_qgis import needs_qgis, open_in_qgis
 
-from pipeline.change.publish import write_changes
-from pipeline.map.change_layers import disclose_changes
+from pipeline.change.folder import write_changes
+from pipeline.change.layers import disclose_changes
 from pipeline.map.disclosure import policy_of
 
 

@@ -15,10 +15,10 @@ import shapely
 from sample_map import make_joined, make_run
 from test_qgis import SYSTEM_PYTHON, needs_qgis, needs_validator, open_in_qgis
 
-from pipeline import grid
-from pipeline.map.sheets import write_sheets
-from pipeline.publish import publish
-from pipeline.regions import Region
+from pipeline.geo import grid
+from pipeline.geo.regions import Region
+from pipeline.map.files.sheets import write_sheets
+from pipeline.map.folder import publish
 from pipeline.sites.labels.inspections import label_inspections
 
 DEMO = Region("demo", "Demo", shapely.box(5.8, 2.0, 6.2, 2.3), simulated=True)

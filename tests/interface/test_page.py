@@ -15,7 +15,7 @@ from browser import CHROMIUM, Browser
 from PIL import Image
 from sample_map import HOSTILE, make_joined, make_run
 
-from pipeline.report import write_report
+from pipeline.map.page.report import write_report
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 CHOSEN = "document.getElementById('shown').innerText"

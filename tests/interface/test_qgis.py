@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from sample_map import make_joined, make_run
 
-from pipeline.publish import publish
+from pipeline.map.folder import publish
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 SCRIPT = Path(__file__).with_name("qgis_open.py")

@@ -9,7 +9,7 @@ from sample_known import make_known
 from sample_map import make_run
 from test_qgis import SYSTEM_PYTHON, needs_qgis, needs_validator, open_in_qgis
 
-from pipeline.publish import publish
+from pipeline.map.folder import publish
 
 
 @pytest.fixture(scope="module", params=[("public", "en"), ("restricted", "fr")])

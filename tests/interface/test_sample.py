@@ -13,9 +13,9 @@ from sample_estimates import RECORD
 from sample_map import make_joined, make_run
 from test_qgis import SYSTEM_PYTHON, needs_qgis, needs_validator, open_in_qgis
 
-from pipeline import grid
-from pipeline.map.sample_file import write_sample
-from pipeline.publish import publish
+from pipeline.evaluation.sample_file import write_sample
+from pipeline.geo import grid
+from pipeline.map.folder import publish
 from pipeline.sites.samples import read_sample
 
 ABOUT = {

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.config import Config, fingerprint, load_config
 from pipeline.errors import ConfigError
-from pipeline.seasons import season_months
+from pipeline.geo.seasons import season_months
 
 months = st.tuples(st.integers(1000, 2999), st.integers(1, 12))
 values = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text())

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import grid
+from pipeline.geo import grid
 
 cell_rows = st.integers(0, grid.CELL_ROWS - 1)
 cell_cols = st.integers(0, grid.CELL_COLUMNS - 1)

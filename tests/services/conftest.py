@@ -28,7 +28,7 @@ from sample_world import (
     save_lines,
 )
 
-from pipeline.context import Context
+from pipeline.workflow.context import Context
 
 ROOT = Path(__file__).parents[2]
 PLACES = ("folder", "file", "file with links", "rustac", "pgstac", "file with s3 links")

@@ -19,7 +19,7 @@ from sample_world import BUCKET, MANY_REGION, World, many_items, save_collection
 
 from pipeline.composite import composite_blocks, read_composite
 from pipeline.errors import AsmAtlasError, ReadFailedError, SourceError
-from pipeline.runtime.files import read_json
+from pipeline.runtime.atomic import read_json
 from pipeline.scenes import find_scenes
 
 

@@ -16,7 +16,6 @@ import shapely
 from sample_region import make_world
 
 from models.registry import load_model, write_model
-from pipeline import area, grid, sample
 from pipeline.demo.labeller import change, label_all, write_labels
 from pipeline.errors import (
     AsmAtlasError,
@@ -26,9 +25,11 @@ from pipeline.errors import (
     SampleUsedError,
     StageMissingError,
 )
-from pipeline.evaluation.areas import long_table
-from pipeline.map.estimates import read_estimates, stored_area
-from pipeline.sites.nearest import cell_area_km2
+from pipeline.evaluation import area, sample
+from pipeline.evaluation.area_estimates import long_table
+from pipeline.geo import grid
+from pipeline.geo.distance import cell_area_km2
+from pipeline.map.area_layer import read_estimates, stored_area
 from pipeline.sites.samples import read_sample
 
 

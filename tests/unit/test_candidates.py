@@ -6,7 +6,7 @@ import pytest
 import shapely
 from scipy import ndimage
 
-from pipeline import grid
+from pipeline.geo import grid
 from pipeline.sites.candidates import (
     COLUMNS,
     Reach,

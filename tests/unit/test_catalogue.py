@@ -16,10 +16,10 @@ from rasterio.enums import Resampling
 from rasterio.warp import reproject
 from sample_chips import EPSG, SIDE, write_archive
 
-from pipeline import grid
-from pipeline.catalogue import catalogue_chips, catalogue_rasters
 from pipeline.composite import composite_blocks, read_composite
 from pipeline.errors import ChipsError, InputFileError, MissingMetadataError
+from pipeline.geo import grid
+from pipeline.imagery.catalogue import catalogue_chips, catalogue_rasters
 from pipeline.scenes import find_scenes
 
 CORNER = utm_corner(5.97, 2.06)

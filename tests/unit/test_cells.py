@@ -6,9 +6,9 @@ from imagery import EAST, WEST
 from sample_cells import feature_entry
 from sample_model import sample_bank
 
-from pipeline import grid
-from pipeline.cells import read_coarse, read_features, read_with_context
 from pipeline.errors import StoreCorruptError
+from pipeline.geo import grid
+from pipeline.workflow.cells import read_coarse, read_features, read_with_context
 
 BANK = sample_bank(patches=(3, 4), count=2)
 

@@ -18,17 +18,17 @@ from test_train import ABOUT, table
 from models.change import Rows, compare_times
 from models.model import Model
 from models.registry import load_model
-from pipeline import grid
 from pipeline.change.difference import difference_blocks, read_differences
 from pipeline.change.naming import name_cells, side_by_side
 from pipeline.change.places import find_places
 from pipeline.change.seasons import seasons_between
 from pipeline.change.series import Series
 from pipeline.errors import ConfigError, MixedModelsError, StoreCorruptError
-from pipeline.ledger import Entry
+from pipeline.geo import grid
 from pipeline.predict import predict_cells
-from pipeline.runtime.files import sha256_of
-from pipeline.train import train_models
+from pipeline.runtime.atomic import sha256_of
+from pipeline.training.register import register_models
+from pipeline.workflow.ledger import Entry
 
 BANK = sample_bank(patches=(3,), count=3)
 REGION = "bbox:5.9,2.0,6.01,2.1"
@@ -38,7 +38,7 @@ FIRST, LAST = "2021-12..2022-02", "2023-12..2024-02"
 
 def registered(folder: Path, seed: int = 1) -> Model:
     registry = folder / "work" / "models"
-    train_models(table(), BANK, replace(ABOUT, seed=seed), registry, kinds=["ridge"])
+    register_models(table(), BANK, replace(ABOUT, seed=seed), registry, kinds=["ridge"])
     return load_model(registry / "here-ridge")
 
 

@@ -17,11 +17,11 @@ import shapely
 from sample_changes import SEASONS, make_changes
 from sample_map import HOSTILE, make_run
 
-from pipeline.change.publish import check_changes, write_changes
+from pipeline.change.folder import check_changes, write_changes
+from pipeline.change.layers import Changes, disclose_changes
+from pipeline.change.words import COLOURS, tell
 from pipeline.config import Config
 from pipeline.errors import DisclosureError, StoreCorruptError
-from pipeline.map.change_layers import Changes, disclose_changes
-from pipeline.map.change_words import COLOURS, tell
 from pipeline.map.check import check_folder, check_page
 from pipeline.map.disclosure import policy_of
 from pipeline.map.removals import COLUMNS as REMOVAL_COLUMNS
@@ -187,7 +187,7 @@ def test_nothing_half_written_is_left(
     def fail(*_: Any) -> None:
         raise DisclosureError("no")
 
-    monkeypatch.setattr("pipeline.change.publish.check_changes", fail)
+    monkeypatch.setattr("pipeline.change.folder.check_changes", fail)
     run, policy = make_run(), policy_of(changes.joined)
     with pytest.raises(DisclosureError):
         write_changes(disclose_changes(changes, run, policy), run, policy, SEASONS, tmp_path / "r")

@@ -22,12 +22,12 @@ import shapely
 from sample_known import HELD, SECRET, make_known
 from sample_map import make_joined, make_run
 
-from pipeline import publish
 from pipeline.errors import DisclosureError, StoreCorruptError
 from pipeline.map import disclosure as rules
+from pipeline.map import folder as map_folder
 from pipeline.map.check import check_folder
-from pipeline.map.packed import unpack_column, unpack_numbers
-from pipeline.report import write_report
+from pipeline.map.page.packed import unpack_column, unpack_numbers
+from pipeline.map.page.report import write_report
 
 EXACT = 5.9137241
 
@@ -36,7 +36,7 @@ EXACT = 5.9137241
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("public") / "run"
     joined = make_joined(rows=24, cols=32)
-    publish.publish(joined, make_run(), made)
+    map_folder.publish(joined, make_run(), made)
     write_report(joined, make_run(), made)
     return made
 
@@ -162,7 +162,7 @@ DENIED: dict[str, Callable[[Path], None]] = {
 
 
 def _packed(numbers: list[int]) -> str:
-    from pipeline.map.packed import pack_numbers
+    from pipeline.map.page.packed import pack_numbers
 
     return pack_numbers(numbers)
 
@@ -259,7 +259,7 @@ def test_denied_values_planted_upstream_are_in_no_byte_of_the_public_product(
         visits=joined.visits.assign(planted=name),  # type: ignore[union-attr]
         answers=joined.answers.assign(planted=name),  # type: ignore[union-attr]
     )
-    publish.publish(planted_run, run, tmp_path / "run")
+    map_folder.publish(planted_run, run, tmp_path / "run")
     write_report(planted_run, run, tmp_path / "run")
     secrets = [name, SECRET, HELD, str(lon), str(lat)]
     marks = [s.encode() for s in secrets] + [s.encode("utf-16-le") for s in secrets]
@@ -274,7 +274,7 @@ def test_denied_values_planted_upstream_are_in_no_byte_of_the_public_product(
             assert mark not in content, (where, mark)
     # The search finds what is there: the same in the restricted product.
     restricted = replace(run, config=replace(run.config, disclosure="restricted"))
-    publish.publish(planted_run, restricted, tmp_path / "all")
+    map_folder.publish(planted_run, restricted, tmp_path / "all")
     content = (tmp_path / "all" / "map.gpkg").read_bytes()
     for mark in (name.encode(), SECRET.encode(), np.float64(lon).tobytes()):
         assert mark in content

@@ -14,8 +14,8 @@ from sample_chips import write_archive
 
 from features.scaling import Scaling
 from models.errors import TrainingError
-from pipeline import grid
 from pipeline.errors import ChipsError
+from pipeline.geo import grid
 from pipeline.imagery import chips as module
 from pipeline.imagery.chips import (
     ChipImagery,
@@ -25,7 +25,7 @@ from pipeline.imagery.chips import (
     read_chips,
     read_table,
 )
-from pipeline.labelled_chips import read_labelled_chips
+from pipeline.training.chips import read_labelled_chips
 
 PIXELS = np.arange(5 * 8 * 8 * 3, dtype=np.uint16).reshape(5, 8, 8, 3)
 

@@ -14,11 +14,11 @@ from test_train import ABOUT, table
 
 from features.bank import FilterBank
 from models.registry import FORMAT, read_manifest
-from pipeline import choose
-from pipeline.choose import check_fits, choose_model, load_named, misfit
 from pipeline.errors import ModelMismatchError, NoModelError, UnknownModelError
-from pipeline.models import list_models
-from pipeline.train import train_models
+from pipeline.training import model_choice
+from pipeline.training.model_choice import check_fits, choose_model, load_named, misfit
+from pipeline.training.model_table import list_models
+from pipeline.training.register import register_models
 
 BANK = sample_bank(patches=(3,), count=3)
 assert len(sample_table(3)) == 4
@@ -26,13 +26,13 @@ assert len(sample_table(3)) == 4
 
 @pytest.fixture(autouse=True)
 def no_shipped_models(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(choose, "SHIPPED", tmp_path / "none")
+    monkeypatch.setattr(model_choice, "SHIPPED", tmp_path / "none")
 
 
 def register(folder: Path, name: str, squares: list[tuple[int, int]], **about: Any) -> None:
     bank: FilterBank = about.pop("bank", BANK)
     said = replace(ABOUT, name=name, squares=squares, **about)
-    train_models(table(120), bank, said, folder / "work" / "models", kinds=["ridge"])
+    register_models(table(120), bank, said, folder / "work" / "models", kinds=["ridge"])
 
 
 def test_the_nearest_that_fits_is_taken(tmp_path) -> None:

@@ -14,8 +14,7 @@ from imagery import clear_scl, make_item, save_items, texture
 from sample_chips import write_archive
 from sample_visits import visits_table
 
-from pipeline import cli
-from pipeline.cli import main
+from pipeline.cli.main import main, parser
 from pipeline.config import known_keys, load_config
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +27,7 @@ def no_variables(monkeypatch, tmp_path) -> None:
         if name.startswith("ASM_ATLAS_"):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("pipeline.choose.SHIPPED", tmp_path / "none")
+    monkeypatch.setattr("pipeline.training.model_choice.SHIPPED", tmp_path / "none")
 
 
 def source(folder: Path, **keys: Any) -> Path:
@@ -251,8 +250,8 @@ def make(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_make_alone_lists_every_verb() -> None:
     said = make().stdout
-    parser = cli.parser()
-    (verbs,) = (action.choices for action in parser._actions if action.dest == "==SUPPRESS==")
+    made = parser()
+    (verbs,) = (action.choices for action in made._actions if action.dest == "==SUPPRESS==")
     assert len(list(verbs)) >= 15
     for verb in verbs:
         assert verb in said

@@ -13,8 +13,8 @@ import rasterio
 import rasterio.warp
 from imagery import EAST, WEST, clear_scl, make_item, scene_of, texture
 
-from pipeline import grid
 from pipeline.errors import DependencyError, MissingMetadataError, OffsetError
+from pipeline.geo import grid
 from pipeline.imagery import clouds
 from pipeline.imagery.clouds import COARSE_PX, grown, modelled_clouds
 from pipeline.imagery.items import SENTINEL_2_BANDS, Scene, SceneBand

@@ -12,9 +12,9 @@ import pytest
 from distributed.comm.core import CommClosedError
 
 from pipeline.errors import ClusterError, ConfigError, WorkerLostError
+from pipeline.geo.seasons import season_months
 from pipeline.runtime import cluster
 from pipeline.runtime.cluster import IN_FLIGHT_PER_WORKER, Workers, workers
-from pipeline.seasons import season_months
 
 
 @pytest.fixture(scope="module")

@@ -14,16 +14,16 @@ from typing import Any
 import fake_s3
 import pytest
 
-from pipeline import ledger
 from pipeline.errors import ConfigError, NoAnswerError, ReadFailedError, RunLockedError
 from pipeline.errors import StoreCorruptError as Corrupt
 from pipeline.runtime import lease, mirror, segments
 from pipeline.runtime.files import whole_file, whole_folder, write_json
-from pipeline.runtime.lock import holder, only_run
+from pipeline.runtime.locks import holder, only_run
 from pipeline.runtime.machine import process_began
 from pipeline.runtime.mirror import fetched, fetched_folder, fetched_run, point, root_of
 from pipeline.runtime.survey import survey
-from pipeline.session import _terminated_as_interrupted
+from pipeline.workflow import ledger
+from pipeline.workflow.session import _terminated_as_interrupted
 
 UNIT, INPUTS = "N02.0E005.9", {"stage": "composite", "scenes": ["a"]}
 STAGE = "bucket/x/interim/composite"

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 import shapely
 
-from pipeline import grid
 from pipeline.errors import NoLabelsError
 from pipeline.evaluation.compare import Evaluation, describe, evaluate
-from pipeline.evaluation.truth import Truth, read_truth
-from pipeline.regions import resolve_region
+from pipeline.geo import grid
+from pipeline.geo.regions import resolve_region
+from pipeline.sites.truth import Truth, read_truth
 
 THRESHOLDS = {"possible": 0.5, "likely": 0.8}
 REGION = resolve_region("bbox:28.0,-2.3,28.3,-2.0", 10)

@@ -25,18 +25,18 @@ from imagery import (
     write_raster,
 )
 
-from pipeline import ledger
 from pipeline.composite import (
     EPOCH,
     composite_blocks,
     load_composites,
     read_composite,
 )
-from pipeline.context import Context
 from pipeline.errors import NoClearPixelError, ReadFailedError, StageMissingError
 from pipeline.imagery.blend import NODATA
-from pipeline.ledger import Entry
 from pipeline.scenes import find_scenes
+from pipeline.workflow import ledger
+from pipeline.workflow.context import Context
+from pipeline.workflow.ledger import Entry
 
 TOP = (5.97, 2.06)
 DAYS = ("2021-12-05", "2021-12-10", "2022-01-29")

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.config import Config, fingerprint, load_config
 from pipeline.errors import ConfigError
-from pipeline.seasons import season_months
+from pipeline.geo.seasons import season_months
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ import pytest
 import rasterio
 from sample_map import make_joined, make_run
 
-from pipeline.content import content_hashes, whole_hash
 from pipeline.errors import InputFileError, StageMissingError
-from pipeline.publish import publish
+from pipeline.map.files.content_hash import content_hashes, whole_hash
+from pipeline.map.folder import publish
 
 
 @pytest.fixture(scope="module")

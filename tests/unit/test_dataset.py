@@ -14,12 +14,13 @@ from imagery import make_context
 from sample_cells import feature_entry
 from sample_model import sample_bank
 
-from pipeline import dataset, grid
-from pipeline.cells import read_features
-from pipeline.dataset import TrainingTable, build_dataset, read_dataset
 from pipeline.errors import NoLabelsError, StoreCorruptError
+from pipeline.geo import grid
 from pipeline.sites.labels.background import far_from_mines, with_background
 from pipeline.sites.labels.rows import MINE, NOT, Labels, make_rows
+from pipeline.training import dataset
+from pipeline.training.dataset import TrainingTable, build_dataset, read_dataset
+from pipeline.workflow.cells import read_features
 
 BANK = sample_bank(patches=(3,), count=3)
 REGION = "bbox:5.9,2.0,6.1,2.1"

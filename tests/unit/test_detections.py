@@ -13,12 +13,12 @@ import shapely
 from sample_visits import write_visits
 
 from pipeline.errors import InputFileError
+from pipeline.geo.vector_files import read_vector
 from pipeline.sites.detections import (
     PUBLIC_SITE_COLUMNS,
     join_detections,
     write_detection_join,
 )
-from pipeline.sites.vectors import read_vector
 from pipeline.sites.visits import read_visits
 
 real = pytest.mark.skipif(

@@ -9,9 +9,9 @@ import pytest
 import shapely
 from sample_map import make_joined, make_run
 
-from pipeline import grid
 from pipeline.config import Config
 from pipeline.errors import DisclosureError, StoreCorruptError
+from pipeline.geo import grid
 from pipeline.map import disclosure
 from pipeline.map.disclosure import denied, disclose, load_policy
 from pipeline.sites.candidates import Reach, Search, find_candidates
@@ -217,7 +217,7 @@ def test_coverage_strips_hold_every_cell_once(joined):
 def test_coverage_strips_do_not_cross_the_antimeridian(joined):
     last = 100 * grid.CELL_COLUMNS - 1
     cells = joined.cells.head(2).assign(cell=[last, last + 1], clear_observations=3.0)
-    strips = disclosure.coarse.coverage(cells.assign(**{"class": "unlikely"}), 0.005)
+    strips = disclosure.coarsening.coverage(cells.assign(**{"class": "unlikely"}), 0.005)
     assert len(strips) == 2 and shapely.area(strips.geometry).max() < 1e-4
 
 

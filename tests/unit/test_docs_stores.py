@@ -18,20 +18,21 @@ from test_train import ABOUT, table
 
 from features.bank import bank_bytes
 from models.registry import load_model
-from pipeline import composite, grid
-from pipeline.cells import CellTable
+from pipeline import composite
 from pipeline.change.difference import COLUMNS as DIFFERENCES
 from pipeline.change.series import COLUMNS as SERIES
 from pipeline.composite import composite_blocks
+from pipeline.evaluation.sample import STRATA, draw_cells
 from pipeline.featurize import featurize_blocks
+from pipeline.geo import grid
 from pipeline.imagery.items import Scene, SceneBand
-from pipeline.join import _NEEDED, join_cells
-from pipeline.map.sample_file import TO_FILL
 from pipeline.predict import _unobserved
-from pipeline.sample import STRATA, draw_cells
 from pipeline.scenes import find_scenes
 from pipeline.sites.candidates import find_candidates
-from pipeline.train import train_models
+from pipeline.sites.join import _NEEDED, join_cells
+from pipeline.sites.samples import TO_FILL
+from pipeline.training.register import register_models
+from pipeline.workflow.cells import CellTable
 
 PAGE = (Path(__file__).parents[2] / "docs" / "stores.md").read_text(encoding="utf-8")
 BANK = sample_bank(patches=(3,), count=3)
@@ -135,7 +136,7 @@ def test_the_changes_and_the_series() -> None:
 
 
 def test_the_models_manifest(tmp_path) -> None:
-    train_models(table(), BANK, ABOUT, tmp_path, kinds=["ridge"])
+    register_models(table(), BANK, ABOUT, tmp_path, kinds=["ridge"])
     assert [list(load_model(tmp_path / "here-ridge").manifest)] == rows("Model")
     for path in (tmp_path / "here-ridge").iterdir():
         assert f"`{path.name}`" in PAGE

@@ -10,7 +10,10 @@ from sample_model import CURVE, sample_scorer, sample_table
 
 from models.applicability import fit_applicability
 from models.calibration import Calibration
-from models.doubt import (
+from models.errors import ModelError, TrainingError
+from models.label_sets import fit_label_sets, set_figures
+from models.misreading import Pairs, fit_misreading
+from models.uncertainty import (
     bootstrap_counts,
     dispute,
     doubt_arrays,
@@ -18,9 +21,6 @@ from models.doubt import (
     most_disputed,
     score_interval,
 )
-from models.errors import ModelError, TrainingError
-from models.label_sets import fit_label_sets, set_figures
-from models.misreading import Pairs, fit_misreading
 
 
 def test_the_dissimilarity_is_that_of_the_definition() -> None:

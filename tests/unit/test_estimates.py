@@ -13,10 +13,10 @@ from sample_estimates import RECORD
 from sample_map import make_joined, make_run
 
 from pipeline.errors import StoreCorruptError
+from pipeline.map.area_layer import read_estimates, regions_layer
 from pipeline.map.disclosure import disclose, load_policy
-from pipeline.map.estimates import read_estimates, regions_layer
-from pipeline.publish import publish
-from pipeline.report import write_report
+from pipeline.map.folder import publish
+from pipeline.map.page.report import write_report
 
 
 def test_the_public_layer_is_coarse_and_leaves_small_parts_out() -> None:

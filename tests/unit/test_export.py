@@ -12,11 +12,11 @@ from imagery import EAST, WEST
 from sample_cells import feature_entry
 from sample_model import sample_bank
 
-from pipeline import grid
-from pipeline.cells import read_coarse
 from pipeline.errors import ConfigError, NoClearPixelError
 from pipeline.export import export_features
-from pipeline.regions import resolve_region
+from pipeline.geo import grid
+from pipeline.geo.regions import resolve_region
+from pipeline.workflow.cells import read_coarse
 
 BANK = sample_bank(patches=(3, 4), count=2)
 # Half of the western block and a strip of the eastern one.

@@ -10,14 +10,15 @@ from imagery import clear_scl, make_context, make_item, save_items, texture
 
 from features.bank import FilterBank
 from features.scaling import Scaling
-from pipeline import featurize, grid
+from pipeline import featurize
 from pipeline.composite import composite_blocks
 from pipeline.config import Config
-from pipeline.context import Context
 from pipeline.errors import ConfigError, NoClearPixelError
 from pipeline.featurize import sample_bank
-from pipeline.ledger import Entry
+from pipeline.geo import grid
 from pipeline.scenes import find_scenes
+from pipeline.workflow.context import Context
+from pipeline.workflow.ledger import Entry
 
 
 @pytest.fixture(scope="module")

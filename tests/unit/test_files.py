@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.runtime import files
-from pipeline.runtime.files import read_json, sha256_of, whole_file, whole_folder, write_json
+from pipeline.runtime import atomic, files
+from pipeline.runtime.atomic import read_json, sha256_of
+from pipeline.runtime.files import whole_file, whole_folder, write_json
 
 
 def names_in(folder: Path) -> list[str]:
@@ -61,9 +62,9 @@ def test_two_at_once_do_not_meet(tmp_path: Path) -> None:
 def test_what_a_killed_process_left_is_swept_before_its_parent_has_noticed(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     with subprocess.Popen(["sleep", "60"]) as process:
-        left = files.aside(path).name.replace(f"-{os.getpid()}-", f"-{process.pid}-")
+        left = atomic.aside(path).name.replace(f"-{os.getpid()}-", f"-{process.pid}-")
         (tmp_path / left).touch()
-        files.sweep(path)
+        atomic.sweep(path)
         assert names_in(tmp_path) == [left], "of a process that is at work"
         process.kill()
         # Dead, but not yet waited for: its number is still taken.
@@ -120,7 +121,7 @@ def test_a_move_that_fails_puts_the_old_folder_back(
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", failing)
-    monkeypatch.setattr(files, "_exchange", lambda *_: False)
+    monkeypatch.setattr(files, "exchange", lambda *_: False)
     with pytest.raises(OSError, match="no space"), whole_folder(path) as beside:
         (beside / "new").write_text("2")
     assert names_in(tmp_path) == ["run"]
@@ -154,7 +155,7 @@ def test_a_folder_takes_the_place_of_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can: bool
 ) -> None:
     if not can:
-        monkeypatch.setattr(files, "_exchange", lambda *_: False)
+        monkeypatch.setattr(files, "exchange", lambda *_: False)
     for name in ("new", "old"):
         (tmp_path / name).mkdir()
         (tmp_path / name / name).touch()
@@ -164,6 +165,6 @@ def test_a_folder_takes_the_place_of_another(
 
 def test_a_folder_that_stepped_aside_comes_back(tmp_path: Path) -> None:
     (tmp_path / ".run.old").mkdir()
-    files.restore(tmp_path / "run")
-    files.restore(tmp_path / "run")
+    atomic.restore(tmp_path / "run")
+    atomic.restore(tmp_path / "run")
     assert names_in(tmp_path) == ["run"]

@@ -10,11 +10,11 @@ from imagery import clear_scl, make_context, make_item, save_items, texture
 from matplotlib.image import imread
 
 from pipeline.composite import composite_blocks, read_composite
-from pipeline.coverage import COLUMNS
 from pipeline.errors import PartialError
-from pipeline.forecast import forecast
+from pipeline.imagery.forecast import forecast
 from pipeline.run import predict_region
 from pipeline.scenes import find_scenes
+from pipeline.workflow.coverage import COLUMNS
 
 
 def scenes_in(root: Path, *dates: str) -> list:

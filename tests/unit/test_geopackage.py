@@ -12,8 +12,8 @@ import shapely
 from sample_map import HOSTILE, make_joined, make_run
 
 from pipeline.errors import StoreCorruptError
-from pipeline.map import geopackage
-from pipeline.publish import publish
+from pipeline.map.files import geopackage
+from pipeline.map.folder import publish
 
 
 @pytest.fixture(scope="module")

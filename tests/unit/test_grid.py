@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline import grid
+from pipeline.geo import grid
 
 
 def test_block_names_are_south_west_corners() -> None:

@@ -13,10 +13,10 @@ import pytest
 import shapely
 from sample_map import make_joined, make_run
 
-from pipeline import publish
 from pipeline.errors import DisclosureError, LabelsError, StoreCorruptError
-from pipeline.map import inspection
-from pipeline.regions import Region
+from pipeline.geo.regions import Region
+from pipeline.map import folder as map_folder
+from pipeline.map.files import inspection
 from pipeline.sites.labels.inspections import label_inspections
 
 GPX = "{http://www.topografix.com/GPX/1/1}"
@@ -30,7 +30,7 @@ ICGLR = {
 def made(request, tmp_path_factory):
     joined = make_joined()
     folder = tmp_path_factory.mktemp("run") / "demo"
-    publish.publish(joined, make_run(disclosure=request.param), folder)
+    map_folder.publish(joined, make_run(disclosure=request.param), folder)
     return folder, request.param, joined
 
 
@@ -99,13 +99,13 @@ def test_the_gpx_keeps_the_order_of_its_schema(made):
 
 def test_texts_that_would_run_stay_texts(tmp_path):
     joined = make_joined()
-    product = publish.rules.disclose(joined, make_run())
+    product = map_folder.rules.disclose(joined, make_run())
     evil = ["=1+1", "+2", "-2+3", "@SUM(A1)", "\t=1", "<x>&\"']]>\x00\u202e"]
     layer = product.layers["candidates"].head(len(evil)).assign(reasons_en=evil, reasons_fr=evil)
     points = inspection.inspection_points(layer, "public")
     about = {"title": "=T<x>", "words": "&", "edition": "public", "run": "r",
              "created": "2022-11-05T10:00:00Z", "simulated": "yes"}  # fmt: skip
-    policy = publish.rules.policy_of(joined)
+    policy = map_folder.rules.policy_of(joined)
     inspection.write_inspection(tmp_path, points, about, policy, "en")
     with (tmp_path / "inspection.csv").open(encoding="utf-8", newline="") as stream:
         told = [row["reasons_en"] for row in csv.DictReader(stream)]
@@ -145,7 +145,7 @@ def test_what_is_filled_in_becomes_labels(made):
 def test_no_candidates_still_make_a_list(tmp_path):
     joined = make_joined()
     bare = replace(joined, candidates=joined.candidates.head(0))
-    publish.publish(bare, make_run(), tmp_path / "a")
+    map_folder.publish(bare, make_run(), tmp_path / "a")
     assert rows_of(tmp_path / "a") == []
     empty = json.loads((tmp_path / "a" / "inspection.geojson").read_text(encoding="utf-8"))
     assert empty["features"] == []
@@ -168,5 +168,5 @@ def test_a_careless_list_is_caught_and_nothing_stays(tmp_path, monkeypatch, faul
     monkeypatch.setattr(inspection, "inspection_points", careless)
     expected = StoreCorruptError if fault == "row" else DisclosureError
     with pytest.raises((expected, KeyError)):
-        publish.publish(joined, make_run(), tmp_path / "a")
+        map_folder.publish(joined, make_run(), tmp_path / "a")
     assert list(tmp_path.iterdir()) == []

@@ -10,10 +10,10 @@ import pytest
 from sample_labels import draw_labels
 from sample_visits import write_visits
 
-from pipeline import grid
 from pipeline.config import Config
 from pipeline.errors import ConfigError, LabelsError, NoLabelsError
-from pipeline.regions import resolve_region
+from pipeline.geo import grid
+from pipeline.geo.regions import resolve_region
 from pipeline.sites.labels.gather import gather_labels
 from pipeline.sites.labels.inspections import label_inspections, label_sample
 from pipeline.sites.labels.rows import MINE, NOT

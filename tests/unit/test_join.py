@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from sample_visits import write_visits
 
-from pipeline import grid
-from pipeline.join import CLASSES, classify, join_cells
-from pipeline.regions import Region, resolve_region
+from pipeline.geo import grid
+from pipeline.geo.regions import Region, resolve_region
+from pipeline.sites.join import CLASSES, classify, join_cells
 from pipeline.sites.visits import read_visits
 
 THRESHOLDS = {"possible": 0.4, "likely": 0.8}

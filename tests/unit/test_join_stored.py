@@ -13,9 +13,11 @@ from imagery import make_context
 from sample_visits import write_visits
 from test_join import THRESHOLDS, predictions_of
 
-from pipeline import cli, join_region, ledger
+from pipeline import join as join_stage
+from pipeline.cli.main import main
 from pipeline.errors import VisitsError
 from pipeline.sites import scorecard
+from pipeline.workflow import ledger
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ def made(tmp_path: Path) -> Any:
         path = tmp_path / "predictions.parquet"
         predictions_of(context.region, at_28102_2102=0.9).to_parquet(path)
         entry = ledger.Entry("x", str(path), "0" * 64)
-        return join_region.join_predictions(
+        return join_stage.join_predictions(
             context, entry, SimpleNamespace(manifest={"thresholds": THRESHOLDS})
         )
 
@@ -77,7 +79,7 @@ def test_another_layer_mapping_or_rule_is_another_join(
     assert joined.sites.set_index("pcode").loc["a", "matched"]
     drop_layer(tmp_path / "layers", 28.19)
     identities.append(made(layers=str(tmp_path / "layers"))[1])
-    monkeypatch.setattr(join_region, "rules_fingerprint", lambda: "another")
+    monkeypatch.setattr(join_stage, "rules_fingerprint", lambda: "another")
     identities.append(made()[1])
     monkeypatch.undo()
     with pytest.raises(VisitsError, match="lacks columns that the mapping names"):
@@ -102,13 +104,13 @@ def test_the_verb_writes_forms_and_lists_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "forms"
-    assert cli.main(["context", "--templates", str(folder)]) == 0
+    assert main(["context", "--templates", str(folder)]) == 0
     assert (folder / "industrial_mines.gpkg").is_file()
-    assert cli.main(["context", "--layers", str(folder)]) == 0
+    assert main(["context", "--layers", str(folder)]) == 0
     assert "industrial_mines" in capsys.readouterr().out
     (folder / "wrong.toml").write_text('name = "wrong"\nhow = "near"\n')
-    assert cli.main(["context", "--layers", str(folder)]) == 47
+    assert main(["context", "--layers", str(folder)]) == 47
     (folder / "wrong.toml").unlink()
     (folder / "incidents.gpkg").write_bytes(b"GP")
-    assert cli.main(["context", "--layers", str(folder)]) == 60
+    assert main(["context", "--layers", str(folder)]) == 60
     assert "incidents.gpkg" in capsys.readouterr().err

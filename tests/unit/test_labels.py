@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from sample_visits import write_visits
 
-from pipeline import grid
 from pipeline.errors import NoLabelsError
-from pipeline.regions import resolve_region
+from pipeline.geo import grid
+from pipeline.geo.regions import resolve_region
 from pipeline.sites.labels.background import far_from_mines, with_background
 from pipeline.sites.labels.rows import Labels, nearest_season, shifted
 from pipeline.sites.labels.visits import label_visits

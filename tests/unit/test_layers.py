@@ -17,9 +17,9 @@ import pytest
 import shapely
 from sample_layers import AREAS, COLUMNS, REPORTS, SCHEMES, box, declare, layer
 
-from pipeline import grid
 from pipeline.config import Config
 from pipeline.errors import DeclarationError, InputFileError, LayerError
+from pipeline.geo import grid
 from pipeline.sites.layers.attach import (
     around,
     attach,
@@ -392,7 +392,7 @@ REAL = {
     "ASM_ATLAS_TEST_DATA" not in os.environ, reason="ASM_ATLAS_TEST_DATA is not set"
 )
 def test_real_layers_and_real_sites(tmp_path: Path) -> None:
-    from pipeline.join import site_points
+    from pipeline.sites.join import site_points
     from pipeline.sites.visits import all_sites, read_visits
 
     data = Path(os.environ["ASM_ATLAS_TEST_DATA"])

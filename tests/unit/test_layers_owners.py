@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import shapely
 
-from pipeline import grid
+from pipeline.geo import grid
 from pipeline.sites.layers.owners import count_in_reach, nearest_in_reach, owner_of, touching
 
 COUNT = 1_000_000

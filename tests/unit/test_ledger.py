@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from pipeline import ledger
 from pipeline.errors import ReadFailedError
 from pipeline.runtime import commits
+from pipeline.workflow import ledger
 
 UNIT = "N00.0E009.0"
 INPUTS = {"stage": "sample", "scene": "a"}

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import RunLockedError
-from pipeline.runtime import lock
-from pipeline.runtime.lock import holder, only_run
+from pipeline.runtime import locks
+from pipeline.runtime.locks import holder, only_run
 
 # Holds the lock, and has a child that lives on after it.
 HOLDER = """
 import subprocess, sys, time
 from pathlib import Path
-from pipeline.runtime.lock import only_run
+from pipeline.runtime.locks import only_run
 with only_run(Path(sys.argv[1]), "predict demo"):
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     print(child.pid, flush=True)
@@ -29,7 +29,7 @@ with only_run(Path(sys.argv[1]), "predict demo"):
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "_PATIENCE_S", 0.1)
+    monkeypatch.setattr(locks, "_PATIENCE_S", 0.1)
 
 
 def test_the_second_is_refused_and_told_who_holds_it(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_killed_run_leaves_no_lock_behind(tmp_path: Path) -> None:
 
 
 def test_who_only_looks_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "_PATIENCE_S", 5.0)
+    monkeypatch.setattr(locks, "_PATIENCE_S", 5.0)
     path = tmp_path / "demo.lock"
     path.touch()
     with path.open() as looking:

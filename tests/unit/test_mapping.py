@@ -15,7 +15,7 @@ from sample_visits import BASE, visits_table, write_visits
 
 from pipeline.config import Config
 from pipeline.errors import DeclarationError, VisitsError
-from pipeline.regions import data_folder
+from pipeline.runtime.package_data import data_folder
 from pipeline.sites.answers import meanings, normalised, plain, unrecognised
 from pipeline.sites.labels.gather import are_visits
 from pipeline.sites.mapping import load_mapping

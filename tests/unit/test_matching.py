@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy.stats import binomtest
 
-from pipeline import grid
+from pipeline.geo import grid
 from pipeline.sites.matching import COLUMNS, match_table, share_in_reach, visit_age, wilson
 
 

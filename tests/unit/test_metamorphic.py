@@ -10,9 +10,9 @@ import pytest
 from imagery import clear_scl, make_context, make_item, save_items, texture
 
 from pipeline.composite import composite_blocks
-from pipeline.context import Context
 from pipeline.runtime.cluster import workers
 from pipeline.scenes import find_scenes
+from pipeline.workflow.context import Context
 
 REGION = "bbox:5.95,1.95,6.05,2.06"
 

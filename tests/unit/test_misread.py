@@ -9,15 +9,15 @@ import pytest
 import xarray as xr
 from sample_model import BANDS, sample_bank, textured
 
-import pipeline.misread
+import pipeline.training.misread_pairs
 from features.pooling import surroundings
 from features.rcf import cell_features
 from models.misreading import fit_misreading
-from pipeline import grid
-from pipeline.imagery.misread import misread
-from pipeline.ledger import Entry
-from pipeline.misread import misread_cells
-from pipeline.regions import resolve_region
+from pipeline.geo import grid
+from pipeline.geo.regions import resolve_region
+from pipeline.imagery.corruption import misread
+from pipeline.training.misread_pairs import misread_cells
+from pipeline.workflow.ledger import Entry
 
 BLOCKS = resolve_region("bbox:5.8,2.0,6.5,2.1").blocks
 NO_MINES = np.empty(0, np.int64)
@@ -65,8 +65,8 @@ def composites(monkeypatch: pytest.MonkeyPatch) -> list[Entry]:
             {"reflectance": (("band", "y", "x"), pixels)}, coords={"band": list(BANDS)}
         )
 
-    monkeypatch.setattr(pipeline.misread, "read_composite", read)
-    monkeypatch.setattr(pipeline.misread, "CELLS", 70)
+    monkeypatch.setattr(pipeline.training.misread_pairs, "read_composite", read)
+    monkeypatch.setattr(pipeline.training.misread_pairs, "CELLS", 70)
     return [Entry(block.name, str(seed), "sha256") for seed, block in enumerate(BLOCKS)]
 
 
@@ -79,7 +79,7 @@ def test_cells_read_rightly_have_the_features_of_the_map(
     assert pairs is not None
     assert pairs.right.shape == pairs.wrong.shape == (70, bank.columns * (1 + around // 2))
     assert len(set(pairs.folds.tolist())) == 5
-    pixels = pipeline.misread.read_composite("0")["reflectance"].to_numpy()
+    pixels = pipeline.training.misread_pairs.read_composite("0")["reflectance"].to_numpy()
     own, shares = cell_features(pixels, bank, grid.CELLS_PER_BLOCK, grid.CELL_PX)
     square = (grid.CELLS_PER_BLOCK, grid.CELLS_PER_BLOCK, -1)
     if around == 3:
@@ -93,7 +93,7 @@ def test_cells_read_rightly_have_the_features_of_the_map(
 
 
 def test_hardly_any_cell_teaches_nothing(composites: list[Entry]) -> None:
-    pipeline.misread.CELLS = 14
+    pipeline.training.misread_pairs.CELLS = 14
     assert misread_cells(composites, sample_bank(count=2), 1, 4, NO_MINES) is None
 
 
@@ -101,13 +101,13 @@ def test_half_of_what_is_learned_from_are_mines_where_there_are_as_many(
     composites: list[Entry], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[tuple[int, int]] = []
-    cut = pipeline.misread._cut
+    cut = pipeline.training.misread_pairs._cut
 
     def spy(pixels, bank, context, place):  # type: ignore[no-untyped-def]
         drawn.append(tuple(place.tolist()))
         return cut(pixels, bank, context, place)
 
-    monkeypatch.setattr(pipeline.misread, "_cut", spy)
+    monkeypatch.setattr(pipeline.training.misread_pairs, "_cut", spy)
     # Two columns of cells in the observed half of each block, and one that nobody observed.
     mines = np.concatenate([block.cells()[:, [1, 4, 15]].reshape(-1) for block in BLOCKS])
     misread_cells(composites, sample_bank(count=2), 1, 4, mines)

@@ -5,8 +5,8 @@ import pyproj
 import pytest
 import shapely
 
-from pipeline import grid
-from pipeline.sites.nearest import Cells, Points, cell_area_km2, great_circle_km, nearest_shape
+from pipeline.geo import grid
+from pipeline.geo.distance import Cells, Points, cell_area_km2, great_circle_km, nearest_shape
 
 GEOD = pyproj.Geod(ellps="WGS84")
 RNG = np.random.default_rng(3)

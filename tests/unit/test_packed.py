@@ -12,7 +12,7 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.map.packed import (
+from pipeline.map.page.packed import (
     decimals_of,
     pack_column,
     pack_numbers,

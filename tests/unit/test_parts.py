@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline import grid
-from pipeline.sites.parts import cut
+from pipeline.geo import grid
+from pipeline.sites.cluster_parts import cut
 
 CORNER = int(grid.cell_of(28.0, -2.0))
 

@@ -16,11 +16,12 @@ from PIL import Image
 from sample_cells import feature_entry
 from sample_model import sample_bank
 
-from pipeline import grid, pictures
-from pipeline.cells import read_features
 from pipeline.composite import composite_blocks, read_composite
 from pipeline.errors import DisclosureError
+from pipeline.evaluation import pictures
+from pipeline.geo import grid
 from pipeline.scenes import find_scenes
+from pipeline.workflow.cells import read_features
 
 
 @pytest.fixture(scope="module")

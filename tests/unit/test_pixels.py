@@ -25,9 +25,9 @@ from imagery import (
 from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
-from pipeline import grid
 from pipeline.errors import MissingBandError, MissingMetadataError, ReadFailedError
-from pipeline.imagery import reading
+from pipeline.geo import grid
+from pipeline.imagery import windows
 from pipeline.imagery.items import Scene
 from pipeline.imagery.pixels import (
     CLEAR,
@@ -246,7 +246,7 @@ def test_a_file_without_coordinates(tmp_path) -> None:
 
 def test_a_file_that_claims_more_pixels_than_any_scene_has(tmp_path, monkeypatch) -> None:
     scene, _ = make_scene(tmp_path)
-    monkeypatch.setattr(reading, "MAX_PIXELS", SIZE * SIZE - 1)
+    monkeypatch.setattr(windows, "MAX_PIXELS", SIZE * SIZE - 1)
     with pytest.raises(ReadFailedError, match="more pixels"):
         read_scene(scene, ("B04",), WEST)
 

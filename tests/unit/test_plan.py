@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from imagery import clear_scl, make_context, make_item, save_items, texture
 
-from pipeline import ledger, plan
+from pipeline import plan
 from pipeline.errors import NoSceneError, SourceError
+from pipeline.geo.regions import resolve_region
 from pipeline.plan import HERE, Prices, plan_region
-from pipeline.regions import resolve_region
+from pipeline.workflow import ledger
 
 BOX = "bbox:5.95,1.95,6.05,2.06"
 

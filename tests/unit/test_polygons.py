@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import shapely
 
-from pipeline import grid
 from pipeline.errors import InputFileError, LabelsError, NoLabelsError
-from pipeline.regions import Region, resolve_region
+from pipeline.geo import grid
+from pipeline.geo.distance import cell_area_km2, nearest_shape
+from pipeline.geo.regions import Region, resolve_region
 from pipeline.sites.labels.background import BACKGROUND_DISTANCE_M, with_background
 from pipeline.sites.labels.polygons import label_polygons
 from pipeline.sites.labels.rows import MINE, NOT, UNLABELLED, Labels
-from pipeline.sites.nearest import cell_area_km2, nearest_shape
 
 REGION = resolve_region("bbox:5.9,2.0,6.1,2.1", 100)
 SEASON = "2021-12..2022-02"

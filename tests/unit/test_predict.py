@@ -18,11 +18,11 @@ from features.bank import FilterBank
 from features.errors import BankMismatchError
 from models.model import Model
 from models.registry import load_model
-from pipeline import grid
 from pipeline.composite import EPOCH
 from pipeline.errors import NoClearPixelError, StoreCorruptError
+from pipeline.geo import grid
 from pipeline.predict import predict_cells, read_predictions
-from pipeline.train import train_models
+from pipeline.training.register import register_models
 
 BANK = sample_bank(patches=(3,), count=3)
 # Half a block: columns of cells from lon 5.95 on, and a strip of the next block.
@@ -32,7 +32,7 @@ REGION = "bbox:5.95,2.0,6.01,2.1"
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Model:
     registry = tmp_path_factory.mktemp("registry")
-    train_models(table(), BANK, ABOUT, registry, kinds=["ridge"])
+    register_models(table(), BANK, ABOUT, registry, kinds=["ridge"])
     return load_model(registry / "here-ridge")
 
 

@@ -20,11 +20,13 @@ import rasterio
 import shapely
 from sample_map import make_joined, make_run
 
-from pipeline import grid, publish
 from pipeline.errors import DisclosureError, StoreCorruptError
-from pipeline.join import join_cells
-from pipeline.map import disclosure, geopackage, qgis
-from pipeline.regions import Region
+from pipeline.geo import grid
+from pipeline.geo.regions import Region
+from pipeline.map import disclosure
+from pipeline.map import folder as map_folder
+from pipeline.map.files import geopackage, qgis
+from pipeline.sites.join import join_cells
 from pipeline.sites.visits import read_visits
 
 FILES = {
@@ -43,7 +45,7 @@ def joined():
 def made(request, joined, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "demo"
     run = make_run(disclosure=request.param)
-    return folder, run, publish.publish(joined, run, folder)
+    return folder, run, map_folder.publish(joined, run, folder)
 
 
 def test_nothing_else_is_left(made):
@@ -105,10 +107,10 @@ def test_the_crate_tells_what_the_manifest_tells(made):
 
 def test_a_file_that_comes_later_is_in_both_records(made):
     folder, _, _ = made
-    before = {name: (folder / name).read_bytes() for name in ("manifest.json", publish.CRATE)}
+    before = {name: (folder / name).read_bytes() for name in ("manifest.json", map_folder.CRATE)}
     try:
         (folder / "inspection.pdf").write_bytes(b"%PDF-1.7")
-        publish.record_file(folder, folder / "inspection.pdf")
+        map_folder.record_file(folder, folder / "inspection.pdf")
         for name in before:
             assert "inspection.pdf" in (folder / name).read_text(encoding="utf-8")
     finally:
@@ -210,7 +212,7 @@ def test_every_layer_and_file_says_simulated_and_which_edition(made):
 
 
 def test_no_path_and_no_secret_is_in_the_public_product(joined, tmp_path):
-    publish.publish(joined, make_run(), tmp_path / "a")
+    map_folder.publish(joined, make_run(), tmp_path / "a")
     for path in (tmp_path / "a").iterdir():
         content = path.read_bytes()
         for secret in (b"/home/someone", b"token=secret", b"PMH", b"armed", b"childunder"):
@@ -219,7 +221,7 @@ def test_no_path_and_no_secret_is_in_the_public_product(joined, tmp_path):
 
 def test_the_same_run_writes_the_same_bytes(joined, tmp_path):
     for name in ("a", "b"):
-        publish.publish(joined, make_run(), tmp_path / name)
+        map_folder.publish(joined, make_run(), tmp_path / name)
     for name in sorted(FILES):
         same = (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
         assert same, name
@@ -227,11 +229,11 @@ def test_the_same_run_writes_the_same_bytes(joined, tmp_path):
 
 def test_publishing_again_replaces_the_map_and_drops_the_old_page(joined, tmp_path):
     folder = tmp_path / "a"
-    publish.publish(joined, make_run(disclosure="restricted"), folder)
+    map_folder.publish(joined, make_run(disclosure="restricted"), folder)
     (folder / "report.html").write_text("of the restricted map")
     (tmp_path / ".a.partial").mkdir()
     (tmp_path / ".a.partial" / "left.over").write_text("by a run that was killed")
-    publish.publish(joined, make_run(), folder)
+    map_folder.publish(joined, make_run(), folder)
     assert {path.name for path in folder.iterdir()} == FILES
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
@@ -241,17 +243,17 @@ def test_a_failure_leaves_the_earlier_map_and_nothing_half_written(
     joined, tmp_path, monkeypatch, broken
 ):
     folder = tmp_path / "a"
-    publish.publish(joined, make_run(), folder)
+    map_folder.publish(joined, make_run(), folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
 
     def fail(path, *_args, **_kwargs):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    owner = publish.raster if broken == "write_probability" else geopackage
+    owner = map_folder.raster if broken == "write_probability" else geopackage
     monkeypatch.setattr(owner, broken, fail)
     with pytest.raises(OSError, match="No space"):
-        publish.publish(joined, make_run(), folder)
+        map_folder.publish(joined, make_run(), folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
@@ -264,9 +266,9 @@ def test_a_denied_column_that_slips_through_is_caught_and_removed(joined, tmp_pa
         layers = dict(product.layers, sites=product.layers["sites"].assign(workers_numb=3))
         return replace(product, layers=layers)
 
-    monkeypatch.setattr(publish.rules, "disclose", careless)
+    monkeypatch.setattr(map_folder.rules, "disclose", careless)
     with pytest.raises(DisclosureError, match="workers_numb"):
-        publish.publish(joined, make_run(), tmp_path / "a")
+        map_folder.publish(joined, make_run(), tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -280,19 +282,19 @@ def test_a_geometry_that_slips_through_is_caught_and_removed(joined, tmp_path, m
         moved.geometry = [shapely.transform(g, lambda xy: xy + 0.005) for g in moved.geometry]
         return replace(product, layers=dict(product.layers, **{layer: moved}))
 
-    monkeypatch.setattr(publish.rules, "disclose", careless)
+    monkeypatch.setattr(map_folder.rules, "disclose", careless)
     with pytest.raises(DisclosureError, match="finer"):
-        publish.publish(joined, make_run(), tmp_path / "a")
+        map_folder.publish(joined, make_run(), tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_lost_rows_are_noticed(joined, tmp_path, monkeypatch):
     real = geopackage.read_back
     monkeypatch.setattr(
-        publish.geopackage, "read_back", lambda p: {k: v.iloc[1:] for k, v in real(p).items()}
+        map_folder.geopackage, "read_back", lambda p: {k: v.iloc[1:] for k, v in real(p).items()}
     )
     with pytest.raises(StoreCorruptError, match="lost"):
-        publish.publish(joined, make_run(), tmp_path / "a")
+        map_folder.publish(joined, make_run(), tmp_path / "a")
 
 
 @pytest.mark.parametrize("thresholds", [{}, {"possible": 0.6, "likely": 0.2}, {"possible": "x"}])
@@ -300,7 +302,7 @@ def test_a_model_without_usable_thresholds_is_refused(joined, tmp_path, threshol
     run = make_run()
     run = replace(run, model=run.model | {"thresholds": thresholds})
     with pytest.raises(StoreCorruptError, match="thresholds"):
-        publish.publish(joined, run, tmp_path / "a")
+        map_folder.publish(joined, run, tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -308,16 +310,18 @@ def test_a_model_without_usable_thresholds_is_refused(joined, tmp_path, threshol
 def test_thresholds_at_the_edge_still_make_a_map(joined, tmp_path, thresholds):
     run = make_run()
     model = run.model | {"thresholds": dict(zip(("possible", "likely"), thresholds, strict=True))}
-    counts = publish.publish(joined, replace(run, model=model), tmp_path / "a")
+    counts = map_folder.publish(joined, replace(run, model=model), tmp_path / "a")
     assert counts["cells"] > 0
     assert (tmp_path / "a" / "map.gpkg").is_file()
 
 
 def test_no_candidates_and_no_sites_still_make_a_map(joined, tmp_path):
     bare = replace(joined, sites=None, candidates=joined.candidates.head(0))
-    counts = publish.publish(bare, make_run(), tmp_path / "a")
+    counts = map_folder.publish(bare, make_run(), tmp_path / "a")
     assert counts["candidates"] == 0 and "sites" not in counts
-    counts = publish.publish(replace(bare, sites=joined.sites.head(0)), make_run(), tmp_path / "b")
+    counts = map_folder.publish(
+        replace(bare, sites=joined.sites.head(0)), make_run(), tmp_path / "b"
+    )
     assert counts["sites"] == 0
 
 
@@ -335,7 +339,7 @@ def test_hostile_titles_stay_text_in_the_project(joined):
 def test_numbers_that_json_cannot_hold_become_null(joined, tmp_path):
     run = make_run()
     scores = {"pooled": {"auc": float("nan"), "n": np.int64(3)}, "folds": []}
-    publish.publish(joined, replace(run, model=run.model | {"scores": scores}), tmp_path / "a")
+    map_folder.publish(joined, replace(run, model=run.model | {"scores": scores}), tmp_path / "a")
     text = (tmp_path / "a" / "manifest.json").read_text(encoding="utf-8")
     assert json.loads(text, parse_constant=pytest.fail)["model"]["scores"]["pooled"] == {
         "auc": None,
@@ -355,7 +359,7 @@ def test_real_visits_go_through_the_real_join(tmp_path, edition):
     joined = join_cells(predictions, visits, region, make_run().model["thresholds"])
     assert len(joined.sites) > 20
     run = replace(make_run(disclosure=edition), region=region, created="2024-06-01T00:00:00Z")
-    counts = publish.publish(joined, run, tmp_path / "a")
+    counts = map_folder.publish(joined, run, tmp_path / "a")
     assert counts["sites"] == len(joined.sites)
     written = pyogrio.read_dataframe(tmp_path / "a" / "map.gpkg", layer="sites")
     assert written["name"].tolist() == joined.sites["name"].tolist()

@@ -18,12 +18,12 @@ from sample_known import HELD, SECRET, make_known
 from sample_layers import AREAS, box, declare, layer
 from sample_map import make_joined, make_run
 
-from pipeline import publish
-from pipeline.deliver import point_to, tell_without_visits
 from pipeline.errors import DisclosureError
-from pipeline.join import INDUSTRIAL, Joined
 from pipeline.map import disclosure as rules
-from pipeline.report import write_report
+from pipeline.map import folder as map_folder
+from pipeline.map.page.report import write_report
+from pipeline.publish import point_to, tell_without_visits
+from pipeline.sites.join import INDUSTRIAL, Joined
 
 SENSITIVE = {
     "armed_group1", "presence", "interference", "childunder15", "workers_numb", "women", "mercury",
@@ -43,7 +43,7 @@ def joined(tmp_path_factory: pytest.TempPathFactory) -> Joined:
 def made(joined: Joined, request: Any, tmp_path_factory: Any) -> tuple[str, Path]:
     folder = tmp_path_factory.mktemp(request.param) / "run"
     run = make_run(disclosure=request.param)
-    publish.publish(joined, run, folder)
+    map_folder.publish(joined, run, folder)
     write_report(joined, run, folder)
     return request.param, folder
 
@@ -82,7 +82,7 @@ def test_industrial_cells_are_told_apart(joined: Joined, made: tuple[str, Path])
 
 
 def _centres(cells: pd.DataFrame) -> tuple[Any, Any]:
-    from pipeline import grid
+    from pipeline.geo import grid
 
     return grid.cell_centres(cells["cell"].to_numpy())
 
@@ -141,7 +141,7 @@ def test_what_is_denied_is_refused_when_the_file_is_read_again(
     leaky = replace(product, tables=product.tables | {"visits": joined.visits})
     monkeypatch.setattr(rules, "disclose", lambda *_: leaky)
     with pytest.raises(DisclosureError, match="would show"):
-        publish.publish(joined, run, tmp_path / "run")
+        map_folder.publish(joined, run, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -185,7 +185,7 @@ def test_the_page_tells_recall_and_credits(made: tuple[str, Path]) -> None:
 
 def test_without_context_or_sites_a_map_is_still_made(tmp_path: Path) -> None:
     bare = replace(make_joined(), sites=None)
-    publish.publish(bare, make_run(disclosure="restricted"), tmp_path / "run")
+    map_folder.publish(bare, make_run(disclosure="restricted"), tmp_path / "run")
     assert "matching" not in tables(tmp_path / "run")
 
 
@@ -195,7 +195,7 @@ def test_a_map_that_loses_its_table_of_visits_says_so(
     tell_without_visits(tmp_path)
     for name, tables in (("bare", []), ("with", [{"name": "visits", "sha256": "0"}])):
         run = replace(make_run(), tables=tables)
-        publish.publish(make_joined(), run, tmp_path / name)
+        map_folder.publish(make_joined(), run, tmp_path / name)
         assert "LABELS" not in capsys.readouterr().out
         point_to(tmp_path / "latest", name)
         tell_without_visits(tmp_path)
@@ -209,7 +209,7 @@ def test_a_table_that_is_not_published_leaves_no_trace_in_public(
     mapping.write_text('[columns]\npcode = "id"\n', encoding="utf-8")
     run = make_run()
     run = replace(run, config=replace(run.config, labels_mapping=str(mapping)))
-    counts = publish.publish(joined, run, tmp_path / "run")
+    counts = map_folder.publish(joined, run, tmp_path / "run")
     assert joined.sites is not None
     assert counts["sites"] == 0 and counts["sites_held_back"] == len(joined.sites)
     write_report(joined, run, tmp_path / "run")

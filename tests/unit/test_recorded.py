@@ -10,8 +10,8 @@ import pytest
 from test_validate import by_name, table
 
 from models.validation_words import CROSS_FITTED
-from pipeline.evaluation.areas import HOW_ACCURACY, HOW_AREA, HOW_MINED
-from pipeline.map.recorded import retell
+from pipeline.map.area_layer import HOW_ACCURACY, HOW_AREA, HOW_MINED
+from pipeline.map.page.recorded import retell
 from pipeline.sites.labels import visits
 
 ENGLISH = re.compile(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.runtime.redact import HIDDEN, redact
+from pipeline.redaction import HIDDEN, redact
 
 SECRET = "s3cr3tValue99"
 

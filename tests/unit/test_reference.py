@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipeline.cli.reference import reference
 from pipeline.config import known_keys
-from pipeline.reference import reference
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference.md"
 
 
 def test_the_page_is_made_from_the_code() -> None:
-    assert PAGE.read_text(encoding="utf-8") == reference(), "python -m pipeline.reference"
+    assert PAGE.read_text(encoding="utf-8") == reference(), "python -m pipeline.cli.reference"
 
 
 def test_every_key_and_verb_is_on_it() -> None:

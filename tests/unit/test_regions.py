@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import shapely
 
-from pipeline import grid, regions
 from pipeline.errors import (
     AntimeridianRegionError,
     AsmAtlasError,
@@ -20,7 +19,8 @@ from pipeline.errors import (
     RegionFileError,
     UnknownRegionError,
 )
-from pipeline.regions import in_public, region_names, resolve_region
+from pipeline.geo import grid, regions
+from pipeline.geo.regions import in_public, region_names, resolve_region
 
 SQUARE = [[5.0, 1.0], [5.2, 1.0], [5.2, 1.1], [5.0, 1.1], [5.0, 1.0]]
 

@@ -19,7 +19,6 @@ from sklearn.pipeline import Pipeline
 from features.bank import bank_bytes
 from features.errors import BankMismatchError
 from models import forest as forest_module
-from models.doubt import Doubt
 from models.errors import ModelError, ModelNotFoundError
 from models.registry import (
     SHIPPED,
@@ -32,6 +31,7 @@ from models.registry import (
 )
 from models.ridge import RidgeModel
 from models.scorer import PARTS, Scorer
+from models.uncertainty import Doubt
 
 BANK = sample_bank()
 CELLS = np.array([3, 8, 21], np.int64)

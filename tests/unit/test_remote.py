@@ -15,10 +15,10 @@ from imagery import WEST, clear_scl, make_item, scene_of, texture
 from range_server import RangeServer, range_server
 
 from pipeline.errors import MissingBandError, ReadFailedError, SourceError, UnsafeLinkError
-from pipeline.imagery import links, providers, remote
+from pipeline.imagery import hrefs, providers, remote
+from pipeline.imagery.hrefs import Signed, signed
 from pipeline.imagery.items import Scene
 from pipeline.imagery.limits import Limits
-from pipeline.imagery.links import Signed, signed
 from pipeline.imagery.pixels import ScenePixels, read_scene
 from pipeline.imagery.providers import Provider
 from pipeline.imagery.remote import PAGE, Cursor, RemoteFile
@@ -294,7 +294,7 @@ def test_a_token_is_fetched_once_and_anew_after_a_refusal(server, monkeypatch) -
     host = server.address.removeprefix("http://")
     row = Provider(name="here", hosts=(host,), token_service=f"{server.address}/token")
     monkeypatch.setattr(providers, "PROVIDERS", (row,))
-    monkeypatch.setattr(links, "_tokens", {})
+    monkeypatch.setattr(hrefs, "_tokens", {})
     server.instead = token_or_file
     content = b"x" * 100
     server.files["f"] = content
@@ -308,13 +308,13 @@ def test_a_token_is_fetched_once_and_anew_after_a_refusal(server, monkeypatch) -
 def test_no_token_is_a_named_error(server, monkeypatch) -> None:
     host = server.address.removeprefix("http://")
     row = Provider(name="here", hosts=(host,), token_service=f"{server.address}/token")
-    monkeypatch.setattr(links, "_tokens", {})
+    monkeypatch.setattr(hrefs, "_tokens", {})
     with pytest.raises(SourceError, match="no token"):
         signed(f"{server.address}/f", row)
 
 
 def test_s3_links_are_presigned_with_the_usual_credentials(monkeypatch) -> None:
-    monkeypatch.setattr(links, "_clients", {})
+    monkeypatch.setattr(hrefs, "_clients", {})
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "KEY")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-secret")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
@@ -330,7 +330,7 @@ def test_s3_links_are_presigned_with_the_usual_credentials(monkeypatch) -> None:
 
 
 def test_s3_without_credentials_is_a_named_error(monkeypatch, tmp_path) -> None:
-    monkeypatch.setattr(links, "_clients", {})
+    monkeypatch.setattr(hrefs, "_clients", {})
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):

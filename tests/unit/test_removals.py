@@ -12,13 +12,14 @@ import shapely
 from sample_known import make_known
 from sample_map import make_run
 
-from pipeline import grid, publish
 from pipeline.config import Config
-from pipeline.deliver import tell_older
 from pipeline.errors import DisclosureError, RemovalsError
-from pipeline.join import Joined
+from pipeline.geo import grid
+from pipeline.map import folder as map_folder
 from pipeline.map.disclosure import disclose
 from pipeline.map.removals import COLUMNS, areas_of, gap_around, read_removals, summary
+from pipeline.publish import tell_older
+from pipeline.sites.join import Joined
 
 HEAD = ",".join(COLUMNS)
 
@@ -84,7 +85,7 @@ def test_whole_features_of_layers_leave_and_larger_ones_stay(
 def test_nothing_of_it_is_in_any_public_file(joined: Joined, tmp_path: Path) -> None:
     why = "Somebody who asked"
     run = asked(tmp_path, f"p03,,,,,,,2022-01-01,{why}", ",,,5.9,2.1,5.95,2.15,2022-01-01,")
-    publish.publish(joined, run, tmp_path / "run")
+    map_folder.publish(joined, run, tmp_path / "run")
     sites: Any = joined.sites
     name = sites.set_index("pcode")["name"]["p03"]
     for path in (tmp_path / "run").iterdir():
@@ -202,9 +203,9 @@ def test_older_folders_that_still_show_it_are_named_and_no_others(
     sites: Any = joined.sites
     spot = sites.set_index("pcode").geometry["p03"]
     run = asked(tmp_path, "p03,,,,,,,2022-01-01,")
-    publish.publish(joined, make_run(), home / "before")
-    publish.publish(joined, make_run(disclosure="restricted"), home / "restricted")
-    publish.publish(joined, run, home / "after")
+    map_folder.publish(joined, make_run(), home / "before")
+    map_folder.publish(joined, make_run(disclosure="restricted"), home / "restricted")
+    map_folder.publish(joined, run, home / "after")
     here, away = (
         int(grid.coarse_cell_of(grid.cell_of(lon, lat)))
         for lon, lat in ((spot.x, spot.y), (spot.x + 0.2, spot.y))

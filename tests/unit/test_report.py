@@ -13,13 +13,13 @@ import pytest
 import shapely
 from sample_map import HOSTILE, make_joined, make_run
 
-from pipeline import report
 from pipeline.errors import DisclosureError
 from pipeline.map import disclosure as rules
 from pipeline.map.disclosure import disclose
-from pipeline.map.packed import unpack_column, unpack_numbers, unpack_places
-from pipeline.publish import publish
-from pipeline.report import embedded, score_table, write_report
+from pipeline.map.folder import publish
+from pipeline.map.page import report
+from pipeline.map.page.packed import unpack_column, unpack_numbers, unpack_places
+from pipeline.map.page.report import embedded, score_table, write_report
 
 
 @pytest.fixture(scope="module")

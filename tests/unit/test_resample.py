@@ -11,8 +11,8 @@ from rasterio.enums import Resampling
 from rasterio.transform import from_origin
 from rasterio.warp import reproject
 
-from pipeline.imagery.reading import Numbers
 from pipeline.imagery.resample import Area, Resamplers
+from pipeline.imagery.windows import Numbers
 
 
 def source(gaps: float = 0.0, metres: float = 10.0, seed: int = 1) -> Numbers:

@@ -18,7 +18,6 @@ import pytest
 import shapely
 from sample_region import THRESHOLDS, make_world
 
-from pipeline import grid, sample
 from pipeline.config import Config
 from pipeline.errors import (
     ConfigError,
@@ -27,6 +26,8 @@ from pipeline.errors import (
     StageMissingError,
     StoreCorruptError,
 )
+from pipeline.evaluation import sample
+from pipeline.geo import grid
 from pipeline.predict import read_predictions
 
 

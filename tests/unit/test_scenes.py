@@ -17,7 +17,7 @@ from pipeline.errors import (
     SourceError,
     StageMissingError,
 )
-from pipeline.grid import HALO_PX, PIXEL
+from pipeline.geo.grid import HALO_PX, PIXEL
 from pipeline.runtime.journal import journal
 from pipeline.scenes import deduplicate, find_scenes, load_scenes, source_of
 

@@ -14,9 +14,9 @@ from models.model import Model
 from models.registry import load_model
 from pipeline.config import Config
 from pipeline.errors import ChipsError, ModelMismatchError
+from pipeline.evaluation.score import chip_imagery, score_chips, write_scores
 from pipeline.imagery.chips import ChipImagery, Chips, read_chips
-from pipeline.score import chip_imagery, score_chips, write_scores
-from pipeline.train_chips import train_chips
+from pipeline.training.train_chips import train_chips
 
 LABEL = np.array([0, 1] * 20, np.int8)
 

@@ -16,7 +16,7 @@ from sample_visits import visits_table
 
 from pipeline.config import Config
 from pipeline.errors import ServiceError
-from pipeline.join_region import labels_file
+from pipeline.join import labels_file
 from pipeline.sites import service
 from pipeline.sites.service import Limits, came_from, fetch_saved, wfs_address
 from pipeline.sites.visits import read_visits, visits_file

@@ -17,11 +17,11 @@ from rasterio.enums import Resampling
 
 from pipeline.composite import composite_blocks, read_composite
 from pipeline.errors import MissingBandError, NoSceneError, UnsafeLinkError
+from pipeline.geo.seasons import season_windows
+from pipeline.imagery.hrefs import allowed_hosts
 from pipeline.imagery.items import describe
-from pipeline.imagery.links import allowed_hosts
 from pipeline.imagery.providers import PROVIDERS, address_of, collection_at, provider_of
 from pipeline.scenes import find_scenes, load_scenes
-from pipeline.seasons import season_windows
 
 REAL = os.environ.get("ASM_ATLAS_TEST_DATA")
 PLACE = {"type": "Polygon", "coordinates": [[[27, 2], [28, 2], [28, 3], [27, 3], [27, 2]]]}

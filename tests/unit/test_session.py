@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from imagery import EAST, WEST, clear_scl, make_item, save_items, texture
 
-from pipeline import composite, ledger
-from pipeline.cli import main
+from pipeline import composite
+from pipeline.cli.main import main
 from pipeline.errors import DisclosureError, ReadFailedError
-from pipeline.runtime.lock import only_run
+from pipeline.runtime.locks import only_run
+from pipeline.workflow import ledger
 
 # Two blocks, either side of lon 6.
 BOX = "bbox:5.97,2.04,6.03,2.06"
@@ -28,7 +29,7 @@ def no_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if name.startswith("ASM_ATLAS_"):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("pipeline.choose.SHIPPED", tmp_path / "none")
+    monkeypatch.setattr("pipeline.training.model_choice.SHIPPED", tmp_path / "none")
 
 
 def scene(folder: Path, date: str, lon: float, seed: int = 1, write: bool = True) -> Any:

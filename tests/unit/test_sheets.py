@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from sample_map import make_joined, make_run
 
-from pipeline import deliver
-from pipeline.cli import main
+from pipeline import publish as publish_stage
+from pipeline.cli.main import main
 from pipeline.errors import DependencyError, QgisError
-from pipeline.map import sheets
-from pipeline.publish import publish
+from pipeline.map.files import sheets
+from pipeline.map.folder import publish
 
 
 def pretend(monkeypatch, tmp_path, text):
@@ -74,7 +74,7 @@ def test_the_sheets_enter_the_manifest_and_go_with_the_map(tmp_path, monkeypatch
     publish(make_joined(rows=24, cols=32), make_run(), folder)
     script = "import sys; open(sys.argv[2], 'wb').write(b'%PDF'); print('{\"error\": \"\", "
     pretend(monkeypatch, tmp_path, script + '"pages": 5, "said": []}\')')
-    deliver._print(folder, 3)
+    publish_stage._print(folder, 3)
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["files"]["inspection.pdf"]["bytes"] == 4
     publish(make_joined(rows=24, cols=32), make_run(), folder)

@@ -17,8 +17,8 @@ import shapely
 from imagery import make_item, save_items
 
 from pipeline.errors import SourceError, UnsafeLinkError
+from pipeline.imagery.hrefs import allowed_hosts, safe_href
 from pipeline.imagery.limits import Limits
-from pipeline.imagery.links import allowed_hosts, safe_href
 from pipeline.imagery.providers import provider_of
 from pipeline.imagery.sources import search
 

@@ -4,11 +4,11 @@ import datetime as dt
 import json
 from pathlib import Path
 
+from pipeline.cli.status import read_run, status_lines
 from pipeline.config import Config
-from pipeline.regions import resolve_region
-from pipeline.runtime.lock import only_run
-from pipeline.session import journal_file, lock_file
-from pipeline.status import read_run, status_lines
+from pipeline.geo.regions import resolve_region
+from pipeline.runtime.locks import only_run
+from pipeline.workflow.session import journal_file, lock_file
 
 BEGUN = dt.datetime(2026, 3, 1, 1, 0, tzinfo=dt.UTC)
 

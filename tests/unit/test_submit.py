@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli import main
+from pipeline.cli.main import main
+from pipeline.cli.submit import batch_script, settings_text, submit_region
 from pipeline.config import Config, load_config
 from pipeline.errors import ClusterError, DependencyError
-from pipeline.regions import resolve_region
-from pipeline.submit import batch_script, settings_text, submit_region
-from pipeline.where import Slurm
+from pipeline.geo.regions import resolve_region
+from pipeline.runtime.settings import Slurm
 
 SLURM = Slurm("long", "mining", cores=8, memory="24GiB", directives="--qos=low --exclusive")
 

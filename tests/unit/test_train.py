@@ -12,8 +12,8 @@ from sample_model import sample_bank, sample_table
 
 from models.errors import ModelError
 from models.registry import load_model
-from pipeline.dataset import TrainingTable
-from pipeline.train import About, preference, squares_of, train_models
+from pipeline.training.dataset import TrainingTable
+from pipeline.training.register import About, preference, register_models, squares_of
 
 BANK = sample_bank(patches=(3,), count=3)
 ABOUT = About(
@@ -37,7 +37,7 @@ def table(rows: int = 240) -> TrainingTable:
 
 
 def train(folder: Path, about: About = ABOUT, **keys: Any) -> list[dict[str, Any]]:
-    return train_models(table(), BANK, about, folder, **keys)
+    return register_models(table(), BANK, about, folder, **keys)
 
 
 def test_both_kinds_are_registered_with_cards(tmp_path) -> None:

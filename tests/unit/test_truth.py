@@ -10,10 +10,10 @@ import rasterio
 import shapely
 from affine import Affine
 
-from pipeline import grid
 from pipeline.errors import InputFileError, NoLabelsError
-from pipeline.evaluation.truth import Truth, read_truth
-from pipeline.regions import resolve_region
+from pipeline.geo import grid
+from pipeline.geo.regions import resolve_region
+from pipeline.sites.truth import Truth, read_truth
 
 CELL = int(grid.cell_of(28.0025, -2.0025))
 WEST, SOUTH, EAST, NORTH = (float(side) for side in grid.cell_bounds(CELL))

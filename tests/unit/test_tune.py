@@ -12,12 +12,12 @@ from sample_chips import write_archive
 
 from features.rcf import chip_features
 from models.transform import transform
-from pipeline import tune
-from pipeline.cli import main
+from pipeline.cli.main import main
 from pipeline.config import Config
 from pipeline.errors import ChipsError
-from pipeline.evaluation import settings as declared
-from pipeline.evaluation.settings import CHANGES, CHOSEN, Setting
+from pipeline.training import tuning
+from pipeline.training import tuning_settings as declared
+from pipeline.training.tuning_settings import CHANGES, CHOSEN, Setting
 
 SMALL = Setting(filters=2, patches=(3,))
 TRIED = [("chosen", SMALL), ("transform", replace(SMALL, transform="none")),
@@ -29,20 +29,20 @@ def few(monkeypatch) -> list[Setting]:
     """Three settings of few filters, and a list of those that were featurized."""
     done: list[Setting] = []
 
-    def features_of(material: tune.Material, setting: Setting) -> np.ndarray:
+    def features_of(material: tuning.Material, setting: Setting) -> np.ndarray:
         done.append(setting)
         return real(material, setting)
 
-    real = tune.features_of
-    monkeypatch.setattr(tune, "settings", lambda: iter(TRIED))
-    monkeypatch.setattr(tune, "CHOSEN", SMALL)
-    monkeypatch.setattr(tune, "SEEDS", (2,))
-    monkeypatch.setattr(tune, "features_of", features_of)
+    real = tuning.features_of
+    monkeypatch.setattr(tuning, "settings", lambda: iter(TRIED))
+    monkeypatch.setattr(tuning, "CHOSEN", SMALL)
+    monkeypatch.setattr(tuning, "SEEDS", (2,))
+    monkeypatch.setattr(tuning, "features_of", features_of)
     return done
 
 
 def run(folder: Path, **keys: object) -> pd.DataFrame:
-    return tune.tune_chips(
+    return tuning.tune_chips(
         folder / "chips", folder / "table.csv", Config(workspace=str(folder)), **keys
     )
 
@@ -70,18 +70,18 @@ def test_every_setting_has_its_row_and_the_second_time_is_reused(tmp_path, few) 
 
 def test_what_was_cut_off_goes_on(tmp_path, few, monkeypatch) -> None:
     write_archive(tmp_path / "chips", 120)
-    whole = tune.scores_of
+    whole = tuning.scores_of
 
-    def breaks(material: tune.Material, setting: Setting, given: np.ndarray) -> np.ndarray:
+    def breaks(material: tuning.Material, setting: Setting, given: np.ndarray) -> np.ndarray:
         if setting == TRIED[2][1]:
             raise KeyboardInterrupt
         return whole(material, setting, given)
 
-    monkeypatch.setattr(tune, "scores_of", breaks)
+    monkeypatch.setattr(tuning, "scores_of", breaks)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path)
     assert not (tmp_path / "table.csv").exists()
-    monkeypatch.setattr(tune, "scores_of", whole)
+    monkeypatch.setattr(tuning, "scores_of", whole)
     before = len(few)
     run(tmp_path)
     assert TRIED[0][1] not in few[before:], "what was finished is not done again"
@@ -94,15 +94,15 @@ def test_easy_negatives_train_and_do_not_judge(tmp_path) -> None:
         np.arange((table["subset"] == "negatives").sum()) % 2, "easy", "hard"
     )
     table.to_csv(tmp_path / "chips" / "chips.csv", index=False)
-    material = tune.read_material(tmp_path / "chips", [], {"easy": 3.0}, ["easy"])
+    material = tuning.read_material(tmp_path / "chips", [], {"easy": 3.0}, ["easy"])
     easy = (table["subset"] == "easy").to_numpy()
     assert np.array_equal(material.judged, ~easy)
     assert set(material.found.weight[easy]) == {3.0}
     scores = np.where(easy, 9.0, material.found.label + 0.0)
-    found = tune.judged(material, scores)
+    found = tuning.judged(material, scores)
     assert (found["auc"], found["rows"]) == (1.0, int((~easy).sum()))
     assert found["auc_all"] < 1
-    fewer = tune.read_material(tmp_path / "chips", ["easy"], {}, [])
+    fewer = tuning.read_material(tmp_path / "chips", ["easy"], {}, [])
     assert len(fewer.found.rows) == int((~easy).sum())
 
 
@@ -124,12 +124,12 @@ def test_the_verb_ends_with_the_code_of_what_is_wrong(tmp_path, capsys) -> None:
 
 def test_a_score_has_not_seen_its_region(tmp_path) -> None:
     write_archive(tmp_path / "chips", 120)
-    material = tune.read_material(tmp_path / "chips", [], {}, [])
-    features = tune.features_of(material, SMALL)
+    material = tuning.read_material(tmp_path / "chips", [], {}, [])
+    features = tuning.features_of(material, SMALL)
     held = material.found.region == 1
     label = np.where(held, 1 - material.found.label, material.found.label).astype(np.int8)
     turned = replace(material, found=replace(material.found, label=label))
-    one, other = (tune.scores_of(said, replace(SMALL, kind="forest"), features)
+    one, other = (tuning.scores_of(said, replace(SMALL, kind="forest"), features)
                   for said in (material, turned))  # fmt: skip
     assert np.array_equal(one[held], other[held])
     assert not np.array_equal(one[~held], other[~held])
@@ -137,8 +137,8 @@ def test_a_score_has_not_seen_its_region(tmp_path) -> None:
 
 def test_a_transform_is_what_the_model_sees(tmp_path) -> None:
     write_archive(tmp_path / "chips", 20)
-    material = tune.read_material(tmp_path / "chips", [], {}, [])
-    values = chip_features(material.found.chips.reflectance(), tune._bank(material, SMALL))[0]
+    material = tuning.read_material(tmp_path / "chips", [], {}, [])
+    values = chip_features(material.found.chips.reflectance(), tuning._bank(material, SMALL))[0]
     seen = {
         name: transform(replace(SMALL, transform=name).given(values))
         for name in declared.TRANSFORMS

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from sample_model import sample_table
 
-from pipeline import grid
-from pipeline.dataset import TrainingTable
-from pipeline.unlabelled import assumptions, describe_sensitivity, judge, remoteness
+from pipeline.geo import grid
+from pipeline.training.dataset import TrainingTable
+from pipeline.training.unlabelled import assumptions, describe_sensitivity, judge, remoteness
 
 CELLS = grid.Block.from_name("N02.0E005.9").cells()
 

@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image
 from sample_model import sample_table
 
-from pipeline import grid
-from pipeline.dataset import TrainingTable
-from pipeline.evaluation.held_out import draw_validation
-from pipeline.validate import hold_outs, places_of, show_validation, validate_table
+from pipeline.geo import grid
+from pipeline.training.dataset import TrainingTable
+from pipeline.training.validation import hold_outs, places_of, show_validation, validate_table
+from pipeline.training.validation_plot import draw_validation
 
 ROWS = 400
 

@@ -12,9 +12,9 @@ import pytest
 import shapely
 
 from pipeline.errors import InputFileError
-from pipeline.runtime.files import is_safe_path
-from pipeline.sites import vectors
-from pipeline.sites.vectors import layer_names, read_vector
+from pipeline.geo import vector_files
+from pipeline.geo.vector_files import layer_names, read_vector
+from pipeline.runtime.atomic import is_safe_path
 
 
 @pytest.fixture
@@ -147,11 +147,11 @@ def test_sizes_are_capped(
 ) -> None:
     for name in ("a.gpkg", "a.geojson", "a.shp"):
         frame.to_file(tmp_path / name)
-        monkeypatch.setattr(vectors, "MAX_FEATURES", 1)
+        monkeypatch.setattr(vector_files, "MAX_FEATURES", 1)
         with pytest.raises(InputFileError, match="more than 1 "):
             read_vector(tmp_path / name)
         monkeypatch.undo()
-        monkeypatch.setattr(vectors, "MAX_VERTICES", 3)
+        monkeypatch.setattr(vector_files, "MAX_VERTICES", 3)
         with pytest.raises(InputFileError, match="3 vertices"):
             read_vector(tmp_path / name)
         monkeypatch.undo()

@@ -8,7 +8,7 @@ from pipeline.config import Config, load_config, settings_hash
 from pipeline.errors import ConfigError
 from pipeline.runtime.cluster import Workers
 from pipeline.runtime.jobs import security_of
-from pipeline.where import Slurm, Tls, bytes_of, seconds_of
+from pipeline.runtime.settings import Slurm, Tls, bytes_of, seconds_of
 
 TLS = Tls("ca.pem", "cert.pem", "key.pem")
 

@@ -13,10 +13,10 @@ import shapely
 from numpy.typing import NDArray
 from sklearn.neighbors import BallTree
 
-from pipeline import grid
-from pipeline.regions import Region
+from pipeline.geo import grid
+from pipeline.geo.distance import nearest_shape
+from pipeline.geo.regions import Region
 from pipeline.sites.labels.rows import NOT, UNLABELLED, Labels, make_rows
-from pipeline.sites.nearest import nearest_shape
 
 EARTH_RADIUS_M = 6_371_008.8
 # Mines reach beyond the point where the visitor stood, and beyond the outline that was drawn.

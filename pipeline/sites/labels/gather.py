@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.again import make_command
 from pipeline.config import Config
 from pipeline.errors import ConfigError, NoLabelsError
-from pipeline.regions import Region
+from pipeline.geo.regions import Region
 from pipeline.sites.labels.inspections import label_inspections, label_sample
 from pipeline.sites.labels.polygons import label_polygons
 from pipeline.sites.labels.rows import Labels, combine
 from pipeline.sites.labels.visits import label_visits
 from pipeline.sites.visit_tables import looks_like_visits
 from pipeline.sites.visits import read_visits
+from pipeline.workflow.commands import make_command
 
 
 def are_visits(path: Path, mapping: str = "") -> bool:

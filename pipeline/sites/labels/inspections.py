@@ -14,12 +14,12 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from pipeline import grid
 from pipeline.errors import LabelsError, NoLabelsError
-from pipeline.regions import Region
+from pipeline.geo import grid
+from pipeline.geo.regions import Region
+from pipeline.geo.vector_files import layer_names, read_table, read_vector
 from pipeline.sites.labels.polygons import label_dates
 from pipeline.sites.labels.rows import CHECKED, MINE, NOT, Labels, make_rows, one_a_cell, shift_of
-from pipeline.sites.vectors import layer_names, read_table, read_vector
 from pipeline.sites.visits import PRECISION_RADIUS_M
 
 SAMPLE_LAYER = "sample"

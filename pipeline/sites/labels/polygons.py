@@ -16,10 +16,10 @@ import shapely
 from numpy.typing import NDArray
 
 from pipeline.errors import LabelsError, NoLabelsError
-from pipeline.regions import Region
+from pipeline.geo.overlap import MIN_AREA_HA, polygon_labels, shared_hectares
+from pipeline.geo.regions import Region
+from pipeline.geo.vector_files import layer_names, read_vector
 from pipeline.sites.labels.rows import CHECKED, MINE, NOT, Labels, make_rows, shift_of
-from pipeline.sites.overlap import MIN_AREA_HA, polygon_labels, shared_hectares
-from pipeline.sites.vectors import layer_names, read_vector
 
 DATES = ("date", "year")
 _ALIKE = "drawn as a look-alike"

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from pipeline import grid
-from pipeline.seasons import season_windows
+from pipeline.geo import grid
+from pipeline.geo.seasons import season_windows
 
 MINE, NOT, UNLABELLED = 1, 0, -1
 COLUMNS = ("cell", "label", "source", "date", "shift", "weight", "what", "size")

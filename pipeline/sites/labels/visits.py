@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from pipeline import grid
 from pipeline.errors import NoLabelsError
-from pipeline.regions import Region
+from pipeline.geo import grid
+from pipeline.geo.regions import Region
 from pipeline.sites.labels.rows import MINE, Labels, make_rows, nearest_season
 from pipeline.sites.visits import all_sites, by_others
 

@@ -16,7 +16,7 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from pipeline import grid
+from pipeline.geo import grid
 from pipeline.sites.layers.declare import Declaration
 from pipeline.sites.layers.owners import count_in_reach, nearest_in_reach, owner_of, touching
 from pipeline.sites.layers.read import ContextLayer

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import DeclarationError
-from pipeline.regions import data_folder
-from pipeline.runtime.files import is_safe_path
+from pipeline.runtime.atomic import is_safe_path
+from pipeline.runtime.package_data import data_folder
 from pipeline.sites.declared import one_of, only, read_toml
 
 HOW = ("within", "nearest", "count")

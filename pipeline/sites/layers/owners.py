@@ -2,7 +2,7 @@
 
 Areas touch and overlap. A point in or on the border of several belongs to the first of them, in
 the order of the layer (by its id, else as in the file), so that one on a border has one owner.
-Cells and blocks of the grid have their own, half-open rule (``pipeline.grid``).
+Cells and blocks of the grid have their own, half-open rule (``pipeline.geo.grid``).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from pipeline.sites.nearest import great_circle_km, nearest_shape
+from pipeline.geo.distance import great_circle_km, nearest_shape
 
 # Degrees (0.1 mm): the last bits of two borders' coordinates may leave as much between them.
 _GAP = 1e-9

@@ -14,15 +14,15 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from pipeline import grid
 from pipeline.config import Config, fingerprint
 from pipeline.errors import LayerError
+from pipeline.geo import grid
+from pipeline.geo.vector_files import SUFFIXES, read_vector
+from pipeline.runtime.atomic import sha256_of
 from pipeline.runtime.console import say
-from pipeline.runtime.files import sha256_of
 from pipeline.sites.answers import yes_no_words
 from pipeline.sites.layers.declare import Column, Declaration, load_declarations
 from pipeline.sites.service import Limits, came_from, fetch_saved
-from pipeline.sites.vectors import SUFFIXES, read_vector
 
 MAX_TEXT = 1_000
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)([T ].*)?")

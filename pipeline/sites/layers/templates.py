@@ -8,9 +8,9 @@ import geopandas as gpd
 import pandas as pd
 import pyogrio
 
-from pipeline import grid
 from pipeline.config import Config
-from pipeline.map.geopackage import FEATURE_ID, GEOMETRY, VERSION
+from pipeline.geo import grid
+from pipeline.geo.geopackage import FEATURE_ID, GEOMETRY, VERSION
 from pipeline.runtime.console import say
 from pipeline.runtime.files import whole_file
 from pipeline.sites.layers.declare import Declaration, load_declarations

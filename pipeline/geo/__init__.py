@@ -1,0 +1,1 @@
+"""Where and when: the grid, regions, seasons, distances, vector files."""

@@ -1,0 +1,1 @@
+"""The files of a map: GeoPackage, QGIS project, rasters, inspection forms, crate."""

@@ -1,0 +1,257 @@
+"""QGIS documents, written without QGIS: a style for each layer and the project that opens them.
+
+The texts are templates in ``styles/``; every value is escaped. The project refers to the
+GeoPackage beside it, and the same project serves inside the GeoPackage.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections.abc import Collection, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+import pandas as pd
+from pyproj import CRS
+
+from pipeline.geo import grid
+from pipeline.map.credit import credit
+from pipeline.map.files import symbology
+from pipeline.map.files.sheets import sheet_of
+from pipeline.map.files.views import TABLES, LayerView, geometry_kind
+from pipeline.words.map_words import say, warning, warnings
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+
+    from pipeline.map.disclosure import Policy, Product
+    from pipeline.map.provenance import RunInfo
+    from pipeline.sites.layers.declare import Declaration
+
+# Top of the legend first. Coverage is there to be switched on; the score would hide it.
+GROUPS = (
+    ("group_inspect", ("sites", "candidates")),
+    ("group_model", ("regions", "cells")),
+    ("group_context", ()),
+    ("group_imagery", ("coverage",)),
+    ("group_sites", TABLES[1:]),
+    ("group_about", TABLES[:1]),
+)
+_HIDDEN = {"coverage"}
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+
+
+def layer_views(
+    product: Product, tables: dict[str, pd.DataFrame], run: RunInfo, policy: Policy
+) -> list[LayerView]:
+    """Describe the layers in the order of the legend.
+
+    Parameters
+    ----------
+    product : Product
+        What is published.
+    tables : dict of str to pandas.DataFrame
+        Every table of the GeoPackage with the columns as written, without geometry columns.
+    run : RunInfo
+        Its model's thresholds and its language.
+    policy : mapping
+        The columns' names.
+
+    Returns
+    -------
+    list of LayerView
+        One for each layer.
+    """
+    lang = run.config.map_lang
+    extras: dict[str, dict[str, Any]] = {
+        # Placing a thousand labels takes longer than drawing the map.
+        "candidates": {
+            "label": "rank",
+            "label_when": '"rank" <= 30 OR @map_scale < 400000',
+            "sort": '"rank"',
+        },
+        "sites": {"label": "name", "label_size": 8, "label_placement": 6, "label_scale": 250_000},
+        "cells": {"sort": '"probability"', "sort_order": 1},
+        "regions": {"label": "name", "label_size": 10},
+    }
+    context = {layer.declaration.table: layer.declaration for layer in product.context}
+    views = []
+    for name in (name for _, names in _groups(context) for name in names if name in tables):
+        columns = [str(column) for column in tables[name].columns]
+        rows = policy.get(name, {})
+        layer = product.layers.get(name)
+        box = (0, 0, 0, 0) if layer is None or not len(layer) else layer.total_bounds
+        west, south, east, north = box
+        extra = extras.get(name, {})
+        views.append(
+            LayerView(
+                name=name,
+                title=context[name].title(lang) if name in context else say(name, lang),
+                columns=columns,
+                aliases={c: rows[c].alias(lang) if c in rows else c for c in columns},
+                rules=_rules(name, layer, context, run, lang),
+                kind=geometry_kind(name, layer) if name in context and layer is not None else "",
+                extent=(float(west), float(south), float(east), float(north)),
+                visible=name not in _HIDDEN and name not in context,
+                **({} if extra.get("label", columns[0]) not in columns else extra),
+            )
+        )
+    return views
+
+
+def _groups(context: Collection[str]) -> list[tuple[str, tuple[str, ...]]]:
+    """Return the groups of the legend, the context layers in theirs."""
+    return [(k, tuple(context) if k == "group_context" else names) for k, names in GROUPS]
+
+
+def _rules(
+    name: str,
+    layer: gpd.GeoDataFrame | None,
+    context: Mapping[str, Declaration],
+    run: RunInfo,
+    lang: str,
+) -> list[symbology.Rule]:
+    if name not in context or layer is None:
+        rules = symbology.rules(name, run.model.get("thresholds", {}), lang)
+        # The legend speaks of industrial mines only where the map knows any.
+        known = name != "cells" or layer is None or (layer["class"] == "industrial").any()
+        return rules if known else [r for r in rules if "industrial" not in r.filter]
+    points = geometry_kind(name, layer) == "Point"
+    number = list(context).index(name)
+    return symbology.context_rules(context[name].title(lang), points, number)
+
+
+def style(view: LayerView) -> str:
+    """Return a layer's QML, for the table ``layer_styles``."""
+    return _render("style.qml", layer=view)
+
+
+def project(product: Product, views: list[LayerView], run: RunInfo, geopackage: str) -> bytes:
+    """Return the project as a ``.qgz`` that looks for the GeoPackage in its own folder.
+
+    Parameters
+    ----------
+    product : Product
+        What is published.
+    views : list of LayerView
+        The layers.
+    run : RunInfo
+        What the map was made from.
+    geopackage : str
+        Name of the GeoPackage's file.
+
+    Returns
+    -------
+    bytes
+        Content of the ``.qgz``.
+    """
+    lang = run.config.map_lang
+    by_name = {view.name: view for view in views}
+    context = [view.name for view in views if view.name.startswith("context_")]
+    bounds = tuple(float(edge) for edge in product.layers["cells"].total_bounds)
+    about = f"{run.run_id}, {run.model.get('id', '')}, {run.images[0]} – {run.images[1]}"
+    if not run.simulated:
+        about = f"{credit(product, run, lang)} {about}"
+    name = title(run, product.disclosure)
+    return pack_project(
+        sheet=sheet_of(
+            views, bounds, name, without_expressions(about), product.disclosure, run.simulated, lang
+        ),
+        title=name,
+        words="\n".join(warnings(lang, run.simulated)),
+        abstract=f"{warning(lang, run.simulated)} {say(f'{product.disclosure}_long', lang)}",
+        rights=say(product.disclosure, lang),
+        lang=lang,
+        identifier=run.run_id,
+        created=run.created,
+        decimals=2 if product.disclosure == "public" else 4,
+        geopackage=geopackage,
+        bounds=bounds,
+        layers=views,
+        groups=[
+            {
+                "title": say(key, lang),
+                "layers": [by_name[name] for name in names if name in by_name],
+            }
+            for key, names in _groups(context)
+            if any(name in by_name for name in names)
+        ],
+    )
+
+
+def pack_project(*, created: str, bounds: Sequence[float], **values: Any) -> bytes:
+    """Return a ``.qgz`` of layers of one GeoPackage in its own folder.
+
+    Parameters
+    ----------
+    created : str
+        ISO time, UTC.
+    bounds : sequence of float
+        West, south, east, north of what is shown; EPSG:4326.
+    **values : object
+        What the template ``project.qgs`` asks for: ``title``, ``words`` (shown on the map),
+        ``abstract``, ``rights``, ``lang``, ``identifier``, ``decimals`` (of coordinates),
+        ``geopackage`` (name of the file), ``layers``, ``groups`` and perhaps ``sheet``
+        (:class:`pipeline.map.files.sheets.Sheet`).
+
+    Returns
+    -------
+    bytes
+        Content of the ``.qgz``.
+    """
+    values.setdefault("sheet", None)
+    west, south, east, north = bounds
+    margin = max(0.09 * max(east - west, north - south), 0.01)
+    text = _render(
+        "project.qgs",
+        created=created[:19],
+        wkt=CRS.from_user_input(grid.CRS).to_wkt("WKT2_2019"),
+        extent=(west - margin, south - margin, east + margin, north + margin),
+        **values,
+    )
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        entry = zipfile.ZipInfo("map.qgs", date_time=(1980, 1, 1, 0, 0, 0))
+        entry.compress_type = zipfile.ZIP_DEFLATED
+        entry.external_attr = 0o644 << 16
+        archive.writestr(entry, text)
+    return target.getvalue()
+
+
+def title(run: RunInfo, disclosure: str) -> str:
+    """Return the map's title: region, what it shows, whether it is simulated, its edition."""
+    lang = run.config.map_lang
+    marks = [say("simulated", lang)] if run.simulated else []
+    marks.append(say(disclosure, lang))
+    name = f"{run.region.title} – {say('map_title', lang)} ({', '.join(marks)})"
+    return without_expressions(name)
+
+
+def without_expressions(text: str) -> str:
+    """Take from a text what QGIS would evaluate where it shows it: ``[% ... %]``."""
+    return text.replace("[%", "[ %")
+
+
+def printable(text: str) -> str:
+    """Drop the characters that XML cannot hold."""
+    return _UNPRINTABLE.sub("", text)
+
+
+def _render(template: str, **values: object) -> str:
+    text = _templates().get_template(template).render(**values)
+    return printable(text).strip() + "\n"
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "styles"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

@@ -1,0 +1,1 @@
+"""The page of a map, as a browser shows it."""

@@ -1,0 +1,178 @@
+"""What the page's own map is drawn from: squares, outlines, points, colours and words as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import shapely
+
+from pipeline.map.files import symbology
+from pipeline.map.page import packed
+from pipeline.map.page.words import page_words
+from pipeline.words.map_words import say
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+
+    from pipeline.map.disclosure import Policy, Product
+
+# A layer of more places than this is left to the GeoPackage.
+MOST_PLACES = 150_000
+# The places drawn at random, which the product keeps with the candidates.
+_DRAWN = "drawn"
+# The same in every row, and told above the map.
+_EVERYWHERE = ("model", "run", "simulated")
+_REGION = "#54278f"
+_GREY = "#d4d4d4"
+
+
+def page_data(
+    product: Product, policy: Policy, thresholds: Mapping[str, float], titles: dict[str, str]
+) -> dict[str, Any]:
+    """Return everything that the page's map shows.
+
+    Parameters
+    ----------
+    product : Product
+        What may be shown.
+    policy : mapping
+        The columns' rules.
+    thresholds : mapping
+        The model's.
+    titles : dict of str to str
+        Of the page, by language.
+
+    Returns
+    -------
+    dict
+        What JSON can hold; see :mod:`pipeline.map.page.packed`.
+    """
+    cells = product.layers["cells"].sort_values("cell")
+    digits = packed.decimals_of(product.square)
+    layers, too_large = [], []
+    for name, layer, title, colour in _layers(product):
+        if int(shapely.get_num_coordinates(layer.geometry.to_numpy()).sum()) > MOST_PLACES:
+            too_large.append(title)
+            continue
+        layers.append(_packed_layer(name, layer, title, colour, policy, digits))
+    return {
+        "disclosure": product.disclosure,
+        "digits": digits,
+        "words": page_words(),
+        "titles": titles,
+        "squares": packed.pack_squares(cells["cell"], round(1 / product.square)),
+        "cells": packed.pack_table("cells", cells, policy, _EVERYWHERE),
+        "looks": _looks(cells, thresholds),
+        "found": symbology.FOUND,
+        "missed": symbology.MISSED,
+        "layers": layers,
+        "too_large": too_large,
+    }
+
+
+def _layers(product: Product) -> list[tuple[str, gpd.GeoDataFrame, dict[str, str], str]]:
+    """Return name, layer, title in both languages and colour, from the bottom up."""
+    found = []
+    for number, layer in enumerate(product.context):
+        about = layer.declaration
+        colour = symbology.CONTEXT_COLOURS[number % len(symbology.CONTEXT_COLOURS)]
+        title = {lang: about.title(lang) for lang in ("en", "fr")}
+        if about.table in product.layers:
+            found.append((about.table, product.layers[about.table], title, colour))
+    candidates = product.layers["candidates"]
+    own = {
+        "regions": (product.layers.get("regions"), _REGION),
+        _DRAWN: (candidates.drop(product.ranked.index), symbology.RANDOM),
+        "candidates": (product.ranked, symbology.CANDIDATE),
+        "sites": (product.layers.get("sites"), symbology.FOUND),
+    }
+    for name, (layer, colour) in own.items():
+        if layer is not None and len(layer):
+            found.append((name, layer, _both("kind_random" if name == _DRAWN else name), colour))
+    return found
+
+
+def _packed_layer(
+    name: str,
+    layer: gpd.GeoDataFrame,
+    title: dict[str, str],
+    colour: str,
+    policy: Policy,
+    digits: int,
+) -> dict[str, Any]:
+    shapes = layer.geometry.to_numpy()
+    points = bool((shapely.get_type_id(shapes) == 0).all())
+    form = "circle" if points else "outline"
+    legend = [[form, colour, title]]
+    if name == "sites":
+        both = [("missed", "diamond", symbology.MISSED), ("found", "circle", symbology.FOUND)]
+        legend = [
+            [form, fill, {lang: f"{say('site', lang)} {say(key, lang)}" for lang in ("en", "fr")}]
+            for key, form, fill in both
+        ]
+    elif name == "candidates":
+        legend = [[form, colour, _both("candidate")]]
+    table = "candidates" if name == _DRAWN else name
+    return {
+        **packed.pack_table(table, layer, policy, _EVERYWHERE),
+        # Its columns follow the rules of that table.
+        **({"name": name, "rules": table} if name != table else {}),
+        "title": title,
+        "colour": colour,
+        "points": points,
+        "dash": {"regions": [6, 4], _DRAWN: [2, 3]}.get(name, []),
+        "shown": name in ("candidates", _DRAWN, "sites"),
+        "legend": legend,
+        "shapes": packed.pack_shapes(shapes, digits),
+    }
+
+
+def _looks(cells: gpd.GeoDataFrame, thresholds: Mapping[str, float]) -> dict[str, Any]:
+    """Return each way to colour squares: title, legend, palette, and the place of each in it.
+
+    The palette's first is for "cannot tell".
+    """
+    score_kinds = 1 + np.digitize(cells["probability"], symbology.score_breaks(thresholds)[1:-1])
+    industrial = (cells["class"] == "industrial").to_numpy()
+    score_kinds[industrial] = 1 + len(symbology.SCORE_COLOURS)
+    score_kinds[cells["probability"].isna()] = 0
+    looks = np.floor(np.nan_to_num(cells["clear_observations"].to_numpy(float)))
+    clear_kinds = 1 + np.digitize(looks, symbology.CLEAR_BREAKS)
+    clear_kinds[(cells["class"] == "cannot_tell").to_numpy()] = 0
+    names = [symbology.score_classes(thresholds, lang) for lang in ("en", "fr")]
+    score = [
+        ["square", colour, {"en": english, "fr": french}]
+        for (_, _, english, colour), (_, _, french, _) in zip(*names, strict=True)
+    ][::-1]
+    if industrial.any():
+        score.append(["square", symbology.INDUSTRIAL, _both("industrial")])
+    clear = [
+        ["square", colour, {"en": english, "fr": french}]
+        for colour, english, french in zip(
+            symbology.CLEAR_COLOURS,
+            symbology.clear_labels("en"),
+            symbology.clear_labels("fr"),
+            strict=True,
+        )
+    ]
+    unknown = ["hatch", symbology.CANNOT_TELL, _both("cannot_tell")]
+    return {
+        "score": {
+            "title": _both("cells"),
+            "palette": [_GREY, *symbology.SCORE_COLOURS, symbology.INDUSTRIAL],
+            "kinds": packed.pack_numbers(score_kinds),
+            "legend": [*score, unknown],
+        },
+        "clear": {
+            "title": _both("coverage"),
+            "palette": [_GREY, *symbology.CLEAR_COLOURS],
+            "kinds": packed.pack_numbers(clear_kinds),
+            "legend": [*clear, unknown],
+        },
+    }
+
+
+def _both(key: str) -> dict[str, str]:
+    return {lang: say(key, lang) for lang in ("en", "fr")}

@@ -1,0 +1,156 @@
+"""Which model: the one asked for, or the nearest registered one that fits the imagery."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+
+from features.errors import BankError
+from features.scaling import Scaling
+from models.errors import ModelError, ModelNotFoundError
+from models.model import Model
+from models.registry import SHIPPED, find_model, load_model, read_manifest, registered
+from pipeline.errors import ModelMismatchError, NoModelError, UnknownModelError
+from pipeline.geo.distance import great_circle_km
+from pipeline.runtime.console import say
+from pipeline.scenes import SceneList
+from pipeline.workflow.commands import make_command
+from pipeline.workflow.context import Context
+
+
+def registries(home: str | Path) -> list[Path]:
+    """Return the registries, the user's own first, then the one that ships."""
+    return [Path(home) / "models", SHIPPED]
+
+
+def choose_model(context: Context, scenes: SceneList) -> tuple[Model, str]:
+    """Load the model to apply to these scenes.
+
+    Returns
+    -------
+    model : Model
+        Checked against the imagery.
+    why : str
+        Why this one, in words for the map.
+
+    Raises
+    ------
+    NoModelError
+        If ``model`` is ``auto`` and none fits; it names the command that trains one.
+    UnknownModelError
+        If no model of that name is registered.
+    ModelMismatchError
+        If the imagery's bands, level or scaling differ from the model's.
+    """
+    asked = context.config.model
+    if asked != "auto":
+        model = load_named(context.config.home, asked)
+        check_fits(model.manifest, scenes)
+        return model, "asked for by name"
+    centre = context.region.geometry.centroid
+    found = []
+    misfits = []
+    for name, folder in registered(registries(context.config.home)).items():
+        try:
+            manifest = read_manifest(folder)
+        except ModelError as error:
+            # One model of an older format must not stand in the way of the others.
+            misfits.append(f"{name}: {error}")
+            continue
+        reason = misfit(manifest, scenes)
+        if reason:
+            misfits.append(f"{name}: {reason}")
+        else:
+            away = _distance_km(manifest, centre)
+            found.append((away, -(manifest["scores"]["pooled"]["auc"] or 0), name, folder))
+    if not found:
+        raise NoModelError(
+            f"no registered model fits {imagery_words(scenes)}",
+            where="; ".join(misfits) or "no model is registered",
+            next_step=f"{make_command('train', context.config, context.region)} LABELS=visits.csv",
+        )
+    away, _, name, folder = min(found)
+    why = f"the nearest of {len(found)} that fit: trained {away:,.0f} km away"
+    say("model", f"{name}: {why}")
+    return load_model(folder), why
+
+
+def load_named(home: str | Path, name: str) -> Model:
+    """Load a registered model by name.
+
+    Raises
+    ------
+    UnknownModelError
+        If no registry holds it.
+    """
+    try:
+        folder = find_model(name, registries(home))
+    except ModelNotFoundError as error:
+        raise UnknownModelError(str(error), next_step="asm-atlas models lists them") from None
+    try:
+        return load_model(folder)
+    except (ModelError, BankError) as error:
+        raise UnknownModelError(
+            f"the model {name} cannot be used: {error}", next_step="train or fetch it anew"
+        ) from None
+
+
+def check_fits(manifest: dict[str, Any], scenes: SceneList) -> None:
+    """Refuse imagery that a model was not trained for.
+
+    Raises
+    ------
+    ModelMismatchError
+        Naming both.
+    """
+    reason = misfit(manifest, scenes)
+    if reason:
+        raise ModelMismatchError(
+            f"the model {manifest['id']} is for {model_words(manifest)}, "
+            f"the imagery is {imagery_words(scenes)}",
+            where=reason,
+            next_step="choose another MODEL (asm-atlas models lists them) or train one",
+        )
+
+
+def misfit(manifest: dict[str, Any], scenes: SceneList) -> str:
+    """Say why a model cannot be applied to scenes; empty if it can."""
+    missing = [band for band in manifest["bands"] if band not in scenes.bands]
+    if missing:
+        return f"bands {' '.join(missing)} are missing"
+    if manifest["level"] != scenes.level:
+        return f"level {manifest['level']} is not {scenes.level}"
+    model_scaling = Scaling.from_dict(manifest["scaling"])
+    clip, steps = scenes.scaling
+    # Full-range reflectance can be clipped as the model's own pixels were; anything else cannot.
+    if clip and (clip, steps) != model_scaling.pixels:
+        return f"scaling {model_scaling} is not {Scaling(clip, steps)}"
+    if manifest["simulated"] != scenes.simulated:
+        return "one is simulated, the other is real"
+    return ""
+
+
+def model_words(manifest: dict[str, Any]) -> str:
+    """Bands, level and scaling that a model is for."""
+    scaling = Scaling.from_dict(manifest["scaling"])
+    simulated = "simulated " if manifest["simulated"] else ""
+    return f"{simulated}{manifest['level']} {' '.join(manifest['bands'])}, {scaling}"
+
+
+def imagery_words(scenes: SceneList) -> str:
+    """Bands, level and scaling of imagery."""
+    clip, steps = scenes.scaling
+    scaling = str(Scaling(clip, steps)) if clip else "full-range reflectance"
+    simulated = "simulated " if scenes.simulated else ""
+    return f"{simulated}{scenes.level} {' '.join(scenes.bands)}, {scaling}"
+
+
+def _distance_km(manifest: dict[str, Any], centre: shapely.Point) -> float:
+    squares = np.array(manifest["ground"]["squares"], float)
+    if not len(squares):
+        return float("inf")
+    away = great_circle_km(centre.x, centre.y, squares[:, 0] + 0.5, squares[:, 1] + 0.5)
+    return float(np.min(away))

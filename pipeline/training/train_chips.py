@@ -1,0 +1,153 @@
+"""Train models on an archive of labelled chips."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.bank import FilterBank
+from features.sampling import make_bank
+from models.folds import spatial_folds
+from models.misreading import Pairs
+from pipeline.config import Config, fingerprint
+from pipeline.imagery.chips import Chips, cells_of
+from pipeline.runtime.console import say
+from pipeline.training.chips import PATCHES_PER_CHIP, read_labelled_chips
+from pipeline.training.dataset import TrainingTable
+from pipeline.training.model_choice import registries
+from pipeline.training.register import About, register_models, squares_of
+
+# Chips that are read wrongly on purpose, at most.
+MISREAD = 1_500
+
+
+def train_chips(
+    archive: Path,
+    name: str,
+    config: Config,
+    leave_out: Sequence[str] = (),
+    without: Sequence[str] = (),
+    weights: Mapping[str, float] | None = None,
+    data: str = "",
+    licence: str = "",
+    kind: str = "",
+) -> list[dict[str, Any]]:
+    """Train and register models on labelled chips.
+
+    Parameters
+    ----------
+    archive : pathlib.Path
+        Folder with ``chips.npz`` and ``chips.csv``.
+    name : str
+        Of the models; the kind is appended.
+    config : Config
+        Workspace, seed and size of the bank.
+    leave_out : sequence of str
+        Values of the table's column ``cell`` (1-degree squares) that the models must not see.
+    without : sequence of str
+        Values of the column ``subset`` that are not trained on.
+    weights : mapping of str to float, optional
+        What rows of a subset count for; default 1.
+    data, licence : str
+        For the card.
+    kind : str
+        Of the one model that is wanted, which has the name to itself; empty: one of every kind.
+
+    Returns
+    -------
+    list of dict
+        The manifests, the best first.
+
+    Raises
+    ------
+    ChipsError
+        If the archive is not in its form, has no labels, or does not know a square left out.
+    """
+    found = read_labelled_chips(archive, without, weights, leave_out)
+    table, label, region = found.table, found.label, found.region
+    bank = sample_bank(found.chips, found.rows, config)
+    rng = np.random.default_rng(config.seed)
+    some = np.sort(rng.permutation(len(label))[:MISREAD])
+    features = found.features(bank, "featurize")
+    wrong = found.features(bank, "misread", some, rng)
+    say("featurize", f"{len(label)} chips, {bank.columns} columns of bank {bank.hash[:12]}")
+    place = table["cell"].astype(str)
+    training = TrainingTable(
+        features=features,
+        label=label,
+        fold=spatial_folds(found.groups, label),
+        cell=cells_of(table),
+        source=found.subset.to_numpy().astype(str),
+        date=table.get("date_start", place).astype(str).to_numpy().astype(str),
+        weight=found.weight,
+        place=np.unique(found.groups, return_inverse=True)[1],
+        region=region,
+        misread=lambda: Pairs(features[some], wrong, region[some]),
+    )
+    at = np.isfinite(found.lonlat[0])
+    choices = {
+        "without the squares": leave_out,
+        "without the subsets": without,
+        "counting": [f"{name} {value:g}-fold" for name, value in (weights or {}).items()],
+    }
+    left = "".join(f", {words} {', '.join(names)}" for words, names in choices.items() if names)
+    about = About(
+        name=name,
+        data=(data or f"labelled chips ({archive.name})") + left,
+        data_hash=fingerprint([*found.sha256, choices]),
+        licence=licence or "not stated",
+        ground=f"{place.nunique()} places, {int(at.sum())} chips exactly located",
+        squares=squares_of(*found.lonlat[:, at]),
+        how="spatial folds, whole 1-degree squares held out; chips without a place in runs of "
+        "neighbours",
+        simulated=False,
+        seed=config.seed,
+    )
+    registry = registries(config.home)[0]
+    if kind:
+        return register_models(training, bank, about, registry, [kind], plain_name=True)
+    return register_models(training, bank, about, registry)
+
+
+def sample_bank(chips: Chips, rows: NDArray[np.intp], config: Config) -> FilterBank:
+    """Sample a new bank from chips, the same one each time.
+
+    Parameters
+    ----------
+    chips : Chips
+        The archive.
+    rows : numpy.ndarray of int, shape (n,)
+        Chips that patches are drawn from.
+    config : Config
+        Seed, recipe, patch sizes and number of filters.
+
+    Returns
+    -------
+    FilterBank
+        The new bank.
+
+    Raises
+    ------
+    BankError
+        If there are fewer patches than filters.
+    """
+
+    def images() -> Iterator[NDArray[np.float32]]:
+        for row in rows.tolist():
+            yield chips.reflectance(slice(row, row + 1))[0]
+
+    return make_bank(
+        images,
+        chips.imagery.bands,
+        chips.imagery.level,
+        chips.imagery.scaling,
+        config.recipe,
+        config.patch_sizes,
+        config.filters,
+        seed=config.seed,
+        per_image=PATCHES_PER_CHIP,
+    )

@@ -1,0 +1,1 @@
+"""What every stage works with: context, ledger, blocks, sessions."""

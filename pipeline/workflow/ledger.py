@@ -1,0 +1,290 @@
+"""Which unit of work is done, from what, and why not.
+
+A unit (a block of one stage) is stored as ``<stage>/<unit>/<key>.<suffix>`` where the key is the
+hash of everything that the result depends on; the entry ``<key>.json`` beside it is written last
+and makes it count. So a second identical run redoes nothing, a changed input redoes exactly the
+units that it touches, and a task that a scheduler runs twice does no harm.
+
+How an entry is read and written, in a folder or on object storage: ``pipeline.runtime.commits``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import fingerprint
+from pipeline.errors import AsmAtlasError, ObjectStoreError
+from pipeline.runtime.atomic import local_file, read_json, sha256_of
+from pipeline.runtime.commits import Seen, bring, commit, look, refuse
+from pipeline.runtime.journal import journal
+from pipeline.runtime.mirror import is_mirror
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One unit of one stage.
+
+    Parameters
+    ----------
+    unit : str
+        Name of the block (or region) that it is for.
+    path : str
+        The stored file; empty if the unit failed.
+    sha256 : str
+        Of the stored file.
+    facts : dict
+        What the stage wants to count without opening the file.
+    reused : bool
+        Whether it was there already.
+    error : AsmAtlasError or None
+        Why there is no file.
+    seconds : float
+        What it took to make, now or when it was made.
+    attempt : str
+        On object storage, which attempt's file it is.
+    """
+
+    unit: str
+    path: str = ""
+    sha256: str = ""
+    facts: dict[str, Any] | None = None
+    reused: bool = False
+    error: AsmAtlasError | None = None
+    seconds: float = 0.0
+    attempt: str = ""
+
+
+def key_of(inputs: dict[str, Any]) -> str:
+    """Return the key under which a result of these inputs is stored.
+
+    Parameters
+    ----------
+    inputs : dict
+        Everything that the result depends on; JSON.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits.
+    """
+    return fingerprint(inputs)
+
+
+def find(
+    root: Path,
+    unit: str,
+    inputs: dict[str, Any],
+    suffix: str,
+    known: frozenset[str] | None = None,
+) -> Entry | None:
+    """Return the stored unit if it is done and whole, else None.
+
+    A file that is not what its entry says (a flipped bit, a lost half) does not count as done, nor
+    does a file whose entry cannot be read.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+        The stage's folder.
+    unit : str
+        Name of the block.
+    inputs : dict
+        Everything that the result depends on; JSON.
+    suffix : str
+        Of the stored file, with its dot.
+    known : frozenset of str, optional
+        Of ``pipeline.runtime.survey``: entries are believed, and who reads a file brings it
+        (:func:`file_of`).
+
+    Returns
+    -------
+    Entry or None
+        With ``reused`` set.
+    """
+    stored, record = _places(root, unit, inputs, suffix)
+    if known is None:
+        return _stored(unit, stored, look(record))
+    try:
+        entry = read_json(record) if f"{unit}/{stored.stem}" in known else {}
+        return _entry(unit, stored, entry, True) if entry["status"] == "done" else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def file_of(entry: Entry) -> Path:
+    """Return the file of a unit; on object storage it is brought here, and checked.
+
+    Parameters
+    ----------
+    entry : Entry
+        Done.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+
+    Raises
+    ------
+    StoreCorruptError
+        If the bucket has lost it. The unit counts as failed then.
+    """
+    stored = Path(entry.path)
+    if is_mirror(stored):
+        says = {"sha256": entry.sha256, "attempt": entry.attempt}
+        if not bring(stored, says):
+            raise refuse(stored, says)
+    return stored
+
+
+def build(
+    root: Path,
+    unit: str,
+    inputs: dict[str, Any],
+    suffix: str,
+    write: Callable[[Path], dict[str, Any]],
+    *,
+    again: bool = False,
+) -> Entry:
+    """Return the stored unit, made now if it is not there.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+        The stage's folder.
+    unit : str
+        Name of the block.
+    inputs : dict
+        Everything that the result depends on; JSON.
+    suffix : str
+        Of the stored file, with its dot.
+    write : callable
+        Writes the file at the path that it is given and returns facts to remember (JSON).
+    again : bool
+        Make it anew even if it is there.
+
+    Returns
+    -------
+    Entry
+        With ``error`` set, and recorded, when ``write`` raised an AsmAtlasError.
+    """
+    stored, record = _places(root, unit, inputs, suffix)
+    seen = look(record)
+    found = None if again else _stored(unit, stored, seen)
+    if found is not None:
+        return found
+    started = time.time()
+    try:
+        with local_file(stored) as beside:
+            beside.touch()  # a process that is killed over it leaves a trace of what was lost
+            facts = write(beside)
+    except ObjectStoreError:
+        raise  # that is no fault of the block
+    except AsmAtlasError as error:
+        return fail(root, unit, inputs, suffix, error, seen)
+    seconds = round(time.time() - started, 3)
+    done = {"status": "done", "sha256": sha256_of(stored), "facts": facts, "seconds": seconds}
+    journal.worked = True
+    return _entry(unit, stored, commit(record, done | {"inputs": inputs}, seen, stored))
+
+
+def has_failed(
+    root: Path,
+    unit: str,
+    inputs: dict[str, Any],
+    suffix: str,
+    known: frozenset[str] | None = None,
+) -> bool:
+    """Tell whether a unit was tried from these inputs, and failed.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+        The stage's folder.
+    unit : str
+        Name of the block.
+    inputs : dict
+        Everything that the result depends on; JSON.
+    suffix : str
+        Of the file that is not there.
+    known : frozenset of str, optional
+        As for :func:`find`.
+
+    Returns
+    -------
+    bool
+        What its entry says.
+    """
+    stored, record = _places(root, unit, inputs, suffix)
+    if known is not None and f"{unit}/{stored.stem}" not in known:
+        return False
+    try:
+        return bool(read_json(record)["status"] == "failed")
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def fail(
+    root: Path,
+    unit: str,
+    inputs: dict[str, Any],
+    suffix: str,
+    error: AsmAtlasError,
+    seen: Seen | None = None,
+) -> Entry:
+    """Record why a unit could not be made.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+        The stage's folder.
+    unit : str
+        Name of the block.
+    inputs : dict
+        Everything that the result depends on; JSON.
+    suffix : str
+        Of the file that is not there.
+    error : AsmAtlasError
+        Why.
+    seen : Seen, optional
+        Its entry when the attempt began, which may be replaced; default: none.
+
+    Returns
+    -------
+    Entry
+        With ``error`` set; on object storage, what another has made of it meanwhile.
+    """
+    stored, record = _places(root, unit, inputs, suffix)
+    failed = {"status": "failed", "cause": type(error).__name__, "text": str(error)}
+    counts = commit(record, failed | {"inputs": inputs}, seen or Seen({}), None)
+    if counts["status"] == "done":
+        return _entry(unit, stored, counts)
+    # It travels from worker to client without what led to it: rasterio's own exceptions pickle, but
+    # cannot be read back.
+    error.__cause__ = error.__context__ = None
+    return Entry(unit, error=error.with_traceback(None))
+
+
+def _stored(unit: str, stored: Path, seen: Seen) -> Entry | None:
+    """Return a unit as its entry says, if that says so and the file is what it says."""
+    if seen.entry.get("status") != "done" or not bring(stored, seen.entry):
+        return None
+    return _entry(unit, stored, seen.entry, reused=True)
+
+
+def _entry(unit: str, stored: Path, says: dict[str, Any], reused: bool = False) -> Entry:
+    seconds, attempt = float(says.get("seconds", 0)), says.get("attempt", "")
+    sha256, facts = says["sha256"], says["facts"]
+    return Entry(unit, str(stored), sha256, facts, reused, None, seconds, attempt)
+
+
+def _places(root: Path, unit: str, inputs: dict[str, Any], suffix: str) -> tuple[Path, Path]:
+    """Return the paths of the stored file and of the entry beside it."""
+    if suffix == ".json":
+        raise ValueError("a unit stored as .json would be overwritten by its own entry")
+    stored = root / unit / f"{key_of(inputs)}{suffix}"
+    return stored, stored.with_suffix(".json")
