@@ -31,7 +31,7 @@ from pipeline.workflow import ledger
 from pipeline.workflow.context import Context
 
 # Raise it when the joined tables change.
-_JOIN_VERSION = 5
+_JOIN_VERSION = 6
 
 
 def join_predictions(

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.model import Model, Predictions
+from pipeline.classes import can_tell
 from pipeline.composite import EPOCH
 from pipeline.errors import NoClearPixelError
 from pipeline.geo import grid
@@ -167,7 +168,7 @@ def _write(
     return {
         "cells": len(table),
         "predicted": predicted,
-        "unlike": int((table["dissimilarity"] > 1).sum()),
+        "unlike": int((seen & ~can_tell(table["probability"], table["dissimilarity"])).sum()),
         "outside": int((seen & ~table["applicable"]).sum()),
     }
 

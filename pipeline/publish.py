@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.classes import CANNOT_TELL
 from pipeline.composite import failed_scenes
 from pipeline.config import fingerprint, settings_hash
 from pipeline.geo.regions import Region, in_public
@@ -33,7 +34,7 @@ from pipeline.sites.join import Joined
 from pipeline.workflow.context import Context
 
 # Raise it when the same inputs would give another product.
-VERSION = 5
+VERSION = 6
 # What a map depends on beside its inputs; the rest of the configuration says where and how fast.
 _OF_THE_MAP = ("season", "min_observed", "disclosure", "map_lang", "seed", "visit_years")
 
@@ -120,7 +121,7 @@ def deliver(
             "scenes_not_read": len(failed_scenes(predicted.composites)),
             "blocks": len(context.region.blocks),
             "small_cells": len(joined.cells),
-            "small_cells_cannot_tell": int((joined.cells["class"] == "cannot_tell").sum()),
+            "small_cells_cannot_tell": int((joined.cells["class"] == CANNOT_TELL).sum()),
         },
         images=(min(images[0]), max(images[1])),
         area=area,

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
+from pipeline.classes import WEAKEST_FIRST
 from pipeline.geo import grid
 from pipeline.map import coarsening
 from pipeline.map.disclosure import (
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 # The last that a square's cells hold is the square's: what stays hides what is new beside it, so
 # that a mine which grew is not shown as a new one; and "none" is said of whole squares only.
 _STRENGTH = ("none", "cannot_tell", "fading", "new", "persisting")
-_CLASSES = coarsening.CLASSES
 _COUNTED = ("new", "persisting", "fading", "cannot_tell")
 
 
@@ -155,7 +155,7 @@ def _coarse_changes(cells: pd.DataFrame) -> pd.DataFrame:
 
 def _coarse_series(series: pd.DataFrame) -> pd.DataFrame:
     how = {"first_image": "min", "last_image": "max"}
-    return _merged(_as_days(series), ["season", "cell"], _CLASSES, how)[list(series.columns)]
+    return _merged(_as_days(series), ["season", "cell"], WEAKEST_FIRST, how)[list(series.columns)]
 
 
 def _as_days(table: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
-NEW, PERSISTING, FADING, NONE, CANNOT_TELL = "new", "persisting", "fading", "none", "cannot_tell"
+from pipeline.classes import CANNOT_TELL, can_tell, cuts
+
+NEW, PERSISTING, FADING, NONE = "new", "persisting", "fading", "none"
 WORDS = (NEW, PERSISTING, FADING, NONE, CANNOT_TELL)
 CLOUDS_FROM, CLOUDS_TO, UNLIKE_FROM, UNLIKE_TO, OVERLAP = (
     "clouds_from", "clouds_to", "unlike_from", "unlike_to", "overlap",
@@ -88,7 +90,7 @@ def name_cells(table: pd.DataFrame, thresholds: Mapping[str, float]) -> pd.DataF
     by = moved["change"]
     risen = (moved["change_low"] > 0) & (by > LEAST_SPREADS * spread)
     fallen = (moved["change_high"] < 0) & (by < -LEAST_SPREADS * spread)
-    possible, likely = (np.float32(thresholds[name]) for name in ("possible", "likely"))
+    possible, likely = cuts(thresholds)
     half = np.float32(expit((logit(thresholds["possible"]) + logit(thresholds["likely"])) / 2))
     before, after = table["probability_from"], table["probability_to"]
     low, high = np.fmin(before, after), np.fmax(before, after)
@@ -107,8 +109,8 @@ def name_cells(table: pd.DataFrame, thresholds: Mapping[str, float]) -> pd.DataF
         [
             before.isna() | (changed & (table["clear_observations_from"] < LEAST_CLEAR)),
             after.isna() | (changed & (table["clear_observations_to"] < LEAST_CLEAR)),
-            table["dissimilarity_from"] > 1,
-            table["dissimilarity_to"] > 1,
+            ~can_tell(before, table["dissimilarity_from"]),
+            ~can_tell(after, table["dissimilarity_to"]),
             words == CANNOT_TELL,
         ],
         list(REASONS),

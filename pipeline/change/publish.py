@@ -24,7 +24,7 @@ from pipeline.sites.join import Joined
 from pipeline.workflow.context import Context
 
 # Raise it when the same inputs would give another product.
-VERSION = 3
+VERSION = 4
 HOME = "changes"
 
 

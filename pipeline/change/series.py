@@ -12,18 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from models.model import Model
+from pipeline.classes import classify
 from pipeline.config import fingerprint
 from pipeline.errors import MixedModelsError, StoreCorruptError
 from pipeline.predict import Predicted, read_predictions
 from pipeline.runtime.files import whole_file
 from pipeline.runtime.mirror import fetched_folder, removed
-from pipeline.sites.join import classify
 from pipeline.workflow.context import Context
 
 COLUMNS = ("cell", "season", "probability", "low", "high", "class", "first_image", "last_image")
@@ -124,9 +123,9 @@ class Series:
         if path.is_file() and _about(path) == about:
             return
         cells = read_predictions(predicted.entry.path)
-        cells = cells.assign(
-            season=season, **{"class": class_of(cells, predicted.model.manifest["thresholds"])}
-        )
+        thresholds = predicted.model.manifest["thresholds"]
+        named = classify(cells["probability"], thresholds, cells["dissimilarity"])
+        cells = cells.assign(season=season, **{"class": pd.Series(named, cells.index, dtype="str")})
         table = pa.Table.from_pandas(cells[list(COLUMNS)], preserve_index=False)
         with whole_file(path) as beside:
             pq.write_table(table.replace_schema_metadata({_META: json.dumps(about)}), beside)
@@ -156,26 +155,6 @@ class Series:
 
     def _path(self, season: str) -> Path:
         return self.folder / f"{season}.parquet"
-
-
-def class_of(cells: pd.DataFrame, thresholds: dict[str, float]) -> pd.Series[str]:
-    """Return what each cell is called: ``likely``, ``possible``, ``unlikely`` or ``cannot_tell``.
-
-    Parameters
-    ----------
-    cells : pandas.DataFrame
-        ``probability`` and ``dissimilarity``.
-    thresholds : dict of str to float
-        The model's.
-
-    Returns
-    -------
-    pandas.Series of str
-        As ``join`` calls them, where no industrial mine is known.
-    """
-    names = classify(cells["probability"].to_numpy(np.float32), thresholds)
-    named = pd.Series(names, index=cells.index, dtype="str")
-    return named.mask(cells["dissimilarity"] > 1, "cannot_tell")
 
 
 def _about(path: Path) -> dict[str, Any]:

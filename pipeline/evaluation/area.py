@@ -20,7 +20,14 @@ from models.registry import load_model, read_manifest, registered
 from pipeline.config import Config
 from pipeline.errors import NoLabelsError, SampleUsedError
 from pipeline.evaluation.area_estimates import Part, count_labels, estimate, long_table
-from pipeline.evaluation.sample import STRATA, TRAINED, Drawn, load_drawn, strata_table
+from pipeline.evaluation.sample import (
+    STRATA,
+    TRAINED,
+    VERSION,
+    Drawn,
+    load_drawn,
+    strata_table,
+)
 from pipeline.geo import grid
 from pipeline.geo.regions import outlines
 from pipeline.geo.vector_files import read_vector
@@ -82,6 +89,12 @@ def area_region(
     result = estimate(drawn.cells, labelled.cells, parts, STRATA)
     if unchecked:
         result["notes"].append(unchecked)
+    if drawn.facts["version"] < VERSION:
+        result["accuracy"] = {}
+        result["notes"].append(
+            "the sample was drawn before cells unlike the training data had a stratum of their "
+            "own: how far the map can be trusted is not estimated; draw another sample for that"
+        )
     small = [part.name for part in parts if part.inside.sum() < SMALLEST_PUBLIC_CELLS]
     record: dict[str, Any] = {
         "sample": drawn.id,

@@ -16,11 +16,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipeline.classes import can_tell, classify, cuts
 from pipeline.errors import NoLabelsError
 from pipeline.evaluation.accuracy import evaluate_scores
 from pipeline.geo import grid
 from pipeline.geo.regions import Region
-from pipeline.sites.join import classify
 from pipeline.sites.truth import Truth
 
 MIN_KNOWN_SHARE = 0.25
@@ -84,8 +84,8 @@ def evaluate(
     Parameters
     ----------
     cells : pandas.DataFrame
-        ``cell`` and ``probability`` (NaN: cannot tell); cells whose ``in_training`` is true, where
-        there is such a column, take no part.
+        ``cell`` and ``probability``; with ``dissimilarity``, cells that the map draws grey take no
+        part, and with ``in_training`` those that the model was trained on.
     truth : Truth
         As from :func:`pipeline.sites.truth.read_truth`.
     thresholds : mapping
@@ -105,10 +105,12 @@ def evaluate(
     NoLabelsError
         If no mine is left to be found.
     """
-    table = cells[["cell", "probability"]].merge(truth.cells, on="cell", how="left")
-    # Called as the map calls them: thresholds as float32, like the map's probabilities.
-    table["probability"] = table["probability"].astype(np.float32).astype(np.float64)
-    own_cuts = {name: float(np.float32(value)) for name, value in thresholds.items()}
+    # Called as the map calls them: a grey cell has no score, and thresholds are float32 as it is.
+    told = can_tell(cells["probability"], cells.get("dissimilarity"))
+    score = cells["probability"].astype(np.float32).where(told).astype(float)
+    table = pd.DataFrame({"cell": cells["cell"], "probability": score})
+    table = table.merge(truth.cells, on="cell", how="left")
+    own_cuts = dict(zip(("possible", "likely"), map(float, cuts(thresholds)), strict=True))
     trained = cells["in_training"].to_numpy(bool) if "in_training" in cells else False
     mined, known = table["positive_ha"].fillna(0), table["known_share"].fillna(0)
     positive = np.asarray(mined >= truth.unit_ha)

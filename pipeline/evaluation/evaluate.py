@@ -17,6 +17,9 @@ from pipeline.runtime.journal import journal
 from pipeline.sites.truth import read_truth
 from pipeline.workflow.context import Context
 
+# 2: cells that the map draws grey take no part.
+VERSION = 2
+
 
 def evaluate_region(context: Context, truth: str | None, out: str | None) -> Evaluation:
     """Predict what is missing, compare, print the table and write the figures.
@@ -62,7 +65,8 @@ def evaluate_region(context: Context, truth: str | None, out: str | None) -> Eva
     console.print(describe(result), markup=False)
     home = context.config.processed / context.region.name
     path = Path(out) if out else home / "evaluation.json"
-    write_json(path, result.to_dict() | {"model": predicted.model.name, "why": predicted.why})
+    about = {"version": VERSION, "model": predicted.model.name, "why": predicted.why}
+    write_json(path, result.to_dict() | about)
     journal.worked = True
     say("evaluate", str(path))
     return result

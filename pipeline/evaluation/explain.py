@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from pipeline import composite as composites
+from pipeline.classes import WEAKEST_FIRST, classify
 from pipeline.errors import CellError, InputFileError, NoClearPixelError
 from pipeline.evaluation.cell_images import Look, draw_looks
 from pipeline.featurize import featurize_blocks
@@ -34,7 +35,6 @@ from pipeline.imagery.pixels import (
     read_scene,
 )
 from pipeline.join import join_predictions
-from pipeline.map.coarsening import CLASSES
 from pipeline.map.disclosure import PUBLIC, allowed, load_policy, refuse_young
 from pipeline.map.removals import read_removals, withhold
 from pipeline.predict import Predicted, predict_cells, read_predictions
@@ -44,7 +44,6 @@ from pipeline.runtime.code import commit
 from pipeline.runtime.console import aligned, console, say
 from pipeline.runtime.files import whole_folder, write_json
 from pipeline.scenes import reading_limits, source_of
-from pipeline.sites.join import classify
 from pipeline.words.map_words import say as words
 from pipeline.words.map_words import warning
 from pipeline.workflow import ledger
@@ -252,9 +251,8 @@ def _alike(one: pd.Series, other: pd.Series) -> bool:
 
 
 def _classed(table: pd.DataFrame, thresholds: dict[str, float]) -> pd.DataFrame:
-    named = classify(table["probability"].to_numpy(np.float32), thresholds)
-    unlike = table["dissimilarity"].to_numpy(float) > 1
-    return table.assign(**{"class": np.where(unlike, "cannot_tell", named).astype(object)})
+    named = classify(table["probability"], thresholds, table["dissimilarity"])
+    return table.assign(**{"class": named.astype(object)})
 
 
 def _looks(
@@ -342,7 +340,7 @@ def _facts(
 
 def _strongest(table: pd.DataFrame) -> int:
     """Return the row that speaks for a square of several cells, as on the public map."""
-    rank = table["class"].map({name: at for at, name in enumerate(CLASSES)}).to_numpy()
+    rank = table["class"].map({name: at for at, name in enumerate(WEAKEST_FIRST)}).to_numpy()
     return int(np.lexsort((table["probability"].fillna(-1).to_numpy(), rank))[-1])
 
 

@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.allocation import LEAST, allocate
+from pipeline.classes import CALLED, CANNOT_TELL, UNLIKELY, can_tell, classify
 from pipeline.errors import (
     ConfigError,
     DisclosureError,
@@ -35,19 +36,16 @@ from pipeline.runtime.console import say
 from pipeline.runtime.files import whole_file
 from pipeline.runtime.journal import journal
 from pipeline.runtime.mirror import fetched
-from pipeline.sites.join import classify
 from pipeline.workflow import ledger
 from pipeline.workflow.commands import make_command
 from pipeline.workflow.context import Context
 
-VERSION = 1
+VERSION = 2
 SIZE = 300
 # The map's classes, the lowest split once more so that near misses are looked at; then the cells
 # that the model learned from, where its score proves nothing, and those that it cannot judge.
-STRATA = (
-    "likely", "possible", "near_miss", "unlikely", "trained_called", "trained_rest", "cannot_tell",
-)  # fmt: skip
 TRAINED = ("trained_called", "trained_rest")
+STRATA = (*CALLED, "near_miss", UNLIKELY, *TRAINED, CANNOT_TELL)
 # Of the labels in a stratum: a score of nearly nothing may be wrong more often than it says.
 _LEAST_SHARE = 0.005
 
@@ -212,7 +210,7 @@ def draw_cells(
     Parameters
     ----------
     cells : pandas.DataFrame
-        Predictions: ``cell``, ``probability`` (NaN: cannot tell), ``in_training``.
+        Predictions: ``cell``, ``probability``, ``dissimilarity`` and ``in_training``.
     thresholds : mapping
         The model's.
     size : int
@@ -220,7 +218,7 @@ def draw_cells(
     draw : int
         Seed.
     cannot_tell : bool
-        Whether to draw from cells without a probability.
+        Whether to draw from cells of which the map cannot tell.
 
     Returns
     -------
@@ -235,7 +233,7 @@ def draw_cells(
     """
     stratum = strata_of(cells, thresholds)
     groups = [np.flatnonzero(stratum == name) for name in STRATA]
-    open_to = [name != "cannot_tell" or cannot_tell for name in STRATA]
+    open_to = [name != CANNOT_TELL or cannot_tell for name in STRATA]
     counts = np.array([len(rows) if ok else 0 for rows, ok in zip(groups, open_to, strict=True)])
     least = int(np.minimum(counts, LEAST).sum())
     if size < least:
@@ -243,7 +241,9 @@ def draw_cells(
             f"a sample of {size} cells is too small: each stratum takes {LEAST} or all it has",
             next_step=f"ask for at least {least} (--size, or SIZE=...)",
         )
-    share = [_expected_share(cells["probability"].to_numpy(float)[rows]) for rows in groups]
+    told = can_tell(cells["probability"], cells.get("dissimilarity"))
+    promised = np.where(told, cells["probability"], np.nan)
+    share = [_expected_share(promised[rows]) for rows in groups]
     deviation = np.sqrt(np.multiply(share, np.subtract(1, share)))
     rng = np.random.default_rng(draw)
     chosen = [
@@ -262,11 +262,11 @@ def draw_cells(
 def strata_of(cells: pd.DataFrame, thresholds: Mapping[str, float]) -> NDArray[np.object_]:
     """Name the stratum of each cell of a table of predictions."""
     probability = cells["probability"].to_numpy(np.float32)
-    stratum = classify(probability, thresholds).astype(object)
+    stratum = classify(probability, thresholds, cells.get("dissimilarity")).astype(object)
     near = (stratum == "unlikely") & (probability >= np.float32(thresholds["possible"] / 2))
     stratum[near] = "near_miss"
-    trained = cells["in_training"].to_numpy(bool) & (stratum != "cannot_tell")
-    called = np.isin(stratum, ("likely", "possible"))
+    trained = cells["in_training"].to_numpy(bool) & (stratum != CANNOT_TELL)
+    called = np.isin(stratum, CALLED)
     stratum[trained] = np.where(called, *TRAINED)[trained]
     return stratum
 

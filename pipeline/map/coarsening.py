@@ -15,9 +15,9 @@ from pyproj import Geod
 from scipy.spatial import cKDTree
 from shapely.geometry.base import BaseGeometry
 
+from pipeline.classes import CANNOT_TELL, WEAKEST_FIRST
 from pipeline.geo import grid
 
-CLASSES = ("cannot_tell", "unlikely", "industrial", "possible", "likely")
 # What a square has from its strongest cell.
 _OF_THE_STRONGEST = (
     "class",
@@ -67,7 +67,7 @@ def coarse_cells(
         sure it is are those of its strongest cell (NaN if all cannot tell), counts of looks the
         lowest, shares the mean.
     """
-    codes = pd.Categorical(cells["class"], categories=list(CLASSES)).codes
+    codes = pd.Categorical(cells["class"], categories=list(WEAKEST_FIRST)).codes
     table = cells.assign(cell=grid.coarse_cell_of(cells["cell"]), **{"class": codes})
     if len(young):
         own = grid.cell_of(young.geometry.x, young.geometry.y)
@@ -91,7 +91,7 @@ def coarse_cells(
     merged = table.groupby("cell", sort=True).agg(
         {name: rule for name, rule in how.items() if name in table}
     )
-    merged["class"] = np.asarray(CLASSES, dtype=object)[merged["class"]]
+    merged["class"] = np.asarray(WEAKEST_FIRST, dtype=object)[merged["class"]]
     for name in ("first_image", "last_image"):
         if name in merged:
             days = np.datetime_as_string(merged[name].to_numpy("datetime64[D]"))
@@ -189,7 +189,7 @@ def coverage(cells: pd.DataFrame, square: float) -> gpd.GeoDataFrame:
     """
     table = cells.sort_values("cell")
     number = table["cell"].to_numpy()
-    unknown = (table["class"] == "cannot_tell").to_numpy()
+    unknown = (table["class"] == CANNOT_TELL).to_numpy()
     looks = table["clear_observations"].to_numpy(float)
     looks = np.floor(np.nan_to_num(looks)).astype(np.int32)
     row = number // round(360 / square)

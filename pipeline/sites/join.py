@@ -15,6 +15,7 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
+from pipeline.classes import CALLED, CANNOT_TELL, INDUSTRIAL, classify
 from pipeline.geo import grid
 from pipeline.geo.distance import Cells, Points
 from pipeline.geo.regions import Region
@@ -25,9 +26,6 @@ from pipeline.sites.matching import TOLERANCE_KM, visit_age
 from pipeline.sites.scorecard import score_sites, with_status
 from pipeline.sites.visits import all_sites
 
-CLASSES = ("likely", "possible", "unlikely", "cannot_tell")
-# A likely or possible cell in an industrial mine: mining perhaps, but not artisanal.
-INDUSTRIAL = "industrial"
 _NEEDED = (
     "cell",
     "probability",
@@ -47,8 +45,9 @@ class Joined:
     Parameters
     ----------
     cells : pandas.DataFrame
-        One row a cell of the region: the predictions' columns, ``class`` (one of ``CLASSES``, or
-        ``industrial``: would be likely or possible, and lies in an industrial mine), ``sites``
+        One row a cell of the region: the predictions' columns, ``class`` (of
+        ``pipeline.classes``, or ``industrial``: would be likely or possible, and lies in an
+        industrial mine), ``sites``
         (int16, known sites in it) and ``nearest_site_km`` (float32, NaN without sites).
     sites : geopandas.GeoDataFrame or None
         Points, EPSG:4326, one row a known site of the region: every column of its latest on-site
@@ -129,7 +128,7 @@ def join_cells(
     cells = _classified(predictions, thresholds)
     search = Search(float(thresholds["likely"]), random=random_places, seed=seed)
     ids = cells["cell"].to_numpy(np.int64)
-    called = cells["class"].isin(CLASSES[:2]).to_numpy()
+    called = cells["class"].isin(CALLED).to_numpy()
     cells.loc[called & in_industrial(ids, context), "class"] = INDUSTRIAL
     if visits is None:
         cells["sites"] = np.zeros(len(cells), np.int16)
@@ -154,26 +153,6 @@ def join_cells(
     return Joined(cells, listed, candidates, records, answers, context)
 
 
-def classify(probability: NDArray[np.float32], thresholds: Mapping[str, float]) -> NDArray[np.str_]:
-    """Name the class of each probability; NaN is "cannot_tell".
-
-    Raises
-    ------
-    ValueError
-        If the thresholds are not ``0 < possible <= likely <= 1``.
-    """
-    possible, likely = float(thresholds["possible"]), float(thresholds["likely"])
-    if not 0 < possible <= likely <= 1:
-        raise ValueError(f"thresholds must be 0 < possible <= likely <= 1, not {dict(thresholds)}")
-    # Compared in the probabilities' own precision: 0.9 as float32 is not below 0.9.
-    values = np.asarray(probability, np.float32)
-    return np.select(
-        [values >= np.float32(likely), values >= np.float32(possible), ~np.isnan(values)],
-        CLASSES[:3],
-        default=CLASSES[3],
-    )
-
-
 def site_points(sites: pd.DataFrame) -> gpd.GeoDataFrame:
     """Give the sites of a table of visits their points, ``mineral`` and ``mineral_code``."""
     points = gpd.points_from_xy(sites["longitude"], sites["latitude"])
@@ -189,11 +168,8 @@ def _classified(predictions: pd.DataFrame, thresholds: Mapping[str, float]) -> p
         raise ValueError("a cell stands twice in the predictions")
     cells = predictions.sort_values("cell").reset_index(drop=True)
     cells["probability"] = cells["probability"].astype(np.float32)
-    cells["class"] = pd.Series(classify(cells["probability"].to_numpy(), thresholds), dtype="str")
-    if "dissimilarity" in cells:
-        # Unlike anything that the model was trained on: whatever the score, it cannot tell.
-        cells.loc[cells["dissimilarity"] > 1, "class"] = CLASSES[3]
-    return cells
+    named = classify(cells["probability"], thresholds, cells.get("dissimilarity"))
+    return cells.assign(**{"class": pd.Series(named, dtype="str")})
 
 
 def _matched_sites(
@@ -202,9 +178,9 @@ def _matched_sites(
     sites = sites.reset_index(drop=True)
     lon, lat = sites["longitude"].to_numpy(float), sites["latitude"].to_numpy(float)
     ids = cells["cell"].to_numpy(np.int64)
-    called = cells["class"].isin([*CLASSES[:2], INDUSTRIAL]).to_numpy()
+    called = cells["class"].isin([*CALLED, INDUSTRIAL]).to_numpy()
     distance = Cells(ids[called]).nearest(lon, lat)[1]
-    known = cells["probability"].notna().to_numpy()
+    known = (cells["class"] != CANNOT_TELL).to_numpy()
     at, cell = Cells(ids[known]).within(lon, lat, radius_km)
     around = pd.Series(cells["probability"].to_numpy(float)[known][cell]).groupby(at).max()
     own = grid.cell_of(lon, lat)

@@ -321,3 +321,18 @@ def test_another_workspace_does_not_know_the_sample(world, labelled, tmp_path) -
     config = replace(world[0].config, workspace=str(tmp_path))
     with pytest.raises(StageMissingError, match="has not drawn"):
         area.area_region(config, labelled)
+
+
+def test_a_sample_drawn_by_the_older_rule_judges_no_map(world, labelled, tmp_path) -> None:
+    before = area.load_drawn
+
+    def older(*keys: Any) -> Any:
+        drawn = before(*keys)
+        return replace(drawn, facts=drawn.facts | {"version": 1})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(area, "load_drawn", older)
+        found = area.area_region(world[0].config, labelled, out=tmp_path / "a.json")
+    assert found["accuracy"] == {}
+    assert found["regions"]
+    assert any("draw another sample" in note for note in found["notes"])

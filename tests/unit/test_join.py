@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from sample_visits import write_visits
 
+from pipeline.classes import CLASSES, classify
 from pipeline.geo import grid
 from pipeline.geo.regions import Region, resolve_region
-from pipeline.sites.join import CLASSES, classify, join_cells
+from pipeline.sites.join import join_cells
 from pipeline.sites.visits import read_visits
 
 THRESHOLDS = {"possible": 0.4, "likely": 0.8}

@@ -12,6 +12,7 @@ import rasterio
 from affine import Affine
 from numpy.typing import NDArray
 
+from pipeline.classes import CANNOT_TELL
 from pipeline.geo import grid
 
 COVERAGE_BANDS = ("clear_observations", "cannot_tell")
@@ -58,7 +59,7 @@ def write_probability(
     path : pathlib.Path
         The file.
     cells : pandas.DataFrame
-        ``cell`` and ``probability``.
+        ``cell``, ``probability`` and ``class``.
     square : float
         Side of a pixel in degrees.
     description : str
@@ -66,7 +67,8 @@ def write_probability(
     tags : dict of str to str
         Of the file.
     """
-    image, transform = to_array(cells, "probability", square)
+    told = cells["probability"].where(cells["class"] != CANNOT_TELL)
+    image, transform = to_array(cells.assign(probability=told), "probability", square)
     _write(path, image[None], transform, [description], float("nan"), tags)
 
 
