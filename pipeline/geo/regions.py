@@ -35,7 +35,7 @@ from pipeline.errors import (
 )
 from pipeline.geo import grid
 from pipeline.geo.grid import Block
-from pipeline.runtime.atomic import is_safe_path
+from pipeline.runtime.atomic import is_safe_path, read_json
 from pipeline.runtime.package_data import data_folder
 
 FILE_SUFFIXES = (".geojson", ".json", ".gpkg")
@@ -222,12 +222,10 @@ def _countries() -> Mapping[str, BaseGeometry]:
 
 @cache
 def _packaged() -> Mapping[str, tuple[dict[str, Any], dict[str, Any]]]:
-    folder = data_folder() / "regions"
     found: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
-    for file in sorted(folder.iterdir(), key=lambda item: item.name):
-        if file.name.endswith(".geojson"):
-            for feature in json.loads(file.read_text(encoding="utf-8"))["features"]:
-                found[feature["properties"]["name"]] = feature["properties"], feature["geometry"]
+    for file in sorted((data_folder() / "regions").glob("*.geojson")):
+        for feature in read_json(file)["features"]:
+            found[feature["properties"]["name"]] = feature["properties"], feature["geometry"]
     return found
 
 

@@ -10,7 +10,7 @@ import calendar
 import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
@@ -109,7 +109,7 @@ class Product:
         return layer[layer["kind"] != "random"] if "kind" in layer else layer
 
 
-def load_policy(file: Traversable | None = None) -> Policy:
+def load_policy(file: Path | None = None) -> Policy:
     """Read the table of columns.
 
     Raises

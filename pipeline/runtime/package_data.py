@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 
+_PIPELINE = Path(__file__).resolve().parents[1]
 
-def data_folder() -> Traversable:
-    """Return the folder of packaged data: of the installed package, else of the checkout."""
-    try:
-        return importlib.resources.files("pipeline.data")
-    except ModuleNotFoundError:
-        return Path(__file__).resolve().parents[2] / "data"
+
+def data_folder() -> Path:
+    """Return the folder of packaged data: ``pipeline/data`` of a wheel, else the checkout's."""
+    packaged = _PIPELINE / "data"
+    return packaged if packaged.is_dir() else _PIPELINE.parent / "data"

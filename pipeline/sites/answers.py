@@ -12,7 +12,7 @@ import re
 import unicodedata
 from fnmatch import fnmatchcase
 from functools import cache
-from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -149,12 +149,12 @@ def _rows() -> tuple[dict[str, str], ...]:
     return tuple(read_rows(data_folder() / "visits" / "answers.csv", _FIELDS))
 
 
-def read_rows(file: Traversable, fields: list[str]) -> list[dict[str, Any]]:
+def read_rows(file: Path, fields: list[str]) -> list[dict[str, Any]]:
     """Read one of the tables of rules in ``data/``.
 
     Parameters
     ----------
-    file : Traversable
+    file : pathlib.Path
         A CSV file, UTF-8.
     fields : list of str
         The columns that it must have, in order.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Collection, Mapping
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,12 @@ from pipeline.errors import DeclarationError
 MAX_BYTES = 1 << 20
 
 
-def read_toml(file: Traversable | Path) -> dict[str, Any]:
+def read_toml(file: Path) -> dict[str, Any]:
     """Read a TOML file.
 
     Parameters
     ----------
-    file : Traversable or pathlib.Path
+    file : pathlib.Path
         At most a mebibyte.
 
     Returns

@@ -129,7 +129,7 @@ def load_mapping(mapping: str | Path) -> Mapping:
     return Mapping(where, **parts, **about)
 
 
-def mapping_file(mapping: str | Path) -> Any:
+def mapping_file(mapping: str | Path) -> Path:
     """Return the file of a mapping.
 
     Parameters
@@ -139,7 +139,7 @@ def mapping_file(mapping: str | Path) -> Any:
 
     Returns
     -------
-    Traversable or pathlib.Path
+    pathlib.Path
         Its place.
 
     Raises
@@ -153,12 +153,11 @@ def mapping_file(mapping: str | Path) -> Any:
         return folder / f"{text}.toml"
     if text.endswith(".toml") and Path(text).is_file():
         return Path(text)
-    names = sorted(item.name for item in folder.iterdir() if item.name.endswith(".toml"))
     raise DeclarationError(
         "there is no such mapping of columns",
         where=ascii(text)[:200],
         next_step="name a .toml file, or one of "
-        + ", ".join(name.removesuffix(".toml") for name in names),
+        + ", ".join(sorted(file.stem for file in folder.glob("*.toml"))),
     )
 
 

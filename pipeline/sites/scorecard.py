@@ -124,11 +124,8 @@ def load_rules() -> tuple[Rule, ...]:
 
 def rules_fingerprint() -> str:
     """Return what changes when a rule, or what an answer means, does."""
-    texts = [
-        data_folder().joinpath(*name.split("/")).read_text(encoding="utf-8")
-        for name in ("scorecard.csv", "visits/answers.csv")
-    ]
-    return fingerprint(texts)
+    names = ("scorecard.csv", "visits/answers.csv")
+    return fingerprint([(data_folder() / name).read_text(encoding="utf-8") for name in names])
 
 
 def with_status(sites: pd.DataFrame, visits: pd.DataFrame) -> pd.DataFrame:

@@ -28,8 +28,8 @@ def modules() -> Iterator[str]:
         yield package
         paths = importlib.import_module(package).__path__
         for module in pkgutil.walk_packages(paths, f"{package}."):
-            # The wheel's data folder holds no code, and a worker's start changes this process.
-            if not module.name.startswith(("pipeline.data", "pipeline.runtime.worker")):
+            # A worker's start changes this process.
+            if module.name != "pipeline.runtime.worker":
                 yield module.name
 
 

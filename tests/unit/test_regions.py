@@ -111,9 +111,7 @@ def test_a_region_travels_to_a_worker() -> None:
 
 
 def test_every_packaged_file_has_its_provenance() -> None:
-    folder = Path(str(regions.data_folder()))
-    if not (folder / "README.md").exists():
-        folder = Path(regions.__file__).parent.parent / "data"
+    folder = regions.data_folder()
     text = (folder / "README.md").read_text(encoding="utf-8")
     files = [path.name for path in (folder / "regions").iterdir()]
     assert len(files) >= 5

@@ -170,14 +170,9 @@ def load_declarations(folder: Path | None = None) -> list[Declaration]:
         If one is not in its form, or two of one folder have the same name.
     """
     found: dict[str, Declaration] = {}
-    places: list[Any] = [data_folder() / "context", *([folder] if folder else [])]
-    for place in places:
+    for place in [data_folder() / "context", *([folder] if folder else [])]:
         own: dict[str, Declaration] = {}
-        for file in (
-            sorted(place.iterdir(), key=lambda item: str(item.name)) if place.is_dir() else ()
-        ):
-            if not file.name.endswith(".toml"):
-                continue
+        for file in sorted(place.glob("*.toml")):
             declaration = parse(read_toml(file), str(file))
             if declaration.name in own:
                 raise DeclarationError(
