@@ -8,7 +8,7 @@ acquisition are one observation; radar is blended apart and has a count of its o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,6 @@ from pipeline.errors import (
     NoClearPixelError,
     PartialError,
     ReadFailedError,
-    StageMissingError,
 )
 from pipeline.geo import grid
 from pipeline.imagery.blend import NODATA, blend_named
@@ -48,14 +47,12 @@ from pipeline.imagery.pixels import (
 from pipeline.imagery.resample import Resamplers
 from pipeline.imagery.stack import Layers
 from pipeline.imagery.windows import GDAL_LOCK
-from pipeline.runtime.console import bar, say
-from pipeline.runtime.survey import survey
+from pipeline.runtime.console import say
 from pipeline.scenes import SceneList, reading_limits
 from pipeline.workflow import ledger
-from pipeline.workflow.commands import make_command
+from pipeline.workflow.blocks import BlockStage, run_blocks
 from pipeline.workflow.context import Context
 from pipeline.workflow.coverage import cell_counts, report_coverage
-from pipeline.workflow.progress import blocks_of, check_tried, to_do
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -92,6 +89,89 @@ class Blending:
         return cls(config.blend, CloudRule(unclear, config.cloud_dilation), config.failed_scenes)
 
 
+@dataclass(frozen=True)
+class Compositing(BlockStage[tuple[grid.Block, list[Scene]]]):
+    """The stage ``composite``: the scenes of a block, blended.
+
+    Parameters
+    ----------
+    bands : tuple of str
+        To blend.
+    blending : Blending
+        How.
+    limits : Limits
+        How far the reader may go.
+    """
+
+    bands: tuple[str, ...]
+    blending: Blending
+    limits: Limits = field(default_factory=Limits)
+    verb = store = "composite"
+    suffix = ".tif"
+    begins = True
+    product = "composite of these scenes"
+
+    @property
+    def remakes(self) -> bool:
+        """What could not be read the last time may be there now."""
+        return self.blending.failed_scenes == "mark"
+
+    def unit(self, item: tuple[grid.Block, list[Scene]]) -> str:
+        """Return the name of the block."""
+        return item[0].name
+
+    def inputs(self, item: tuple[grid.Block, list[Scene]]) -> dict[str, Any]:
+        """Return what the pixels depend on: not where the files lie, but what is in them."""
+        block, scenes = item
+        return {
+            "stage": "composite",
+            "version": VERSION,
+            "block": block.name,
+            "bands": list(self.bands),
+            "blending": asdict(self.blending),
+            # ``vars``, since ``asdict`` copies deeply: milliseconds for each block of a continent.
+            "scenes": [
+                vars(scene)
+                | {
+                    "provider": "",
+                    "bands": {
+                        name: vars(band) | {"href": band.href.rpartition("/")[2], "size": 0}
+                        for name, band in scene.bands.items()
+                        if name in (*self.bands, "SCL") or _tells_clouds(scene, name)
+                    },
+                }
+                for scene in scenes
+            ],
+        }
+
+    def write(self, path: Path, item: tuple[grid.Block, list[Scene]]) -> dict[str, Any]:
+        """Blend the scenes and write the block."""
+        return _write(path, *item, self.bands, self.blending, self.limits)
+
+    def effort(self, item: tuple[grid.Block, list[Scene]]) -> int:
+        """Return the number of scenes."""
+        return len(item[1])
+
+    def gaps(self, entry: ledger.Entry) -> int:
+        """Return how many scenes could not be read."""
+        return len(_gaps(entry))
+
+    def prepared(
+        self, context: Context, todo: Sequence[tuple[grid.Block, list[Scene]]]
+    ) -> Compositing:
+        """Say what is to be read, and how far the reader may go."""
+        report_forecast(context.store(self.store), todo, self.bands)
+        return replace(self, limits=reading_limits(context)) if todo else self
+
+    def finished(self, context: Context, entries: Sequence[ledger.Entry]) -> None:
+        """Report what the composites could see."""
+        report_coverage(context, entries)
+
+    def summary(self, entries: Sequence[ledger.Entry]) -> str:
+        """Return the share of pixels observed."""
+        return f"{_clear_share(entries):.1%} of their pixels observed" if entries else ""
+
+
 def composite_blocks(
     context: Context, scenes: SceneList, blocks: Sequence[grid.Block]
 ) -> list[ledger.Entry]:
@@ -100,7 +180,7 @@ def composite_blocks(
     Parameters
     ----------
     context : Context
-        Where the store is and who works.
+        Where the store is, who works, and whether anything may be made.
     scenes : SceneList
         As found by the stage before.
     blocks : sequence of grid.Block
@@ -118,78 +198,26 @@ def composite_blocks(
         If the pixels of a block could not be read; the other blocks are stored first.
     NoClearPixelError
         If no pixel of any block was ever clear.
+    StageMissingError
+        If a block is not stored and may not be made.
     """
     # A scene whose footprint only touches a block's halo still fills the halo.
     work = [(block, part) for block in blocks if (part := scenes.of_block(block))]
-    store = context.store("composite")
-    blending = Blending.of(context.config)
-    results: dict[str, ledger.Entry | None] = {}
-    partial = set()
-    known = survey(store, (block.name for block, _ in work))
-    for block, part in work:
-        inputs = _inputs(block, part, scenes.bands, blending)
-        found = ledger.find(store, block.name, inputs, ".tif", known)
-        # What could not be read the last time may be there now.
-        if found is not None and _gaps(found):
-            partial.add(block.name)
-            found = None
-        results[block.name] = found
-    # Only what is missing goes to the workers, which are not even started for nothing; what takes
-    # long goes first, so that no worker is left alone with it at the end.
-    missing = [item for item in work if results[item[0].name] is None]
-    missing.sort(key=lambda item: -len(item[1]))
-
-    def has_failed(item: tuple[grid.Block, list[Scene]]) -> bool:
-        name, inputs = item[0].name, _inputs(*item, scenes.bands, blending)
-        return name in partial or ledger.has_failed(store, name, inputs, ".tif", known)
-
-    todo = to_do(context, missing, has_failed)
-    report_forecast(store, todo, scenes.bands)
-    limits = reading_limits(context) if todo else Limits()
-    done = context.workers.map(_composite_task, todo, scenes.bands, str(store), blending, limits)
-    with blocks_of(context, "composite", len(work), len(missing)) as told:
-        for (block, part), entry in bar(done, "composite", len(todo)):
-            if isinstance(entry, AsmAtlasError):
-                inputs = _inputs(block, part, scenes.bands, blending)
-                entry = ledger.fail(store, block.name, inputs, ".tif", entry)
-            results[block.name] = entry
-            told(entry)
-    entries = [entry for entry in results.values() if entry is not None]
-    report_coverage(context, entries)
-    raise_failed(entries, "composite")
-    check_tried(context, "composite", results.values())
-    clear = sum(entry.facts["clear_share"] for entry in entries if entry.facts)
-    if clear == 0:
+    entries = run_blocks(context, Compositing(scenes.bands, Blending.of(context.config)), work)
+    if len(entries) < len(blocks):
+        say("", f"{len(blocks) - len(entries)} blocks without a scene")
+    if not _clear_share(entries):
         raise NoClearPixelError(
             f"no pixel of {context.region.name} was clear in any of {len(scenes.scenes)} scenes",
             next_step="choose a longer SEASON",
         )
-    reused = sum(entry.reused for entry in entries)
-    say(
-        "composite",
-        f"{len(entries)} blocks: {len(entries) - reused} made, {reused} reused; "
-        f"{clear / len(entries):.1%} of their pixels observed; "
-        f"{len(blocks) - len(entries)} blocks without a scene",
-    )
     return entries
 
 
-def raise_failed(entries: Sequence[ledger.Entry], stage: str) -> None:
-    """Raise the first failure among the entries, and say how many there were.
-
-    Raises
-    ------
-    AsmAtlasError
-        Of the class of the first block that failed.
-    """
-    failed = [entry for entry in entries if entry.error is not None]
-    if failed and failed[0].error is not None:
-        first = failed[0].error
-        raise type(first)(
-            f"{first.what} ({len(failed)} of {len(entries)} blocks failed in {stage})",
-            where=f"block {failed[0].unit}; {first.where}",
-            next_step=first.next_step,
-        )
+def _clear_share(entries: Sequence[ledger.Entry]) -> float:
+    """Return the mean share of pixels that were ever clear."""
+    shares = [entry.facts["clear_share"] for entry in entries if entry.facts]
+    return sum(shares) / len(shares) if shares else 0.0
 
 
 def raise_partial(entries: Sequence[ledger.Entry]) -> None:
@@ -219,48 +247,6 @@ def failed_scenes(entries: Sequence[ledger.Entry]) -> set[str]:
 def _gaps(entry: ledger.Entry) -> list[dict[str, str]]:
     gaps: list[dict[str, str]] = (entry.facts or {}).get("failed", [])
     return gaps
-
-
-def load_composites(
-    context: Context, scenes: SceneList, blocks: Sequence[grid.Block]
-) -> list[ledger.Entry]:
-    """Return the stored composites of the blocks that have scenes.
-
-    Parameters
-    ----------
-    context : Context
-        Where the store is.
-    scenes : SceneList
-        What the composites are made from.
-    blocks : sequence of grid.Block
-        The region's blocks.
-
-    Returns
-    -------
-    list of ledger.Entry
-        One for each block that has scenes, in their order.
-
-    Raises
-    ------
-    StageMissingError
-        If one is not stored or is not what was written.
-    """
-    entries = []
-    store = context.store("composite")
-    known = survey(store, (block.name for block in blocks))
-    for block in blocks:
-        part = scenes.of_block(block)
-        if not part:
-            continue
-        inputs = _inputs(block, part, scenes.bands, Blending.of(context.config))
-        entry = ledger.find(store, block.name, inputs, ".tif", known)
-        if entry is None:
-            raise StageMissingError(
-                f"block {block.name} has no stored composite of these scenes",
-                next_step=make_command("composite", context.config, context.region),
-            )
-        entries.append(entry)
-    return entries
 
 
 def read_composite(path: str | Path) -> xr.Dataset:
@@ -306,50 +292,6 @@ def read_composite(path: str | Path) -> xr.Dataset:
     return xr.Dataset(
         {"reflectance": (("band", "y", "x"), reflectance), **counts}, coords=coords, attrs=tags
     )
-
-
-def _composite_task(
-    item: tuple[grid.Block, list[Scene]],
-    bands: tuple[str, ...],
-    store: str,
-    blending: Blending,
-    limits: Limits,
-) -> ledger.Entry:
-    block, scenes = item
-    return ledger.build(
-        Path(store),
-        block.name,
-        _inputs(block, scenes, bands, blending),
-        ".tif",
-        lambda path: _write(path, block, scenes, bands, blending, limits),
-        again=blending.failed_scenes == "mark",
-    )
-
-
-def _inputs(
-    block: grid.Block, scenes: Sequence[Scene], bands: tuple[str, ...], blending: Blending
-) -> dict[str, Any]:
-    # Where the files lie does not matter, what is in them does.
-    return {
-        "stage": "composite",
-        "version": VERSION,
-        "block": block.name,
-        "bands": list(bands),
-        "blending": asdict(blending),
-        # ``vars``, since ``asdict`` copies deeply: milliseconds for each block of a continent.
-        "scenes": [
-            vars(scene)
-            | {
-                "provider": "",
-                "bands": {
-                    name: vars(band) | {"href": band.href.rpartition("/")[2], "size": 0}
-                    for name, band in scene.bands.items()
-                    if name in (*bands, "SCL") or _tells_clouds(scene, name)
-                },
-            }
-            for scene in scenes
-        ],
-    }
 
 
 def _tells_clouds(scene: Scene, band: str) -> bool:

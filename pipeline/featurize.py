@@ -19,24 +19,19 @@ from features.errors import BankError
 from features.rcf import part_features
 from features.sampling import make_bank
 from features.scaling import Scaling
-from pipeline.composite import EPOCH, raise_failed, read_composite
+from pipeline.composite import EPOCH, read_composite
 from pipeline.errors import (
-    AsmAtlasError,
     NoClearPixelError,
-    StageMissingError,
     StoreCorruptError,
 )
 from pipeline.geo import grid
 from pipeline.imagery.blend import NODATA
-from pipeline.runtime.console import bar, say
 from pipeline.runtime.files import whole_file
 from pipeline.runtime.mirror import fetched
-from pipeline.runtime.survey import survey
 from pipeline.scenes import SceneList
 from pipeline.workflow import ledger
-from pipeline.workflow.commands import make_command
+from pipeline.workflow.blocks import BlockStage, run_blocks
 from pipeline.workflow.context import Context
-from pipeline.workflow.progress import blocks_of
 
 # Raise it when features of the same bank and composite change.
 VERSION = 5
@@ -52,9 +47,63 @@ class _How:
     device: str
     feature_type: str
 
-    @classmethod
-    def of(cls, context: Context) -> _How:
-        return cls(context.config.device, context.config.feature_type)
+
+@dataclass(frozen=True)
+class Featurizing(BlockStage[ledger.Entry]):
+    """The stage ``featurize``: the composite of a block, as features of its cells.
+
+    Parameters
+    ----------
+    bank_hash : str
+        Of the filters.
+    columns : int
+        That they give.
+    how : _How
+        What else changes the numbers.
+    bank_file : str
+        Where a worker finds the filters.
+    """
+
+    bank_hash: str
+    columns: int
+    how: _How
+    bank_file: str = ""
+    verb = "featurize"
+    store = "features"
+    suffix = ".parquet"
+
+    @property
+    def product(self) -> str:
+        """What is stored of a block."""
+        return f"features of bank {self.bank_hash[:12]}"
+
+    def unit(self, item: ledger.Entry) -> str:
+        """Return the name of the block."""
+        return item.unit
+
+    def follows(self, item: ledger.Entry) -> bool:
+        """Return whether this run made the composite."""
+        return not item.reused
+
+    def inputs(self, item: ledger.Entry) -> dict[str, Any]:
+        """Return what the numbers depend on."""
+        return {
+            "stage": "features",
+            "version": VERSION,
+            "block": item.unit,
+            "composite": item.sha256,
+            "bank": self.bank_hash,
+            # A GPU's features are near the processor's, not the same bits: both are stored.
+            "how": asdict(self.how),
+        }
+
+    def write(self, path: Path, item: ledger.Entry) -> dict[str, Any]:
+        """Compute the features and write them."""
+        return _write(path, item, _load_bank(self.bank_file, self.bank_hash), self.how)
+
+    def summary(self, entries: Sequence[ledger.Entry]) -> str:
+        """Return which filters were used."""
+        return f"{self.columns} columns of bank {self.bank_hash[:12]}"
 
 
 def featurize_blocks(
@@ -65,53 +114,7 @@ def featurize_blocks(
     Parameters
     ----------
     context : Context
-        Where the store is and who works.
-    composites : sequence of ledger.Entry
-        As stored by the stage before.
-    bank : FilterBank
-        The filters.
-
-    Returns
-    -------
-    list of ledger.Entry
-        One for each composite, in the same order.
-    """
-    bank_file = _keep_bank(context, bank)
-    store, how = context.store("features"), _How.of(context)
-    known = survey(store, (part.unit for part in composites))
-    results = {
-        part.unit: ledger.find(store, part.unit, _inputs(part, bank.hash, how), ".parquet", known)
-        for part in composites
-    }
-    missing = [part for part in composites if results[part.unit] is None]
-    done = context.workers.map(_featurize_task, missing, str(bank_file), bank.hash, how, str(store))
-    with blocks_of(context, "featurize", len(composites), len(missing)) as told:
-        for part, entry in bar(done, "featurize", len(missing)):
-            if isinstance(entry, AsmAtlasError):
-                inputs = _inputs(part, bank.hash, how)
-                entry = ledger.fail(store, part.unit, inputs, ".parquet", entry)
-            results[entry.unit] = entry
-            told(entry)
-    entries = [entry for entry in results.values() if entry is not None]
-    raise_failed(entries, "featurize")
-    reused = sum(entry.reused for entry in entries)
-    say(
-        "featurize",
-        f"{len(entries)} blocks: {len(entries) - reused} made, {reused} reused; "
-        f"{bank.columns} columns of bank {bank.hash[:12]}",
-    )
-    return entries
-
-
-def load_features(
-    context: Context, composites: Sequence[ledger.Entry], bank: FilterBank
-) -> list[ledger.Entry]:
-    """Return the stored features of composited blocks.
-
-    Parameters
-    ----------
-    context : Context
-        Where the store is.
+        Where the store is, who works, and whether anything may be made.
     composites : sequence of ledger.Entry
         As stored by the stage before.
     bank : FilterBank
@@ -125,21 +128,11 @@ def load_features(
     Raises
     ------
     StageMissingError
-        If those of a block are not stored.
+        If those of a block are not stored and may not be made.
     """
-    entries = []
-    store = context.store("features")
-    known = survey(store, (part.unit for part in composites))
-    for composite in composites:
-        inputs = _inputs(composite, bank.hash, _How.of(context))
-        entry = ledger.find(store, composite.unit, inputs, ".parquet", known)
-        if entry is None:
-            raise StageMissingError(
-                f"block {composite.unit} has no stored features of bank {bank.hash[:12]}",
-                next_step=make_command("featurize", context.config, context.region),
-            )
-        entries.append(entry)
-    return entries
+    how = _How(context.config.device, context.config.feature_type)
+    bank_file = str(_keep_bank(context, bank)) if context.makes(Featurizing.verb) else ""
+    return run_blocks(context, Featurizing(bank.hash, bank.columns, how, bank_file), composites)
 
 
 def sample_bank(
@@ -210,30 +203,6 @@ def _load_bank(path: str, bank_hash: str) -> FilterBank:
     if bank.hash != bank_hash:
         raise StoreCorruptError(f"{path} is not bank {bank_hash}", where=path)
     return bank
-
-
-def _inputs(composite: ledger.Entry, bank_hash: str, how: _How) -> dict[str, Any]:
-    return {
-        "stage": "features",
-        "version": VERSION,
-        "block": composite.unit,
-        "composite": composite.sha256,
-        "bank": bank_hash,
-        # A GPU's features are near the processor's, not the same bits: they are stored beside them.
-        "how": asdict(how),
-    }
-
-
-def _featurize_task(
-    composite: ledger.Entry, bank_file: str, bank_hash: str, how: _How, store: str
-) -> ledger.Entry:
-    return ledger.build(
-        Path(store),
-        composite.unit,
-        _inputs(composite, bank_hash, how),
-        ".parquet",
-        lambda path: _write(path, composite, _load_bank(bank_file, bank_hash), how),
-    )
 
 
 def _reflectance(path: Path, bands: Sequence[str]) -> NDArray[np.float32]:

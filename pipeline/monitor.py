@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline import composite as composites
-from pipeline import featurize
 from pipeline.change.difference import difference_blocks, read_differences
 from pipeline.change.layers import Changes
 from pipeline.change.naming import name_cells, side_by_side
@@ -25,7 +24,6 @@ from pipeline.sites.join import Joined, site_points
 from pipeline.sites.layers.attach import around
 from pipeline.sites.layers.read import load_layers
 from pipeline.sites.visits import all_sites, read_visits
-from pipeline.workflow import ledger
 from pipeline.workflow.commands import make_command
 from pipeline.workflow.context import Context
 
@@ -78,7 +76,8 @@ def monitor_region(
     made = {}
     for season in seasons:
         try:
-            made[season] = _predict(context, season)
+            say("monitor", f"season {season}")
+            made[season] = predict_region(context.during(season))
         except (NoSceneError, NoClearPixelError) as error:
             if season in (first, last):
                 raise
@@ -94,24 +93,11 @@ def monitor_region(
     return folder
 
 
-def _predict(context: Context, season: str) -> Predicted:
-    say("monitor", f"season {season}")
-    predicted = predict_region(context.during(season))
-    assert predicted is not None
-    return predicted
-
-
-def _features(context: Context, predicted: Predicted) -> list[ledger.Entry]:
-    return featurize.load_features(context, predicted.composites, predicted.model.bank)
-
-
 def _publish(
     context: Context, first: str, last: str, made: dict[str, Predicted], series: Series
 ) -> Path:
     earlier, later = made[first], made[last]
-    compared = difference_blocks(
-        context, _features(context, earlier), _features(context, later), later.model
-    )
+    compared = difference_blocks(context, earlier.features, later.features, later.model)
     cells = name_cells(
         side_by_side(
             read_predictions(earlier.entry.path),

@@ -41,8 +41,8 @@ class Predicted:
         Why this model, in words.
     entry : ledger.Entry
         The stored table; ``read_predictions`` reads it.
-    composites : list of ledger.Entry
-        What the features were computed from.
+    composites, features : list of ledger.Entry
+        What they were computed from; for a model that looks there, of the blocks around too.
     """
 
     scenes: SceneList
@@ -50,6 +50,7 @@ class Predicted:
     why: str
     entry: ledger.Entry
     composites: list[ledger.Entry]
+    features: list[ledger.Entry]
 
 
 def predict_cells(

@@ -1,4 +1,4 @@
-"""The stages in the order in which the data flows: one function maps a region, one trains for it.
+"""The stages in the order in which the data flows: one function maps a region.
 
 The command line, the Makefile, the notebooks and a cluster's job all come here. Every stage stores
 what it makes and takes up what it finds stored, so that a second run redoes nothing.
@@ -8,23 +8,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from models.model import Model
 from models.registry import KINDS, read_manifest
-from pipeline import composite as composites
-from pipeline import featurize, scenes
+from pipeline.composite import composite_blocks, raise_partial
 from pipeline.errors import NoModelError
 from pipeline.export import check_export, export_features
+from pipeline.featurize import featurize_blocks
 from pipeline.imagery.forecast import report_forecast
 from pipeline.join import join_predictions
 from pipeline.map.disclosure import refuse_young_scenes
 from pipeline.predict import Predicted, predict_cells
 from pipeline.publish import deliver
 from pipeline.runtime.console import say
-from pipeline.scenes import SceneList
+from pipeline.scenes import SceneList, find_scenes
 from pipeline.train import own_bank, train_models
 from pipeline.training.model_choice import check_fits, choose_model, load_named, registries
 from pipeline.training.register import preference
+from pipeline.workflow import ledger
 from pipeline.workflow.context import Context
 
 MAP_STAGES = ("scenes", "composite", "featurize", "predict", "join", "publish", "report")
@@ -60,60 +62,80 @@ def map_region(
     AsmAtlasError
         Whatever the stages raise; what is finished stays stored.
     """
-    predicted = predict_region(context, last, only)
-    if predicted is None:
+    context = replace(context, only=last if only else "")
+    found = find_scenes(context)
+    if last in PUBLISHED:
+        refuse_young_scenes(found, context)
+    if last == "scenes":
+        blocks = context.region.blocks
+        work = [(block, part) for block in blocks if (part := found.of_block(block))]
+        report_forecast(context.store("composite"), work, found.bands)
         return None
+    blended = composite_blocks(context, found, context.region.blocks)
+    if last == "composite":
+        raise_partial(blended)
+        return None
+    featurized = _featurize(context, found, blended)
+    if last == "featurize":
+        return None
+    predicted = _predict(context, found, featurized)
     folder = None
     if last != "predict":
         joined, identity = join_predictions(context, predicted.entry, predicted.model)
         if last != "join":
             folder = deliver(context, predicted, joined, identity, last == "report", sheets)
-    composites.raise_partial(predicted.composites)
+    raise_partial(predicted.composites)
     return folder
 
 
-def predict_region(context: Context, last: str = "predict", only: bool = False) -> Predicted | None:
-    """Run the stages up to the predictions, as ``map_region`` does.
+def predict_region(context: Context, only: str = "") -> Predicted:
+    """Run the stages up to the predictions.
 
     Parameters
     ----------
     context : Context
         Configuration, region and workers.
-    last : str
-        The stage to end with.
-    only : bool
-        Whether the stages before it must be stored already.
+    only : str, optional
+        The verb that asks, where it may make nothing: the stages before it must be stored already.
 
     Returns
     -------
-    Predicted or None
-        None if ``last`` comes before them.
+    Predicted
+        The stored predictions and what they were made from.
+
+    Raises
+    ------
+    StageMissingError
+        If a stage is not stored and may not be made.
+    AsmAtlasError
+        Whatever the stages raise; what is finished stays stored.
     """
-    make = {stage: not only or stage == last for stage in MAP_STAGES}
-    blocks = context.region.blocks
-    find = scenes.find_scenes if make["scenes"] else scenes.load_scenes
-    found = find(context)
-    if last in PUBLISHED:
-        refuse_young_scenes(found, context)
-    if last == "scenes":
-        work = [(block, part) for block in blocks if (part := found.of_block(block))]
-        report_forecast(context.store("composite"), work, found.bands)
-        return None
-    blend = composites.composite_blocks if make["composite"] else composites.load_composites
-    blended = blend(context, found, blocks)
-    if last == "composite":
-        composites.raise_partial(blended)
-        return None
-    model, why = model_for(context, found, train=not only)
+    context = replace(context, only=only)
+    found = find_scenes(context)
+    blended = composite_blocks(context, found, context.region.blocks)
+    return _predict(context, found, _featurize(context, found, blended))
+
+
+class _Featurized(NamedTuple):
+    """Features of a region's blocks, and of the blocks around where the model looks there."""
+
+    model: Model
+    why: str
+    composites: list[ledger.Entry]
+    features: list[ledger.Entry]
+
+
+def _featurize(context: Context, found: SceneList, blended: list[ledger.Entry]) -> _Featurized:
+    model, why = model_for(context, found, train=not context.only)
     if model.context != 1:
         wide = replace(context, region=context.region.surrounded())
-        blended = blend(wide, find(wide), wide.region.blocks)
-    compute = featurize.featurize_blocks if make["featurize"] else featurize.load_features
-    features = compute(context, blended, model.bank)
-    if last == "featurize":
-        return None
-    cells = predict_cells(context, features, model, blocks)
-    return Predicted(found, model, why, cells, blended)
+        blended = composite_blocks(wide, find_scenes(wide), wide.region.blocks)
+    return _Featurized(model, why, blended, featurize_blocks(context, blended, model.bank))
+
+
+def _predict(context: Context, found: SceneList, made: _Featurized) -> Predicted:
+    entry = predict_cells(context, made.features, made.model, context.region.blocks)
+    return Predicted(found, made.model, made.why, entry, made.composites, made.features)
 
 
 def export_region(context: Context, path: Path, degrees: float, only: bool = False) -> int:
@@ -142,16 +164,15 @@ def export_region(context: Context, path: Path, degrees: float, only: bool = Fal
         Whatever the stages raise.
     """
     check_export(path, degrees)
-    found = scenes.load_scenes(context) if only else scenes.find_scenes(context)
-    blend = composites.load_composites if only else composites.composite_blocks
-    blended = blend(context, found, context.region.blocks)
+    context = replace(context, only="export" if only else "")
+    found = find_scenes(context)
+    blended = composite_blocks(context, found, context.region.blocks)
     try:
         bank = model_for(context, found, train=False)[0].bank
     except NoModelError:
         bank = own_bank(context, found, blended)
         say("bank", f"no model fits the imagery: bank {bank.hash[:12]} of the region's own")
-    compute = featurize.load_features if only else featurize.featurize_blocks
-    entries = compute(context, blended, bank)
+    entries = featurize_blocks(context, blended, bank)
     return export_features(entries, bank, context.region, path, degrees, found.simulated)
 
 

@@ -107,7 +107,7 @@ class SceneList:
 
 
 def find_scenes(context: Context) -> SceneList:
-    """Search the source and store the list.
+    """Search the source and store the list; or load it, where only a later stage may make anything.
 
     Raises
     ------
@@ -115,7 +115,11 @@ def find_scenes(context: Context) -> SceneList:
         If there is none for this region and season.
     MissingBandError, MissingMetadataError
         If a scene cannot be read as the others can.
+    StageMissingError
+        If the list is not stored and may not be made.
     """
+    if not context.makes("scenes"):
+        return load_scenes(context)
     result, items = search_scenes(context)
     source = source_of(context)
     limits = limits_of(context.config, source)

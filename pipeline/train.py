@@ -80,7 +80,7 @@ def train_models(
     composites : list of ledger.Entry
         What the models learned from.
     """
-    entry, bank, found, labels, blended = _dataset(context, only)
+    entry, bank, found, labels, blended = _dataset(replace(context, only="train" if only else ""))
     config = context.config
     table = read_dataset(entry.path)
     mines = np.unique(table.cell[table.label == 1])
@@ -129,11 +129,11 @@ def _licence(context: Context, found: SceneList) -> str:
 
 def dataset_region(context: Context, only: bool = False) -> None:
     """Make the training table of a region, and what it needs."""
-    composites.raise_partial(_dataset(context, only)[-1])
+    composites.raise_partial(_dataset(replace(context, only="dataset" if only else ""))[-1])
 
 
 def _dataset(
-    context: Context, only: bool
+    context: Context,
 ) -> tuple[ledger.Entry, FilterBank, SceneList, Labels, list[ledger.Entry]]:
     """Composite and featurize the labelled blocks of each season, and join them with labels."""
     season = context.season
@@ -143,13 +143,12 @@ def _dataset(
     for shift, scene_list in found.items():
         blocks = labels.blocks(shift)
         around = context.during(shifted(season, shift))
-        get = composites.load_composites if only else composites.composite_blocks
         if context.config.context != 1:
             around = replace(around, region=around.region.surrounded())
-            scene_list = scenes.load_scenes(around) if only else scenes.find_scenes(around)
+            scene_list = scenes.find_scenes(around)
             blocks = grid.with_neighbours(blocks)
         try:
-            blended[shift] = get(around, scene_list, blocks)
+            blended[shift] = composites.composite_blocks(around, scene_list, blocks)
         except NoClearPixelError as error:
             # A season of a few blocks may be clouded all through; the other visits still teach.
             unclear = error
@@ -160,8 +159,10 @@ def _dataset(
     first = next(iter(found.values()))
     used = [entry for entries in blended.values() for entry in entries]
     bank = own_bank(context, first, used)
-    get_features = featurize.load_features if only else featurize.featurize_blocks
-    features = {shift: get_features(context, entries, bank) for shift, entries in blended.items()}
+    features = {
+        shift: featurize.featurize_blocks(context, entries, bank)
+        for shift, entries in blended.items()
+    }
     labels = with_background(labels, context.region)
     return build_dataset(context, labels, features, bank), bank, first, labels, used
 
@@ -171,6 +172,8 @@ def _with_imagery(
 ) -> tuple[Labels, dict[int, SceneList]]:
     """Find each season's scenes; visits of a season without any move to the nearest that has."""
     found: dict[int, SceneList] = {}
+    # Which seasons have any imagery is asked of the source, whatever is stored.
+    context = replace(context, only="")
     for shift in sorted(labels.rows["shift"].unique()):
         try:
             found[int(shift)] = scenes.find_scenes(context.during(shifted(season, int(shift))))

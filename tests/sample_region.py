@@ -57,5 +57,6 @@ def make_world(folder: Path, **keys: Any) -> tuple[Context, Predicted, pd.Series
         why="",
         entry=Entry("demo", str(path), sha256_of(path)),
         composites=[],
+        features=[],
     )
     return context, predicted, mine

@@ -13,14 +13,12 @@ import pandas as pd
 
 from models.change import Rows, compare_times
 from models.model import Model
-from pipeline.composite import raise_failed
-from pipeline.errors import AsmAtlasError, StoreCorruptError
+from pipeline.errors import StoreCorruptError
 from pipeline.geo import grid
-from pipeline.runtime.console import bar, say
 from pipeline.runtime.mirror import fetched_folder
-from pipeline.runtime.survey import survey
 from pipeline.training.model_choice import load_named
 from pipeline.workflow import ledger
+from pipeline.workflow.blocks import BlockStage, run_blocks
 from pipeline.workflow.cells import CellTable, read_features, read_with_context
 from pipeline.workflow.context import Context
 
@@ -39,25 +37,63 @@ class _Pair:
 
 
 @dataclass(frozen=True)
-class _How:
-    """What is asked of every pair, and where the model is found by a worker."""
+class Differencing(BlockStage[_Pair]):
+    """The stage of ``monitor`` that compares a block with itself at another time.
+
+    Parameters
+    ----------
+    workspace, model, model_sha256 : str
+        Where a worker finds the model.
+    min_observed : float
+        Cells of which less was observed are not compared.
+    """
 
     workspace: str
     model: str
     model_sha256: str
     min_observed: float
+    verb = "monitor"
+    store = "changes"
+    suffix = ".parquet"
 
-    def inputs(self, pair: _Pair) -> dict[str, Any]:
+    def unit(self, item: _Pair) -> str:
+        """Return the name of the block."""
+        return item.unit
+
+    def follows(self, item: _Pair) -> bool:
+        """Return whether this run made any of the features."""
+        return not all(
+            entry.reused for time in (item.first, item.second) for entry in time.values()
+        )
+
+    def inputs(self, item: _Pair) -> dict[str, Any]:
         """Return what the result depends on."""
         return {
             "stage": "changes",
             "version": VERSION,
-            "block": pair.unit,
-            "first": {name: entry.sha256 for name, entry in pair.first.items()},
-            "second": {name: entry.sha256 for name, entry in pair.second.items()},
+            "block": item.unit,
+            "first": {name: entry.sha256 for name, entry in item.first.items()},
+            "second": {name: entry.sha256 for name, entry in item.second.items()},
             "model": self.model_sha256,
             "min_observed": self.min_observed,
         }
+
+    def write(self, path: Path, item: _Pair) -> dict[str, Any]:
+        """Compare the two times and write the differences."""
+        model = _load(self.workspace, self.model, self.model_sha256)
+        cells = grid.Block.from_name(item.unit).cells().reshape(-1)
+        times = []
+        for around in (item.first, item.second):
+            table = _read(item.unit, around, model)
+            assert np.array_equal(table.cell, cells)
+            table.features[table.observed < self.min_observed] = np.nan
+            times.append(Rows(table.features, table.quarters if model.quarters else None))
+        found = compare_times(model, times[0], times[1], model.bank.hash)
+        frame = pd.DataFrame(
+            dict(zip(COLUMNS, (cells, found.change, found.low, found.high), strict=True))
+        )
+        frame.to_parquet(path, index=False)
+        return {"compared": int(frame["change"].notna().sum())}
 
 
 def difference_blocks(
@@ -85,25 +121,9 @@ def difference_blocks(
     StoreCorruptError
         If a worker finds another model under the same name.
     """
-    store = context.store("changes")
     config = context.config
-    how = _How(str(config.home), model.name, model.sha256, config.min_observed)
-    pairs = list(_pairs(context, first, second, model.context))
-    known = survey(store, (one.unit for one in pairs))
-    results = {
-        one.unit: ledger.find(store, one.unit, how.inputs(one), ".parquet", known) for one in pairs
-    }
-    missing = [one for one in pairs if results[one.unit] is None]
-    done = context.workers.map(_task, missing, how, str(store))
-    for pair, entry in bar(done, "monitor", len(missing)):
-        if isinstance(entry, AsmAtlasError):
-            entry = ledger.fail(store, pair.unit, how.inputs(pair), ".parquet", entry)
-        results[pair.unit] = entry
-    entries = [entry for entry in results.values() if entry is not None]
-    raise_failed(entries, "monitor")
-    reused = sum(entry.reused for entry in entries)
-    say("monitor", f"{len(entries)} blocks: {len(entries) - reused} compared, {reused} reused")
-    return entries
+    stage = Differencing(str(config.home), model.name, model.sha256, config.min_observed)
+    return run_blocks(context, stage, list(_pairs(context, first, second, model.context)))
 
 
 def read_differences(entries: Sequence[ledger.Entry]) -> pd.DataFrame:
@@ -146,16 +166,6 @@ def _pairs(
         )
 
 
-def _task(pair: _Pair, how: _How, store: str) -> ledger.Entry:
-    return ledger.build(
-        Path(store),
-        pair.unit,
-        how.inputs(pair),
-        ".parquet",
-        lambda path: _write(path, pair, how),
-    )
-
-
 @lru_cache(maxsize=2)
 def _load(workspace: str, name: str, sha256: str) -> Model:
     fetched_folder(Path(workspace) / "models" / name)
@@ -166,23 +176,6 @@ def _load(workspace: str, name: str, sha256: str) -> Model:
             next_step="run it again, on workers that see the same registry",
         )
     return model
-
-
-def _write(path: Path, pair: _Pair, how: _How) -> dict[str, Any]:
-    model = _load(how.workspace, how.model, how.model_sha256)
-    cells = grid.Block.from_name(pair.unit).cells().reshape(-1)
-    times = []
-    for around in (pair.first, pair.second):
-        table = _read(pair.unit, around, model)
-        assert np.array_equal(table.cell, cells)
-        table.features[table.observed < how.min_observed] = np.nan
-        times.append(Rows(table.features, table.quarters if model.quarters else None))
-    found = compare_times(model, times[0], times[1], model.bank.hash)
-    frame = pd.DataFrame(
-        dict(zip(COLUMNS, (cells, found.change, found.low, found.high), strict=True))
-    )
-    frame.to_parquet(path, index=False)
-    return {"compared": int(frame["change"].notna().sum())}
 
 
 def _read(unit: str, around: dict[str, ledger.Entry], model: Model) -> CellTable:

@@ -53,7 +53,6 @@ def evaluate_region(context: Context, truth: str | None, out: str | None) -> Eva
             )
         truth = str(demo_folder(context) / "truth.gpkg")
     predicted = predict_region(context)
-    assert predicted is not None
     cells = read_predictions(predicted.entry.path)
     if context.region.training:
         ground = context.at(context.region.training).region

@@ -128,9 +128,7 @@ def explain_cell(context: Context, cell: str, out: Path | None = None) -> Path:
             where=str(folder),
             next_step="name an empty or a new folder with --out",
         )
-    predicted = predict_region(context, "predict", only=True)
-    if predicted is None:  # it is asked for the predictions, so there are some
-        raise AssertionError
+    predicted = predict_region(context, only="explain")
     if public:
         refuse_young([s.end for s in predicted.scenes.scenes], _today(), context.region.name)
         cells = cells[np.isin(cells, _shown(context, predicted))]

@@ -112,8 +112,7 @@ def sample_region(
     home = context.config.processed / context.region.name
     path = out or home / "sample.gpkg"
     _check_request(context, path, draw)
-    predicted = predict_region(context, "sample", only=True)
-    assert predicted is not None
+    predicted = predict_region(context, only="sample")
     drawn = draw_sample(context, predicted, size, draw, cannot_tell)
     created = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     with whole_file(path) as beside:

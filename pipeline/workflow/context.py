@@ -24,12 +24,20 @@ class Context:
         Who works.
     retry_failed : bool
         Whether to work on those blocks alone that were tried before, and failed.
+    only : str
+        The one stage that may make anything, from what is stored of those before it; empty: every
+        stage makes what is missing.
     """
 
     config: Config
     region: Region
     workers: Workers
     retry_failed: bool = False
+    only: str = ""
+
+    def makes(self, stage: str) -> bool:
+        """Whether a stage may make what is missing."""
+        return self.only in ("", stage)
 
     @property
     def season(self) -> str:

@@ -30,7 +30,6 @@ from pipeline.runtime.cluster import workers
 from pipeline.runtime.journal import journal
 from pipeline.workflow import ledger
 from pipeline.workflow.context import Context
-from pipeline.workflow.progress import blocks_of
 from pipeline.workflow.session import journal_file
 
 AFTER = 10_000
@@ -70,13 +69,13 @@ def main() -> int:
             list(pool.map(stand_in, blocks(50)))  # the workers start
             begun = time.perf_counter()
             used = driver.cpu_times()
-            with blocks_of(context, "composite", given.blocks, given.blocks) as told:
-                for number, (_, entry) in enumerate(pool.map(stand_in, blocks(given.blocks)), 1):
-                    told(entry)
-                    if number % 2_000 == 0:
-                        memory.append((number, driver.memory_info().rss / 2**20))
-                    if number % 20_000 == 0:
-                        print(f"{number} blocks, {memory[-1][1]:.0f} MiB", flush=True)
+            journal.stage("composite", region.name, context.season, given.blocks, 0)
+            for number, (_, entry) in enumerate(pool.map(stand_in, blocks(given.blocks)), 1):
+                journal.block("composite", entry.unit, entry.seconds, entry.error)
+                if number % 2_000 == 0:
+                    memory.append((number, driver.memory_info().rss / 2**20))
+                if number % 20_000 == 0:
+                    print(f"{number} blocks, {memory[-1][1]:.0f} MiB", flush=True)
             seconds = time.perf_counter() - begun
             busy = driver.cpu_times()
         asked = time.perf_counter()

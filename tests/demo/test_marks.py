@@ -70,7 +70,7 @@ def band_forest(context: Context, truth: Path) -> float:
 
 def band_statistics(context: Context) -> tuple[list[int], NDArray[Any]]:
     """Mean and standard deviation of every band in every cell."""
-    entries = composite.load_composites(context, load_scenes(context), context.region.blocks)
+    entries = composite.composite_blocks(context, load_scenes(context), context.region.blocks)
     cells, rows = [], []
     for entry in entries:
         block = grid.Block.from_name(entry.unit)

@@ -40,7 +40,7 @@ def world(tmp_path_factory):
 
 def drawn_file(world: Any, path: Path, size: int = 300, **keys: Any) -> Path:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sample, "predict_region", lambda context, last, only: world[1])
+        patch.setattr(sample, "predict_region", lambda context, only: world[1])
         return sample.sample_region(world[0], path, size, **keys)
 
 

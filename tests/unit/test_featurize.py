@@ -59,7 +59,7 @@ def test_too_few_patches_for_the_filters_are_an_error(folder) -> None:
 def test_another_devices_features_are_stored_beside_the_processors() -> None:
     composite = Entry("block", "path", "sha256")
     keys = [
-        featurize._inputs(composite, "hash", featurize._How(device, kind))
+        featurize.Featurizing("hash", 1, featurize._How(device, kind)).inputs(composite)
         for device in ("cpu", "cuda")
         for kind in ("float32", "float16")
     ]

@@ -12,7 +12,7 @@ from matplotlib.image import imread
 from pipeline.composite import composite_blocks, read_composite
 from pipeline.errors import PartialError
 from pipeline.imagery.forecast import forecast
-from pipeline.run import predict_region
+from pipeline.run import map_region
 from pipeline.scenes import find_scenes
 from pipeline.workflow.coverage import COLUMNS
 
@@ -64,7 +64,7 @@ def test_a_scene_that_cannot_be_read_is_counted_where_that_is_asked_for(tmp_path
     (source / items[0].id / "B04.tif").write_bytes(b"neither of the two")
     context = make_context(tmp_path, failed_scenes="mark")
     with pytest.raises(PartialError) as caught:
-        predict_region(context, "composite")
+        map_region(context, "composite")
     assert caught.value.exit_code == 27
     assert items[0].id in str(caught.value)
     found = find_scenes(context)
@@ -78,6 +78,6 @@ def test_a_scene_that_cannot_be_read_is_counted_where_that_is_asked_for(tmp_path
     assert "scene left out: ReadFailedError" in " ".join(capsys.readouterr().out.split())
     # Once it can be read, the block is whole and stays.
     make_item(source, {"B04": texture(), "SCL": clear_scl()}, date="2021-12-05")
-    predict_region(context, "composite")
+    map_region(context, "composite")
     (entry,) = composite_blocks(context, find_scenes(context), context.region.blocks)
     assert entry.reused

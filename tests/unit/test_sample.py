@@ -38,13 +38,13 @@ def world(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def stored(world, monkeypatch) -> None:
-    monkeypatch.setattr(sample, "predict_region", lambda context, last, only: world[1])
+    monkeypatch.setattr(sample, "predict_region", lambda context, only: world[1])
 
 
 @pytest.fixture(scope="module")
 def file(world) -> Path:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sample, "predict_region", lambda context, last, only: world[1])
+        patch.setattr(sample, "predict_region", lambda context, only: world[1])
         return sample.sample_region(world[0])
 
 

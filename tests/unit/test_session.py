@@ -15,7 +15,7 @@ from pipeline import composite
 from pipeline.cli.main import main
 from pipeline.errors import DisclosureError, ReadFailedError
 from pipeline.runtime.locks import only_run
-from pipeline.workflow import ledger
+from pipeline.workflow import blocks, ledger
 
 # Two blocks, either side of lon 6.
 BOX = "bbox:5.97,2.04,6.03,2.06"
@@ -92,9 +92,9 @@ def test_a_run_tells_people_and_machines_what_it_did(
     ]  # fmt: skip
     (stage,) = [line for line in lines if line["event"] == "stage"]
     assert (stage["stage"], stage["total"], stage["reused"]) == ("composite", 2, 0)
-    blocks = [line for line in lines if line["event"] == "block"]
-    assert {line["block"] for line in blocks} == {WEST.name, EAST.name}
-    assert all(line["seconds"] > 0 and line["status"] == "done" for line in blocks)
+    ended = [line for line in lines if line["event"] == "block"]
+    assert {line["block"] for line in ended} == {WEST.name, EAST.name}
+    assert all(line["seconds"] > 0 and line["status"] == "done" for line in ended)
     assert lines[-1]["summary"] in said[-1]
     assert (lines[-1]["status"], lines[-1]["code"], lines[-1]["made"]) == ("done", 0, 2)
     # The second time nothing is left to do, and the region's own journal says that alone.
@@ -135,9 +135,9 @@ def test_retry_failed_works_on_the_failed_alone(
     for path in (tmp_path / "work" / "interim" / "composite" / WEST.name).iterdir():
         path.unlink()  # as if nobody had come to it
     worked = []
-    task = composite._composite_task
+    task = blocks._task
     monkeypatch.setattr(
-        composite, "_composite_task", lambda item, *r: worked.append(item[0].name) or task(item, *r)
+        blocks, "_task", lambda item, *r: worked.append(item[0].name) or task(item, *r)
     )
     assert main(["composite", *arguments, "--retry-failed"]) == 30
     assert worked == [EAST.name]
@@ -156,9 +156,9 @@ def test_failed_blocks_come_last(
         path.unlink()
     file.write_bytes(whole)
     worked = []
-    task = composite._composite_task
+    task = blocks._task
     monkeypatch.setattr(
-        composite, "_composite_task", lambda item, *r: worked.append(item[0].name) or task(item, *r)
+        blocks, "_task", lambda item, *r: worked.append(item[0].name) or task(item, *r)
     )
     assert main(["composite", *base(tmp_path, source)]) == 0
     assert worked == [EAST.name, WEST.name]
