@@ -17,12 +17,12 @@ from pipeline.demo.folder import demo_folder
 from pipeline.errors import NoLabelsError
 from pipeline.predict import read_predictions
 from pipeline.runtime.console import say
-from pipeline.sites.answers import unrecognised
+from pipeline.sites.answer_codes import count_unrecognised
+from pipeline.sites.column_mapping import load_mapping
 from pipeline.sites.join import Joined, join_cells
 from pipeline.sites.labels.gather import are_visits
-from pipeline.sites.layers.attach import around
-from pipeline.sites.layers.read import ContextLayer, load_layers
-from pipeline.sites.mapping import load_mapping
+from pipeline.sites.layers.attach import layers_near
+from pipeline.sites.layers.read import KnownLayer, load_layers
 from pipeline.sites.ranking import RANDOM
 from pipeline.sites.scorecard import rules_fingerprint
 from pipeline.sites.service import came_from, is_address
@@ -61,7 +61,7 @@ def join_predictions(
         If a table of visits or a layer cannot be used.
     """
     visits_path = labels_file(context, visits=True)
-    layers = around(load_layers(context.config), context.region.geometry.bounds)
+    layers = layers_near(load_layers(context.config), context.region.geometry.bounds)
     mapping = context.config.labels_mapping
     inputs = {
         "stage": "join",
@@ -86,12 +86,12 @@ def join_predictions(
             visits,
             context.region,
             model.manifest["thresholds"],
-            context=layers,
+            layers=layers,
             lang=context.config.map_lang,
             random_places=context.config.random_places,
             seed=context.config.seed,
         )
-        if visits is not None and (strange := unrecognised(visits)):
+        if visits is not None and (strange := count_unrecognised(visits)):
             counted = ", ".join(f"{count} of {column}" for column, count in strange.items())
             say("visits", f"answers in words that are not in the table of answers: {counted}")
         for part in parts:
@@ -149,14 +149,14 @@ def labels_file(context: Context, visits: bool = False) -> Path | None:
     return None
 
 
-def used_tables(context: Context, layers: Sequence[ContextLayer]) -> list[dict[str, str]]:
+def used_tables(context: Context, layers: Sequence[KnownLayer]) -> list[dict[str, str]]:
     """Return which tables and layers a map is joined with.
 
     Parameters
     ----------
     context : Context
         Configuration and region.
-    layers : sequence of ContextLayer
+    layers : sequence of KnownLayer
         Those around the region.
 
     Returns

@@ -21,7 +21,7 @@ from pipeline.run import model_for, predict_region
 from pipeline.runtime.console import say
 from pipeline.scenes import find_scenes
 from pipeline.sites.join import Joined, site_points
-from pipeline.sites.layers.attach import around
+from pipeline.sites.layers.attach import layers_near
 from pipeline.sites.layers.read import load_layers
 from pipeline.sites.visits import all_sites, read_visits
 from pipeline.workflow.commands import make_command
@@ -115,7 +115,7 @@ def _publish(
         # Removal requests may name a site: its place is needed to leave it out.
         None if known is None else site_points(all_sites(known)),
         find_places(cells).rename(columns={"place": "candidate"}),
-        context=around(load_layers(context.config), context.region.geometry.bounds),
+        known_layers=layers_near(load_layers(context.config), context.region.geometry.bounds),
     )
     changes = Changes(joined, series.read(), (first, last))
     return deliver_changes(context, changes, earlier, later)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.classes import CANNOT_TELL
 from pipeline.composite import failed_scenes
 from pipeline.config import fingerprint, settings_hash
-from pipeline.geo.regions import Region, in_public
+from pipeline.geo.regions import Region, with_public_name
 from pipeline.imagery.items import Scene
 from pipeline.join import used_tables
 from pipeline.map.area_layer import read_estimates, stored_area
@@ -23,7 +23,12 @@ from pipeline.map.files.sheets import write_sheets
 from pipeline.map.folder import PROJECT, SHEETS, publish, record_file
 from pipeline.map.page.report import write_report
 from pipeline.map.provenance import RunInfo
-from pipeline.map.removals import areas_of, read_removals, still_shown, summary
+from pipeline.map.removals import (
+    read_removals,
+    requested_areas,
+    shows_requested,
+    summarise_requests,
+)
 from pipeline.predict import Predicted
 from pipeline.runtime.atomic import read_json
 from pipeline.runtime.code import commit
@@ -92,8 +97,8 @@ def deliver(
     if joined.sites is None:
         tell_without_visits(home)
     if removals is not None:
-        say("removals", summary(joined, removals))
-        tell_older(home, areas_of(joined, removals))
+        say("removals", summarise_requests(joined, removals))
+        tell_older(home, requested_areas(joined, removals))
     folder = home / run_id
     finished = "report.html" if report else "manifest.json"
     fetched_folder(folder)
@@ -113,7 +118,7 @@ def deliver(
         code_version=version("asm-atlas"),
         code_commit=commit(),
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        tables=used_tables(context, joined.context),
+        tables=used_tables(context, joined.known_layers),
         scenes=[scene_row(scene) for scene in found.scenes],
         simulated=found.simulated,
         counts={
@@ -158,13 +163,13 @@ def tell_older(home: Path, areas: NDArray[np.object_]) -> None:
     home : pathlib.Path
         The region's folder: maps, comparisons of seasons, explained squares.
     areas : numpy.ndarray of shapely.Polygon
-        Of ``pipeline.map.removals.areas_of``.
+        Of ``pipeline.map.removals.requested_areas``.
     """
     fetched_folder(home, "manifest.json")
     made = [*home.glob("*/manifest.json"), *home.glob("changes/*/manifest.json")]
     folders = [file.parent for file in made if read_json(file).get("disclosure") == "public"]
     for folder in sorted([*folders, *home.glob("explained/square-*")]):
-        if folder.name != "latest" and still_shown(fetched_folder(folder), areas):
+        if folder.name != "latest" and shows_requested(fetched_folder(folder), areas):
             say("removals", f"{folder} still shows what was asked to leave: delete it")
 
 
@@ -202,7 +207,7 @@ def told_region(context: Context) -> Region:
     """
     if context.config.disclosure != PUBLIC:
         return context.region
-    return in_public(context.region, SQUARE_DEGREES[PUBLIC])
+    return with_public_name(context.region, SQUARE_DEGREES[PUBLIC])
 
 
 def scene_row(scene: Scene) -> dict[str, Any]:

@@ -19,10 +19,10 @@ from pipeline.geo import grid
 from pipeline.join import labels_file
 from pipeline.runtime.console import say
 from pipeline.scenes import SceneList
+from pipeline.sites.column_mapping import load_mapping
 from pipeline.sites.labels.background import with_background
 from pipeline.sites.labels.gather import are_visits, gather_labels
-from pipeline.sites.labels.rows import Labels, one_a_cell, shifted
-from pipeline.sites.mapping import load_mapping
+from pipeline.sites.labels.rows import Labels, one_row_per_cell, shift_season
 from pipeline.sites.service import is_address
 from pipeline.training.dataset import build_dataset, read_dataset
 from pipeline.training.misread_pairs import misread_cells
@@ -142,7 +142,7 @@ def _dataset(
     blended, unclear = {}, None
     for shift, scene_list in found.items():
         blocks = labels.blocks(shift)
-        around = context.during(shifted(season, shift))
+        around = context.during(shift_season(season, shift))
         if context.config.context != 1:
             around = replace(around, region=around.region.surrounded())
             scene_list = scenes.find_scenes(around)
@@ -176,7 +176,7 @@ def _with_imagery(
     context = replace(context, only="")
     for shift in sorted(labels.rows["shift"].unique()):
         try:
-            found[int(shift)] = scenes.find_scenes(context.during(shifted(season, int(shift))))
+            found[int(shift)] = scenes.find_scenes(context.during(shift_season(season, int(shift))))
         except NoSceneError:
             continue
     if not found:
@@ -188,7 +188,7 @@ def _with_imagery(
     wanted = labels.rows["shift"].to_numpy()
     nearest = shifts[np.abs(wanted[:, None] - shifts[None, :]).argmin(axis=1)]
     kept = np.abs(nearest - wanted) <= context.config.visit_years
-    rows = one_a_cell(labels.rows.assign(shift=nearest)[kept].reset_index(drop=True))
+    rows = one_row_per_cell(labels.rows.assign(shift=nearest)[kept].reset_index(drop=True))
     left_out = labels.left_out | {
         f"dated more than {context.config.visit_years} years from any imagery": int((~kept).sum())
     }

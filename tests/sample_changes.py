@@ -52,5 +52,5 @@ def make_changes(folder: Path) -> Changes:
         named = np.where(part["probability"].isna(), "cannot_tell", named)
         kept.append(pd.DataFrame({"cell": number, "season": text, **part, "class": named}))
     places = find_places(cells).rename(columns={"place": "candidate"})
-    joined = Joined(cells, sites, places, context=[zones])
+    joined = Joined(cells, sites, places, known_layers=[zones])
     return Changes(joined, pd.concat(kept, ignore_index=True), SEASONS)

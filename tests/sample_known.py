@@ -45,4 +45,4 @@ def make_known(folder: Path) -> Joined:
     ]  # fmt: skip
     region = Region("demo", "Demo", shapely.box(5.8, 2.0, 6.2, 2.3), simulated=True)
     thresholds = make_run().model["thresholds"]
-    return join_cells(predictions, visits, region, thresholds, context=layers)
+    return join_cells(predictions, visits, region, thresholds, layers=layers)

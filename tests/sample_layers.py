@@ -9,7 +9,7 @@ import geopandas as gpd
 import shapely
 
 from pipeline.sites.layers.declare import Declaration, parse
-from pipeline.sites.layers.read import ContextLayer, read_layer
+from pipeline.sites.layers.read import KnownLayer, read_layer
 
 COLUMNS = [
     {"name": "title", "type": "text", "english": "Title", "french": "Titre", "required": True,
@@ -45,7 +45,7 @@ def declare(base: dict[str, Any] = AREAS, **changes: Any) -> Declaration:
 
 def layer(
     folder: Path, declaration: Declaration, shapes: list[Any], **columns: list[Any]
-) -> ContextLayer:
+) -> KnownLayer:
     """Write shapes with a title each, and whatever else, and read them as a layer."""
     table = {"title": [f"{declaration.name} {n}" for n in range(len(shapes))], **columns}
     path = folder / f"{declaration.name}.gpkg"

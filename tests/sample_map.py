@@ -30,7 +30,7 @@ class Joined:
     candidates: gpd.GeoDataFrame
     visits: pd.DataFrame | None = None
     answers: pd.DataFrame | None = None
-    context: tuple[Any, ...] = ()
+    known_layers: tuple[Any, ...] = ()
 
 
 def make_joined(

@@ -23,14 +23,14 @@ from pipeline.map.disclosure import (
     ordered,
     refuse_young,
 )
-from pipeline.map.removals import mark, read_removals, withhold
+from pipeline.map.removals import mark_requested, read_removals, remove_requested
 from pipeline.sites.layers.attach import for_public
-from pipeline.sites.layers.owners import owner_of, touching
+from pipeline.sites.layers.spatial_joins import count_touching, owner_of
 
 if TYPE_CHECKING:
     from pipeline.map.provenance import RunInfo
     from pipeline.sites.join import Joined
-    from pipeline.sites.layers.read import ContextLayer
+    from pipeline.sites.layers.read import KnownLayer
 
 # The last that a square's cells hold is the square's: what stays hides what is new beside it, so
 # that a mine which grew is not shown as a new one; and "none" is said of whole squares only.
@@ -90,21 +90,21 @@ def disclose_changes(changes: Changes, run: RunInfo, policy: Policy) -> Product:
     joined, series = changes.joined, changes.series
     asked = read_removals(run.config)
     if asked is not None:
-        joined = (withhold if public else mark)(joined, asked)
+        joined = (remove_requested if public else mark_requested)(joined, asked)
         series = series[series["cell"].isin(joined.cells["cell"])]
     places = joined.candidates.rename(columns={"candidate": "place"})
-    cells, context = joined.cells, list(joined.context)
+    cells, known = joined.cells, list(joined.known_layers)
     if public:
         refuse_young(run.images, run.created, run.region.name)
         series = _old_enough(series, last_public_day(run.created))
         cells, series = _coarse_changes(cells), _coarse_series(series)
         places = coarsening.coarse_candidates(places)
-        context = for_public(context, last_public_day(run.created))
+        known = for_public(known, last_public_day(run.created))
     square = SQUARE_DEGREES[disclosure]
     squares = coarsening.squares(cells.assign(model=run.model["id"], run=run.run_id), square)
-    places = coarsening.located(places, 2 if public else 4)
+    places = coarsening.with_coordinates(places, 2 if public else 4)
     layers = {"changes": squares, "change_places": places.assign(model=run.model["id"])}
-    tables = {"change_areas": _areas(squares, places, context), "series": series}
+    tables = {"change_areas": _areas(squares, places, known), "series": series}
     return Product(
         disclosure,
         {
@@ -117,7 +117,7 @@ def disclose_changes(changes: Changes, run: RunInfo, policy: Policy) -> Product:
             for name, table in tables.items()
             if len(table)
         },
-        context=context,
+        known_layers=known,
     )
 
 
@@ -165,7 +165,7 @@ def _as_days(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _areas(
-    squares: gpd.GeoDataFrame, places: gpd.GeoDataFrame, context: Sequence[ContextLayer]
+    squares: gpd.GeoDataFrame, places: gpd.GeoDataFrame, known: Sequence[KnownLayer]
 ) -> pd.DataFrame:
     """Count places and squares in every area of the layers that places lie within.
 
@@ -174,7 +174,7 @@ def _areas(
     """
     rows = []
     spots = shapely.centroid(squares.geometry.to_numpy())
-    for layer in context:
+    for layer in known:
         about, features = layer.declaration, layer.features
         names = [name for name in (about.id, *about.along) if name in features]
         if about.how != "within" or not names:
@@ -183,7 +183,7 @@ def _areas(
         owner = owner_of(spots, areas)[0]
         for number, area in enumerate(areas):
             inside = squares["change_class"][owner == number]
-            touched = touching(places.geometry.to_numpy(), np.array([area])) > 0
+            touched = count_touching(places.geometry.to_numpy(), np.array([area])) > 0
             if not len(inside) and not touched.any():
                 continue
             words = places["change_class"][touched]

@@ -10,8 +10,8 @@ import shapely
 from pipeline.change.naming import FADING, NEW, PERSISTING
 from pipeline.geo import grid
 from pipeline.geo.distance import cell_area_km2
-from pipeline.sites.candidates import clusters
-from pipeline.sites.cluster_parts import cut
+from pipeline.sites.candidates import connected_clusters
+from pipeline.sites.clusters import split_clusters
 
 GROWING = "growing"
 PLACE_WORDS = (NEW, GROWING, FADING, PERSISTING)
@@ -43,7 +43,9 @@ def find_places(cells: pd.DataFrame) -> gpd.GeoDataFrame:
     ids = called["cell"].to_numpy(np.int64)
     score = called[["probability_from", "probability_to"]].max(axis=1).to_numpy(float)
     called = called.assign(
-        place=cut(ids, clusters(ids), score), score=score, area=cell_area_km2(ids)
+        place=split_clusters(ids, connected_clusters(ids), score),
+        score=score,
+        area=cell_area_km2(ids),
     )
     for word in (NEW, PERSISTING, FADING):
         called[f"{word}_cells"] = (called["change_class"] == word).astype(int)

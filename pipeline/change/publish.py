@@ -14,7 +14,7 @@ from pipeline.join import used_tables
 from pipeline.map.disclosure import load_policy, policy_of
 from pipeline.map.folder import MANIFEST
 from pipeline.map.provenance import RunInfo
-from pipeline.map.removals import areas_of, read_removals
+from pipeline.map.removals import read_removals, requested_areas
 from pipeline.predict import Predicted
 from pipeline.publish import point_to, scene_row, tell_older, told_region
 from pipeline.runtime.code import commit
@@ -56,7 +56,7 @@ def deliver_changes(
         "predictions": [earlier.entry.sha256, later.entry.sha256],
         "model": later.model.sha256,
         "series": {str(k): [int(n), float(p)] for k, (n, p) in kept.iterrows()},
-        "layers": {one.declaration.name: one.identity for one in changes.joined.context},
+        "layers": {one.declaration.name: one.identity for one in changes.joined.known_layers},
         "settings": [config.disclosure, config.map_lang],
         "rules": fingerprint(repr(load_policy())),
         "removals": removals.sha256 if removals else "",
@@ -65,7 +65,7 @@ def deliver_changes(
     home = config.processed / context.region.name / HOME
     folder = home / run_id
     if removals is not None:
-        tell_older(home.parent, areas_of(changes.joined, removals))
+        tell_older(home.parent, requested_areas(changes.joined, removals))
     if (fetched_folder(folder) / MANIFEST).is_file():
         say("monitor", f"nothing to do: {folder} is up to date")
     else:
@@ -94,7 +94,7 @@ def _run(
         code_version=version("asm-atlas"),
         code_commit=commit(),
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        tables=used_tables(context, joined.context),
+        tables=used_tables(context, joined.known_layers),
         scenes=[scene_row(scene) for scene in scenes],
         simulated=later.scenes.simulated,
         counts={

@@ -67,13 +67,13 @@ def write_labels(path: Path, labels: Mapping[int, str], **columns: Mapping[int, 
     **columns : mapping of int to object
         Values of further columns.
     """
-    change(path, "UPDATE sample SET label = ? WHERE cell = ?", [(v, k) for k, v in labels.items()])
+    execute(path, "UPDATE sample SET label = ? WHERE cell = ?", [(v, k) for k, v in labels.items()])
     for name, values in columns.items():
         rows = [(value, cell) for cell, value in values.items()]
-        change(path, f"UPDATE sample SET {name} = ? WHERE cell = ?", rows)
+        execute(path, f"UPDATE sample SET {name} = ? WHERE cell = ?", rows)
 
 
-def change(path: Path, statement: str, rows: Iterable[Sequence[Any]] = ((),)) -> None:
+def execute(path: Path, statement: str, rows: Iterable[Sequence[Any]] = ((),)) -> None:
     """Run a statement of SQL on a GeoPackage, once a row.
 
     Parameters

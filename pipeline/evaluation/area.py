@@ -29,7 +29,7 @@ from pipeline.evaluation.sample import (
     strata_table,
 )
 from pipeline.geo import grid
-from pipeline.geo.regions import outlines
+from pipeline.geo.regions import packaged_outlines
 from pipeline.geo.vector_files import read_vector
 from pipeline.map.area_layer import SMALLEST_PUBLIC_CELLS, stored_area
 from pipeline.runtime.console import console, say
@@ -243,7 +243,7 @@ def _outlines(
         around = shapely.box(west.min(), south.min(), east.max(), north.max())
         return [
             (name, title, shape)
-            for name, title, shape in outlines(around)
+            for name, title, shape in packaged_outlines(around)
             if name != region and _inside(shape, ids).sum() >= SMALLEST_PUBLIC_CELLS
         ]
     table = read_vector(file)

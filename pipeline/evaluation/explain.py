@@ -36,7 +36,7 @@ from pipeline.imagery.pixels import (
 )
 from pipeline.join import join_predictions
 from pipeline.map.disclosure import PUBLIC, allowed, load_policy, refuse_young
-from pipeline.map.removals import read_removals, withhold
+from pipeline.map.removals import read_removals, remove_requested
 from pipeline.predict import Predicted, predict_cells, read_predictions
 from pipeline.publish import scene_row
 from pipeline.run import predict_region
@@ -211,7 +211,7 @@ def _shown(context: Context, predicted: Predicted) -> NDArray[np.int64]:
     """Return the cells of the public map: all but those that somebody asked to leave out."""
     joined = join_predictions(context, predicted.entry, predicted.model)[0]
     asked = read_removals(context.config)
-    cells = joined.cells if asked is None else withhold(joined, asked).cells
+    cells = joined.cells if asked is None else remove_requested(joined, asked).cells
     return cells["cell"].to_numpy(np.int64)
 
 

@@ -44,7 +44,7 @@ def great_circle_km(lon1: ArrayLike, lat1: ArrayLike, lon2: ArrayLike, lat2: Arr
     return distance
 
 
-class Points:
+class PointIndex:
     """Points to which distances are asked, in a tree.
 
     Parameters
@@ -61,10 +61,10 @@ class Points:
 
     def nearest(self, lon: ArrayLike, lat: ArrayLike) -> tuple[NDArray[np.int64], Floats]:
         """Return index of and distance to the nearest point (-1 and NaN where there are none)."""
-        index, distance = self.several(lon, lat, 1)
+        index, distance = self.k_nearest(lon, lat, 1)
         return index[:, 0], distance[:, 0]
 
-    def several(
+    def k_nearest(
         self, lon: ArrayLike, lat: ArrayLike, count: int
     ) -> tuple[NDArray[np.int64], Floats]:
         """Return indices of and distances to the nearest points, shape (queries, <= ``count``).
@@ -121,7 +121,7 @@ class Points:
         return radians
 
 
-class Cells:
+class CellIndex:
     """Cells of the grid to which distances are asked; a point inside a cell is 0 km from it.
 
     Parameters
@@ -131,15 +131,15 @@ class Cells:
     """
 
     def __init__(self, cells: NDArray[np.int64]) -> None:
-        self._points = Points(*grid.cell_centres(cells))
+        self._points = PointIndex(*grid.cell_centres(cells))
         self._bounds = np.stack(grid.cell_bounds(cells)) if cells.size else np.empty((4, 0))
 
     def nearest(self, lon: ArrayLike, lat: ArrayLike) -> tuple[NDArray[np.int64], Floats]:
         """Return position of and distance to the nearest cell (-1 and NaN where there are none)."""
-        near, distance = self._points.several(lon, lat, _NEAR_CELLS)
+        near, distance = self._points.k_nearest(lon, lat, _NEAR_CELLS)
         if near.shape[1] > 1 or self._bounds.size:
             queries = np.repeat(np.arange(len(near)), near.shape[1])
-            distance = self.to_square(lon, lat, queries, near.ravel()).reshape(near.shape)
+            distance = self._to_square(lon, lat, queries, near.ravel()).reshape(near.shape)
         best = np.argmin(distance, axis=1) if len(near) else np.empty(0, np.int64)
         rows = np.arange(len(near))
         return near[rows, best], distance[rows, best]
@@ -163,10 +163,10 @@ class Cells:
         """
         radii = np.broadcast_to(np.asarray(radius_km, float), np.asarray(lon).shape)
         queries, cells = self._points.within(lon, lat, radii + _CELL_REACH_KM)
-        keep = self.to_square(lon, lat, queries, cells) <= radii[queries]
+        keep = self._to_square(lon, lat, queries, cells) <= radii[queries]
         return queries[keep], cells[keep]
 
-    def to_square(
+    def _to_square(
         self,
         lon: ArrayLike,
         lat: ArrayLike,
@@ -221,7 +221,7 @@ def nearest_shape(
     if len(shapes) == 0 or len(queries) == 0:
         return index, distance
     if _all_points(shapes) and _all_points(queries):
-        tree = Points(shapely.get_x(shapes), shapely.get_y(shapes))
+        tree = PointIndex(shapely.get_x(shapes), shapely.get_y(shapes))
         return tree.nearest(shapely.get_x(queries), shapely.get_y(queries))
     bounds = shapely.bounds(queries)
     bands = np.floor((bounds[:, 1] + bounds[:, 3]) / 2).astype(np.int64)

@@ -177,27 +177,3 @@ def block_of_cell(cell: int) -> Block:
     """Return the block that holds a cell."""
     row, col = divmod(int(cell), CELL_COLUMNS)
     return Block(row // CELLS_PER_BLOCK, col // CELLS_PER_BLOCK)
-
-
-def blocks_in_bounds(west: float, south: float, east: float, north: float) -> list[Block]:
-    """Return the blocks that share area with a box, from the north-west, row by row.
-
-    Parameters
-    ----------
-    west, south, east, north : float
-        Degrees, EPSG:4326.
-
-    Returns
-    -------
-    list of Block
-        From the north-west, row by row.
-    """
-    rows = _span(90 - north, 90 - south, BLOCK_ROWS)
-    cols = _span(west + 180, east + 180, BLOCK_COLUMNS)
-    return [Block(row, col) for row in rows for col in cols]
-
-
-def _span(start: float, stop: float, count: int) -> range:
-    first = int(_index(start, BLOCK_PX, count))
-    last = int(np.ceil(np.round(stop * PIXELS_PER_DEGREE, 6) / BLOCK_PX))
-    return range(first, min(last, count))

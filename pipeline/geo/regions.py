@@ -166,7 +166,7 @@ def _from_name(name: str) -> Region:
 _OPTIONAL = ("simulated", "source", "season", "training", "note")
 
 
-def outlines(around: BaseGeometry) -> list[tuple[str, str, BaseGeometry]]:
+def packaged_outlines(around: BaseGeometry) -> list[tuple[str, str, BaseGeometry]]:
     """Return the packaged regions that share ground with a polygon, but not boxes drawn by hand.
 
     Parameters
@@ -278,7 +278,7 @@ def _from_box(numbers: str) -> Region:
     return Region(name, where, shapely.box(west, south, east, north))
 
 
-def in_public(region: Region, square: float) -> Region:
+def with_public_name(region: Region, square: float) -> Region:
     """Return a region whose name tells no finer box than the public map's squares.
 
     Parameters

@@ -11,7 +11,7 @@ MOST_MEETINGS = 200_000
 _SAMPLE = 200
 
 
-def tangled(shapes: NDArray[np.object_]) -> int:
+def first_unrepairable(shapes: NDArray[np.object_]) -> int:
     """Return the place of the first shape that could not be mended in time; -1 if there is none.
 
     Estimated from a sample of its edges: with how many others does the box around each meet.

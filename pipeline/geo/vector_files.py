@@ -23,7 +23,7 @@ import pyproj
 import shapely
 
 from pipeline.errors import InputFileError
-from pipeline.geo.self_crossings import tangled
+from pipeline.geo.self_crossings import first_unrepairable
 from pipeline.runtime.atomic import is_safe_path
 
 SUFFIXES = (".geojson", ".json", ".gpkg", ".shp", ".csv")
@@ -423,7 +423,7 @@ def _checked(frame: gpd.GeoDataFrame, where: str, max_longitude: float) -> gpd.G
     if (over > 0).any():
         limits = (max_longitude, 90.0)
         shapes = shapely.transform(shapes, lambda at: np.clip(at, np.negative(limits), limits))
-    if (place := tangled(shapes)) >= 0:
+    if (place := first_unrepairable(shapes)) >= 0:
         raise InputFileError(
             f"the outline of feature {place + 1} crosses itself too often to be mended",
             where=where,

@@ -32,7 +32,7 @@ EARTH_KM = 6371.0088
 _GEOD = Geod(ellps="WGS84")
 
 
-def bounds(cells: ArrayLike, square: float) -> NDArray[np.float64]:
+def square_bounds(cells: ArrayLike, square: float) -> NDArray[np.float64]:
     """West, south, east, north of squares of 0.005 or 0.01 degree, shape (4, n), rounded."""
     fine = square < 0.0075
     edges = grid.cell_bounds(cells) if fine else grid.coarse_cell_bounds(cells)
@@ -41,7 +41,7 @@ def bounds(cells: ArrayLike, square: float) -> NDArray[np.float64]:
 
 def squares(cells: pd.DataFrame, square: float) -> gpd.GeoDataFrame:
     """Give each row of a table of cells its square."""
-    west, south, east, north = bounds(cells["cell"], square)
+    west, south, east, north = square_bounds(cells["cell"], square)
     geometry = shapely.box(west, south, east, north)
     return gpd.GeoDataFrame(cells, geometry=geometry, crs=grid.CRS)
 
@@ -97,7 +97,7 @@ def coarse_cells(
             days = np.datetime_as_string(merged[name].to_numpy("datetime64[D]"))
             merged[name] = pd.Series(days, index=merged.index).mask(merged[name].isna(), None)
     merged = merged.reset_index()
-    west, south, east, north = bounds(merged["cell"], 0.01)
+    west, south, east, north = square_bounds(merged["cell"], 0.01)
     merged["nearest_site_km"] = _nearest_km((west + east) / 2, (south + north) / 2, sites)
     return merged
 
@@ -164,7 +164,7 @@ def _multi(shape: BaseGeometry) -> BaseGeometry:
     return shapely.MultiPolygon(list(shapely.get_parts(shape)))
 
 
-def located(candidates: gpd.GeoDataFrame, decimals: int) -> gpd.GeoDataFrame:
+def with_coordinates(candidates: gpd.GeoDataFrame, decimals: int) -> gpd.GeoDataFrame:
     """Add longitude and latitude, rounded: of the strongest cell, if more than two decimals show.
 
     To two decimals it is a point inside of the shape, which says no more than the shape does.
@@ -179,7 +179,7 @@ def located(candidates: gpd.GeoDataFrame, decimals: int) -> gpd.GeoDataFrame:
     ).set_geometry(candidates.geometry.map(_multi))
 
 
-def coverage(cells: pd.DataFrame, square: float) -> gpd.GeoDataFrame:
+def coverage_strips(cells: pd.DataFrame, square: float) -> gpd.GeoDataFrame:
     """Join neighbours of one row that were seen equally often into strips.
 
     Returns
@@ -200,8 +200,8 @@ def coverage(cells: pd.DataFrame, square: float) -> gpd.GeoDataFrame:
     )  # fmt: skip
     first = np.flatnonzero(fresh)
     last = np.append(first[1:], len(table)) - 1
-    west, _, _, north = bounds(number[first], square)
-    _, south, east, _ = bounds(number[last], square)
+    west, _, _, north = square_bounds(number[first], square)
+    _, south, east, _ = square_bounds(number[last], square)
     strips = {
         "clear_observations": looks[first],
         "cannot_tell": unknown[first],

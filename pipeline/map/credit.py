@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.sites.mapping import load_mapping
+from pipeline.sites.column_mapping import load_mapping
 from pipeline.words.map_words import CREDIT, SIMULATED, say
 
 if TYPE_CHECKING:

@@ -19,19 +19,19 @@ import pandas as pd
 from pipeline.errors import DisclosureError, StoreCorruptError
 from pipeline.map import coarsening
 from pipeline.map.area_layer import regions_layer
-from pipeline.map.removals import mark, read_removals, withhold
-from pipeline.map.withheld import held_back, public_candidates
+from pipeline.map.public_sites import public_candidates, sites_held_back
+from pipeline.map.removals import mark_requested, read_removals, remove_requested
 from pipeline.runtime.package_data import data_folder
-from pipeline.sites.layers.attach import attach, for_public, made_columns
-from pipeline.sites.matching import match_table, share_in_reach
-from pipeline.sites.ranking import COMPARED, NO_TABLE, WITHHELD, rank_candidates
+from pipeline.sites.layers.attach import attach_columns, for_public, made_columns
+from pipeline.sites.matching import chance_recall, match_table
+from pipeline.sites.ranking import COMPARED, CONCEALED, NO_TABLE, rank_candidates
 from pipeline.sites.scorecard import summarise
 
 if TYPE_CHECKING:
     from pipeline.map.provenance import RunInfo
     from pipeline.scenes import SceneList
     from pipeline.sites.join import Joined
-    from pipeline.sites.layers.read import ContextLayer
+    from pipeline.sites.layers.read import KnownLayer
     from pipeline.workflow.context import Context
 
 PUBLIC, RESTRICTED = "public", "restricted"
@@ -87,7 +87,7 @@ class Product:
     tables : dict of str to pandas.DataFrame
         ``matching``, and in the restricted product ``visits``, ``scorecard`` and
         ``scorecard_summary``, where there are sites.
-    context : list of ContextLayer
+    known_layers : list of KnownLayer
         The layers as the product knows them.
     """
 
@@ -95,7 +95,7 @@ class Product:
     layers: dict[str, gpd.GeoDataFrame]
     held_back: int
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
-    context: list[ContextLayer] = field(default_factory=list)
+    known_layers: list[KnownLayer] = field(default_factory=list)
 
     @property
     def square(self) -> float:
@@ -230,18 +230,18 @@ def disclose(joined: Joined, run: RunInfo, policy: Policy | None = None) -> Prod
     asked = read_removals(run.config)
     withheld = disclosure == PUBLIC and asked is not None
     last_day = last_public_day(run.created)
-    chance = share_in_reach(joined.cells)
+    chance = chance_recall(joined.cells)
     if disclosure == PUBLIC:
-        unnamed = held_back(joined.sites, run.config, last_day)
+        unnamed = sites_held_back(joined.sites, run.config, last_day)
         joined = replace(joined, candidates=public_candidates(joined, unnamed, run))
     if asked is not None:
-        joined = (withhold if disclosure == PUBLIC else mark)(joined, asked)
+        joined = (remove_requested if disclosure == PUBLIC else mark_requested)(joined, asked)
     cells, sites, candidates = joined.cells, joined.sites, joined.candidates
     held = gpd.GeoDataFrame()
     if disclosure == PUBLIC:
         refuse_young(_image_dates(run, cells), run.created, run.region.name)
         if sites is not None:
-            held = sites[held_back(sites, run.config, last_day)]
+            held = sites[sites_held_back(sites, run.config, last_day)]
         withheld = withheld or len(held) > 0
         kept = sites.drop(held.index) if sites is not None else None
         cells = coarsening.coarse_cells(cells, kept, held)
@@ -249,29 +249,29 @@ def disclose(joined: Joined, run: RunInfo, policy: Policy | None = None) -> Prod
         candidates = coarsening.coarse_candidates(candidates)
     square = SQUARE_DEGREES[disclosure]
     newest = str(run.images[1] or "")[:10]
-    context = list(joined.context)
+    known = list(joined.known_layers)
     if disclosure == PUBLIC:
-        context = for_public(context, last_day)
+        known = for_public(known, last_day)
 
-    def known(layer: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-        return attach(layer, context, newest, disclosure == PUBLIC)
+    def with_columns(layer: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+        return attach_columns(layer, known, newest, disclosure == PUBLIC)
 
     squares = coarsening.squares(cells.assign(model=_model_id(run), run=run.run_id), square)
     # Ranked anew by what this product shows.
     candidates = rank_candidates(
-        known(coarsening.located(candidates, 2 if disclosure == PUBLIC else 4)),
-        [layer.declaration.name for layer in context],
-        NO_TABLE if joined.sites is None else WITHHELD if withheld else COMPARED,
+        with_columns(coarsening.with_coordinates(candidates, 2 if disclosure == PUBLIC else 4)),
+        [layer.declaration.name for layer in known],
+        NO_TABLE if joined.sites is None else CONCEALED if withheld else COMPARED,
     )
     if withheld:
         candidates = candidates.drop(columns=["nearest_site_km", "known_sites"])
     layers = {
-        "cells": known(squares),
+        "cells": with_columns(squares),
         "candidates": candidates,
-        "sites": known(sites) if sites is not None else None,
-        "coverage": coarsening.coverage(cells, square),
+        "sites": with_columns(sites) if sites is not None else None,
+        "coverage": coarsening.coverage_strips(cells, square),
         "regions": regions_layer(run.area, run.region, square) if run.area else None,
-        **{layer.declaration.table: layer.features for layer in context},
+        **{layer.declaration.table: layer.features for layer in known},
     }
     tables: dict[str, pd.DataFrame | None] = {}
     tables["matching"] = match_table(sites, cells, newest, disclosure == PUBLIC, chance)
@@ -292,7 +292,7 @@ def disclose(joined: Joined, run: RunInfo, policy: Policy | None = None) -> Prod
             for name, table in tables.items()
             if table is not None and len(table)
         },
-        context=context,
+        known_layers=known,
     )
 
 
@@ -315,7 +315,7 @@ def policy_of(joined: Joined) -> Policy:
         If a layer would give cells, candidates or sites a column that they have already.
     """
     rows = {layer: dict(columns) for layer, columns in load_policy().items()}
-    for layer in joined.context:
+    for layer in joined.known_layers:
         about = layer.declaration
         own = {c.name: Column(c.disclosure, c.english, c.french, c.note) for c in about.columns}
         shown = PUBLIC if about.public != "none" else RESTRICTED

@@ -155,7 +155,7 @@ def provenance(product: Product, run: RunInfo, policy: Policy) -> dict[str, Any]
         "credit": credit(product, run, "en"),
         "context": {
             layer.declaration.table: f"{layer.declaration.credit}; {layer.declaration.licence}"
-            for layer in product.context
+            for layer in product.known_layers
         },
     }
 

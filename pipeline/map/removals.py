@@ -179,7 +179,7 @@ def gap_around(lon: float, lat: float) -> tuple[float, float, float, float]:
     return col / per_degree, row / per_degree, (col + 1) / per_degree, (row + 1) / per_degree
 
 
-def withhold(joined: Joined, removals: Removals) -> Joined:
+def remove_requested(joined: Joined, removals: Removals) -> Joined:
     """Return a run without what the requests name, for the public product.
 
     Parameters
@@ -218,15 +218,15 @@ def withhold(joined: Joined, removals: Removals) -> Joined:
         cells=joined.cells[~cells],
         sites=None if joined.sites is None else joined.sites[~sites],
         candidates=kept,
-        context=[
+        known_layers=[
             replace(layer, features=layer.features[~out].reset_index(drop=True))
-            for layer, out in zip(joined.context, layers, strict=True)
+            for layer, out in zip(joined.known_layers, layers, strict=True)
             if not out.all()
         ],
     )
 
 
-def mark(joined: Joined, removals: Removals) -> Joined:
+def mark_requested(joined: Joined, removals: Removals) -> Joined:
     """Return a run in which what the requests name is marked, for the restricted product.
 
     Parameters
@@ -250,7 +250,7 @@ def mark(joined: Joined, removals: Removals) -> Joined:
     )
 
 
-def areas_of(joined: Joined, removals: Removals) -> NDArray[np.object_]:
+def requested_areas(joined: Joined, removals: Removals) -> NDArray[np.object_]:
     """Return what the requests take out of the map.
 
     Parameters
@@ -274,7 +274,7 @@ def areas_of(joined: Joined, removals: Removals) -> NDArray[np.object_]:
     return areas
 
 
-def summary(joined: Joined, removals: Removals) -> str:
+def summarise_requests(joined: Joined, removals: Removals) -> str:
     """Say how many of the requests name something here, and what they take out.
 
     Parameters
@@ -291,7 +291,7 @@ def summary(joined: Joined, removals: Removals) -> str:
     """
     lon, lat = grid.cell_centres(joined.cells["cell"].to_numpy(np.int64))
     points = np.asarray(shapely.points(lon, lat), object)
-    taken = _within(points, areas_of(joined, removals))
+    taken = _within(points, requested_areas(joined, removals))
     squares = len(np.unique(grid.coarse_cell_of(joined.cells["cell"].to_numpy()[taken])))
     sites = 0
     if joined.sites is not None:
@@ -305,7 +305,7 @@ def summary(joined: Joined, removals: Removals) -> str:
     )
 
 
-def still_shown(folder: Path, areas: NDArray[np.object_]) -> bool:
+def shows_requested(folder: Path, areas: NDArray[np.object_]) -> bool:
     """Tell whether a public folder holds squares that the requests take out.
 
     Parameters
@@ -348,14 +348,14 @@ def _named(joined: Joined, removals: Removals) -> _Mask:
 def _touched(joined: Joined, removals: Removals) -> tuple[_Mask, _Mask, _Mask, list[_Mask]]:
     """Say which cells, sites, candidates and features of each layer the requests name."""
     named = _named(joined, removals)
-    areas = areas_of(joined, removals)
+    areas = requested_areas(joined, removals)
     lon, lat = grid.cell_centres(joined.cells["cell"].to_numpy(np.int64))
     cells = _within(np.asarray(shapely.points(lon, lat), object), areas)
     sites = named
     if joined.sites is not None:
         sites = named | _within(joined.sites.geometry.to_numpy(), areas)
     candidates = _overlapping(joined.candidates, areas)
-    layers = [_within(layer.features.geometry.to_numpy(), areas) for layer in joined.context]
+    layers = [_within(layer.features.geometry.to_numpy(), areas) for layer in joined.known_layers]
     return cells, sites, candidates, layers
 
 

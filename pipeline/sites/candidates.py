@@ -27,8 +27,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from pipeline.geo import grid
-from pipeline.geo.distance import Cells, cell_area_km2
-from pipeline.sites.cluster_parts import MOST_CELLS, cut
+from pipeline.geo.distance import CellIndex, cell_area_km2
+from pipeline.sites.clusters import MOST_CELLS, split_clusters
 from pipeline.sites.ranking import CANDIDATE, COMPARED, FACTORS, NO_TABLE, RANDOM, rank_candidates
 
 COLUMNS = (
@@ -158,7 +158,7 @@ def find_candidates(
     return ranked[[*COLUMNS, "geometry"]]
 
 
-def clusters(cells: NDArray[np.int64]) -> NDArray[np.int64]:
+def connected_clusters(cells: NDArray[np.int64]) -> NDArray[np.int64]:
     """Give each cell the number of its 8-connected cluster.
 
     Parameters
@@ -195,7 +195,7 @@ def _sites_of(part: pd.DataFrame, reach: Reach | None) -> tuple[pd.DataFrame, pd
             {"cluster": pd.Series(dtype="int64"), "site": pd.Series(dtype="int64")}
         )
         return pairs, pairs
-    squares = Cells(part["cell"].to_numpy(np.int64))
+    squares = CellIndex(part["cell"].to_numpy(np.int64))
     sites, cells = squares.within(reach.lon, reach.lat, reach.radius_km)
     pairs = pd.DataFrame({"cluster": part["cluster"].to_numpy()[cells], "site": sites})
     exact = reach.exact[sites]
@@ -206,7 +206,7 @@ def _clustered(cells: pd.DataFrame, search: Search) -> pd.DataFrame:
     """Return the cells of the clusters and parts that count, each with its ``cluster``."""
     part = cells[cells["class"].isin(["likely", "possible"])].sort_values("cell")
     ids = part["cell"].to_numpy(np.int64)
-    whole = clusters(ids)
+    whole = connected_clusters(ids)
     likely = (part["class"] == "likely").to_numpy()
     size = np.bincount(whole) if len(ids) else np.empty(0, np.int64)
     # In the score's own precision, as the classes are told apart.
@@ -218,7 +218,7 @@ def _clustered(cells: pd.DataFrame, search: Search) -> pd.DataFrame:
     from_large = np.zeros(len(ids), np.int64)
     from_large[large] = number + 1
     return part.assign(
-        cluster=cut(ids, whole, part["probability"].to_numpy(float), search.most_cells),
+        cluster=split_clusters(ids, whole, part["probability"].to_numpy(float), search.most_cells),
         part_of=from_large, likely=likely, kind=CANDIDATE,
     )  # fmt: skip
 

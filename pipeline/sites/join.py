@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from pipeline.classes import CALLED, CANNOT_TELL, INDUSTRIAL, classify
 from pipeline.geo import grid
-from pipeline.geo.distance import Cells, Points
+from pipeline.geo.distance import CellIndex, PointIndex
 from pipeline.geo.regions import Region
 from pipeline.sites.candidates import Reach, Search, find_candidates
 from pipeline.sites.layers.attach import in_industrial
-from pipeline.sites.layers.read import ContextLayer
+from pipeline.sites.layers.read import KnownLayer
 from pipeline.sites.matching import TOLERANCE_KM, visit_age
 from pipeline.sites.scorecard import score_sites, with_status
 from pipeline.sites.visits import all_sites
@@ -63,7 +63,7 @@ class Joined:
         Every visit to, and record of, the listed sites.
     answers : pandas.DataFrame or None
         The answers that made the levels.
-    context : sequence of ContextLayer
+    known_layers : sequence of KnownLayer
         What else is known about the ground.
     """
 
@@ -72,7 +72,7 @@ class Joined:
     candidates: gpd.GeoDataFrame
     visits: pd.DataFrame | None = None
     answers: pd.DataFrame | None = None
-    context: Sequence[ContextLayer] = ()
+    known_layers: Sequence[KnownLayer] = ()
 
 
 def join_cells(
@@ -81,7 +81,7 @@ def join_cells(
     region: Region,
     thresholds: Mapping[str, float],
     tolerance_km: float = TOLERANCE_KM,
-    context: Sequence[ContextLayer] = (),
+    layers: Sequence[KnownLayer] = (),
     lang: str = "en",
     random_places: int = 0,
     seed: int = 1,
@@ -105,7 +105,7 @@ def join_cells(
         ``possible`` and ``likely``, probabilities from the model's manifest.
     tolerance_km : float, optional
         Kilometres.
-    context : sequence of ContextLayer, optional
+    layers : sequence of KnownLayer, optional
         Those that are industrial tell industrial pits apart; the columns of all are added when a
         map is made (``pipeline.sites.layers.attach``).
     lang : str, optional
@@ -129,17 +129,17 @@ def join_cells(
     search = Search(float(thresholds["likely"]), random=random_places, seed=seed)
     ids = cells["cell"].to_numpy(np.int64)
     called = cells["class"].isin(CALLED).to_numpy()
-    cells.loc[called & in_industrial(ids, context), "class"] = INDUSTRIAL
+    cells.loc[called & in_industrial(ids, layers), "class"] = INDUSTRIAL
     if visits is None:
         cells["sites"] = np.zeros(len(cells), np.int16)
         cells["nearest_site_km"] = np.full(len(cells), np.nan, np.float32)
-        return Joined(cells, None, find_candidates(cells, None, search), context=context)
+        return Joined(cells, None, find_candidates(cells, None, search), known_layers=layers)
     sites = site_points(all_sites(visits))
     lon, lat = sites["longitude"].to_numpy(float), sites["latitude"].to_numpy(float)
     radius = sites["radius_m"].to_numpy(float) / 1000
     owners = grid.cell_of(lon, lat)
     inside = pd.Series(owners).value_counts().reindex(ids, fill_value=0).to_numpy()
-    nearest = Points(lon, lat).nearest(*grid.cell_centres(ids))[1]
+    nearest = PointIndex(lon, lat).nearest(*grid.cell_centres(ids))[1]
     cells["sites"] = np.minimum(inside, np.iinfo(np.int16).max).astype(np.int16)
     cells["nearest_site_km"] = np.where(inside > 0, 0.0, nearest).astype(np.float32)
     reach = Reach(lon, lat, radius + tolerance_km, (sites["precision"] == "gps").to_numpy())
@@ -150,7 +150,7 @@ def join_cells(
     listed = gpd.GeoDataFrame(pd.concat([listed, levels], axis=1), crs=grid.CRS)
     records = visits[visits["pcode"].isin(listed["pcode"])].reset_index(drop=True)
     candidates = find_candidates(cells, reach, search)
-    return Joined(cells, listed, candidates, records, answers, context)
+    return Joined(cells, listed, candidates, records, answers, layers)
 
 
 def site_points(sites: pd.DataFrame) -> gpd.GeoDataFrame:
@@ -179,9 +179,9 @@ def _matched_sites(
     lon, lat = sites["longitude"].to_numpy(float), sites["latitude"].to_numpy(float)
     ids = cells["cell"].to_numpy(np.int64)
     called = cells["class"].isin([*CALLED, INDUSTRIAL]).to_numpy()
-    distance = Cells(ids[called]).nearest(lon, lat)[1]
+    distance = CellIndex(ids[called]).nearest(lon, lat)[1]
     known = (cells["class"] != CANNOT_TELL).to_numpy()
-    at, cell = Cells(ids[known]).within(lon, lat, radius_km)
+    at, cell = CellIndex(ids[known]).within(lon, lat, radius_km)
     around = pd.Series(cells["probability"].to_numpy(float)[known][cell]).groupby(at).max()
     own = grid.cell_of(lon, lat)
     owner = pd.Series(cells["class"].to_numpy(), index=ids).reindex(own)

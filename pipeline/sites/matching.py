@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.geo import grid
-from pipeline.geo.distance import Cells
+from pipeline.geo.distance import CellIndex
 from pipeline.sites.visits import PRECISION_RADIUS_M
 
 COLUMNS = (
@@ -39,7 +39,7 @@ _Z = 1.959964
 UNKNOWN = "–"
 
 
-def share_in_reach(cells: pd.DataFrame) -> dict[str, float]:
+def chance_recall(cells: pd.DataFrame) -> dict[str, float]:
     """Return what share of a map a place would match on if it lay anywhere.
 
     Parameters
@@ -56,7 +56,7 @@ def share_in_reach(cells: pd.DataFrame) -> dict[str, float]:
     ids = cells["cell"].to_numpy(np.int64)
     called = ids[cells["class"].isin(["likely", "possible", "industrial"]).to_numpy()]
     some = np.sort(ids)[:: max(1, len(ids) // _PLACES)]
-    km = Cells(called).nearest(*grid.cell_centres(some))[1]
+    km = CellIndex(called).nearest(*grid.cell_centres(some))[1]
     return {
         name: float(np.mean(km <= metres / 1000 + TOLERANCE_KM))
         for name, metres in PRECISION_RADIUS_M.items()
@@ -85,7 +85,7 @@ def match_table(
         Whether groups of fewer than ``FEWEST_PUBLIC`` sites are left out, and all by size and by
         precision.
     chance : mapping, optional
-        Of ``share_in_reach``.
+        Of ``chance_recall``.
 
     Returns
     -------

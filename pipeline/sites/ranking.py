@@ -24,13 +24,13 @@ MAY_BE_KNOWN = 0.5
 # So far from every known site a place is wholly new, kilometres.
 NEW_KM = 5.0
 # Layer, its column, whether a place is in reach there, and by what the rank is multiplied then.
-CONTEXT = (
+LAYER_FACTORS = (
     ("industrial_mines", "count", True, 0.5),
     ("mining_titles", "count", True, 0.7),
     ("other_detections", "km", False, 0.8),
     ("protected_areas", "count", False, 0.9),
 )
-COMPARED, NO_TABLE, WITHHELD = "compared", "no table", "withheld"
+COMPARED, NO_TABLE, CONCEALED = "compared", "no table", "withheld"
 
 _WORDS = {
     "score": ("highest score {0}", "score le plus élevé {0}"),
@@ -76,7 +76,7 @@ _WORDS = {
 
 
 def rank_candidates(
-    candidates: gpd.GeoDataFrame, context: Collection[str], sites: str = COMPARED
+    candidates: gpd.GeoDataFrame, layers: Collection[str], sites: str = COMPARED
 ) -> gpd.GeoDataFrame:
     """Give candidates their factors, priority, rank and reasons.
 
@@ -87,8 +87,8 @@ def rank_candidates(
       model says neither;
     - ``factor_novelty``: 0.5 if the place may be a site that is known only roughly; else 0.5 and a
       tenth for each kilometre to the nearest known site, 1 from 5 km on; 1 if there is no site;
-    - ``factor_context``: for each layer of ``CONTEXT`` that the product has, its number where it
-      applies (industrial mine touched 0.5, mining title 0.7, no other detection in reach 0.8,
+    - ``factor_context``: for each layer of ``LAYER_FACTORS`` that the product has, its number where
+      it applies (industrial mine touched 0.5, mining title 0.7, no other detection in reach 0.8,
       outside of protected areas 0.9), multiplied; 1 without these layers.
 
     Candidates are ranked by priority, then area, then number; those drawn at random come after
@@ -99,7 +99,7 @@ def rank_candidates(
     candidates : geopandas.GeoDataFrame
         As from :func:`pipeline.sites.candidates.find_candidates`, perhaps with columns of context
         layers (``<layer>_<column>``).
-    context : collection of str
+    layers : collection of str
         Names of the layers that the product has.
     sites : str, optional
         ``COMPARED``; ``NO_TABLE``; or ``WITHHELD``: what is known of sites must not be told.
@@ -115,7 +115,7 @@ def rank_candidates(
     table["factor_probability"] = np.round(table["probability"].to_numpy(float), 3)
     table["factor_applicability"] = np.round(np.clip(1 - doubt / 2, 0.1, 1.0), 3)
     table["factor_novelty"] = np.round(_novelty(table), 3) if sites == COMPARED else np.ones(count)
-    table["factor_context"] = np.round(_context(table, context), 3)
+    table["factor_context"] = np.round(_layer_factor(table, layers), 3)
     table["priority"] = np.round(table[list(FACTORS)].to_numpy(float).prod(axis=1), 6)
     order = pd.DataFrame(
         {
@@ -131,7 +131,7 @@ def rank_candidates(
     table["rank"] = np.arange(1, count + 1)
     rows = pd.DataFrame(table.drop(columns="geometry")).to_dict("records")
     for lang in ("en", "fr"):
-        words = [_reasons(row, context, lang, sites) for row in rows]
+        words = [_reasons(row, layers, lang, sites) for row in rows]
         table[f"reasons_{lang}"] = pd.Series(words, dtype="str")
     return table
 
@@ -143,10 +143,10 @@ def _novelty(table: pd.DataFrame) -> NDArray[np.float64]:
     return np.where(may_be & (table["kind"] == CANDIDATE).to_numpy(), MAY_BE_KNOWN, new)
 
 
-def _context(table: pd.DataFrame, context: Collection[str]) -> NDArray[np.float64]:
+def _layer_factor(table: pd.DataFrame, layers: Collection[str]) -> NDArray[np.float64]:
     factor = np.ones(len(table))
-    for layer, column, when, size in CONTEXT:
-        if layer in context and f"{layer}_{column}" in table:
+    for layer, column, when, size in LAYER_FACTORS:
+        if layer in layers and f"{layer}_{column}" in table:
             factor[_in_reach(table[f"{layer}_{column}"], column) == when] *= size
     return factor
 
@@ -156,7 +156,7 @@ def _in_reach(values: pd.Series, column: str) -> NDArray[np.bool_]:
     return reached.to_numpy(bool)
 
 
-def _reasons(row: dict[Any, Any], context: Collection[str], lang: str, sites: str) -> str:
+def _reasons(row: dict[Any, Any], layers: Collection[str], lang: str, sites: str) -> str:
     def say(key: str, *values: float, digits: int = 1) -> str:
         return _WORDS[key][lang == "fr"].format(*(number(v, lang, digits) for v in values))
 
@@ -180,8 +180,8 @@ def _reasons(row: dict[Any, Any], context: Collection[str], lang: str, sites: st
         words.append(say("far", row["nearest_site_km"]))
     elif sites == COMPARED:
         words.append(say("none"))
-    for layer, column, _, _ in CONTEXT:
-        value = row.get(f"{layer}_{column}") if layer in context else None
+    for layer, column, _, _ in LAYER_FACTORS:
+        value = row.get(f"{layer}_{column}") if layer in layers else None
         if value is not None and pd.notna(value) and (column == "km" or value > 0):
             words.append(say(layer, value))
     if np.isfinite(row["clear_observations"]):

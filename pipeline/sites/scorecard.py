@@ -24,8 +24,8 @@ import pandas as pd
 from pipeline.config import fingerprint
 from pipeline.errors import DeclarationError
 from pipeline.runtime.package_data import data_folder
-from pipeline.sites.answers import SUFFIX, read_rows
-from pipeline.sites.declared import one_of
+from pipeline.sites.answer_codes import SUFFIX, read_rows
+from pipeline.sites.toml_files import check_choice
 
 INDICATORS = (
     "security",
@@ -99,8 +99,8 @@ def load_rules() -> tuple[Rule, ...]:
     rules = []
     for number, row in enumerate(read_rows(file, _FIELDS), 2):
         where = f"{file}, row {number}"
-        one_of(row["indicator"], INDICATORS, "the indicator", where)
-        one_of(row["level"], LEVELS, "the level", where)
+        check_choice(row["indicator"], INDICATORS, "the indicator", where)
+        check_choice(row["level"], LEVELS, "the level", where)
         try:
             weight = float(row["weight"])
         except ValueError:

@@ -27,7 +27,7 @@ MAX_COLUMNS = 400
 MAX_TEXT = 10_000
 
 
-def read_text(path: Path) -> pd.DataFrame:
+def read_as_text(path: Path) -> pd.DataFrame:
     """Read a table with every value as text.
 
     Parameters
@@ -61,13 +61,13 @@ def read_text(path: Path) -> pd.DataFrame:
         if long.any():
             raise VisitsError(
                 f"{column} may not be longer than {MAX_TEXT:,} characters",
-                where=f"{where}, {where_row(int(long.argmax()))}, column {column}",
+                where=f"{where}, {describe_row(int(long.argmax()))}, column {column}",
                 next_step="correct or remove these rows",
             )
     return table
 
 
-def where_row(row: int) -> str:
+def describe_row(row: int) -> str:
     """Say which row of a table of visits is meant.
 
     Parameters
@@ -125,7 +125,7 @@ def _read_csv(path: Path, where: str) -> pd.DataFrame:
             raise VisitsError(f"more than {MAX_COLUMNS} columns", where=where)
         twice = sorted({name for name in header if header.count(name) > 1})
         if twice:
-            raise VisitsError(f"columns stand there twice: {listed(twice)}", where=where)
+            raise VisitsError(f"columns stand there twice: {escape_names(twice)}", where=where)
         return pd.read_csv(
             io.StringIO(content),
             dtype=str,
@@ -157,7 +157,7 @@ def _refuse_semicolons(header: list[str], where: str) -> None:
             )
 
 
-def listed(names: list[str]) -> str:
+def escape_names(names: list[str]) -> str:
     """Write names from outside so that they cannot act: escaped, each cut, the first ten."""
     return ", ".join(ascii(name)[:80] for name in names[:10])
 

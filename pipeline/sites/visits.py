@@ -18,10 +18,10 @@ import pandas as pd
 
 from pipeline.config import Config
 from pipeline.errors import VisitsError
-from pipeline.sites.answers import normalised, yes_no_words
-from pipeline.sites.mapping import is_mapped, load_mapping, mapped
+from pipeline.sites.answer_codes import add_codes, yes_no_words
+from pipeline.sites.column_mapping import apply_mapping, is_mapped, load_mapping
 from pipeline.sites.service import Limits, fetch_saved
-from pipeline.sites.visit_tables import listed, read_text, where_row
+from pipeline.sites.visit_tables import describe_row, escape_names, read_as_text
 
 REQUIRED = (
     "pcode",
@@ -69,8 +69,8 @@ def read_visits(path: str | Path, mapping: str | Path = "") -> pd.DataFrame:
     path : str or pathlib.Path
         A CSV file (UTF-8, commas, a header), GeoPackage or GeoJSON file in the IPIS form.
     mapping : str or pathlib.Path, optional
-        What the columns of another form are here (``pipeline.sites.mapping``): a file, or the name
-        of a packaged one; empty: the columns are those of IPIS's table of the DRC.
+        What the columns of another form are here (``pipeline.sites.column_mapping``): a file, or
+        the name of a packaged one; empty: the columns are those of IPIS's table of the DRC.
 
     Returns
     -------
@@ -79,7 +79,7 @@ def read_visits(path: str | Path, mapping: str | Path = "") -> pd.DataFrame:
         ``visit_date`` as datetime64, ``longitude`` and ``latitude`` as float64 degrees
         (EPSG:4326), answers of 1, 0 or null as nullable Int8, counts as nullable Float64,
         everything else as text. Null is ``pandas.NA`` (``NaN`` in text columns). After them the
-        normalised answers, see :func:`pipeline.sites.answers.normalised`.
+        normalised answers, see :func:`pipeline.sites.answer_codes.add_codes`.
 
     Raises
     ------
@@ -92,9 +92,9 @@ def read_visits(path: str | Path, mapping: str | Path = "") -> pd.DataFrame:
     """
     path = Path(path)
     where = str(path)
-    table = read_text(path)
+    table = read_as_text(path)
     if mapping:
-        table = mapped(table, load_mapping(mapping), where)
+        table = apply_mapping(table, load_mapping(mapping), where)
     _check_columns(table, where)
     for column in ("longitude", "latitude"):
         limit = 180 if column == "longitude" else 90
@@ -118,7 +118,7 @@ def read_visits(path: str | Path, mapping: str | Path = "") -> pd.DataFrame:
             numbers = _numbers(table, column, where)
             _refuse(table, column, (numbers < 0) | (numbers > 1e6), where, "must be a count")
             table[column] = numbers.astype("Float64")
-    return normalised(table)
+    return add_codes(table)
 
 
 def visits_file(config: Config) -> Path:
@@ -150,7 +150,7 @@ def latest_on_site(visits: pd.DataFrame) -> pd.DataFrame:
     """Return the latest visit that was made on the spot, one row a site.
 
     Rows whose ``visit_onsite`` is 0 or null are left out. So are those of others
-    (:func:`by_others`).
+    (:func:`recorded_by_others`).
 
     Parameters
     ----------
@@ -181,13 +181,13 @@ def all_sites(visits: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         The same columns and ``on_site`` (bool: the row is an on-site IPIS visit), ``visit_year``
-        (int), ``precision`` and ``radius_m`` (see :func:`precision`); one row a ``pcode``.
+        (int), ``precision`` and ``radius_m`` (see :func:`location_precision`); one row a ``pcode``.
     """
     seen = latest_on_site(visits)
     rest = _latest(visits[~visits["pcode"].isin(seen["pcode"])])
     sites = pd.concat([seen.assign(on_site=True), rest.assign(on_site=False)])
     sites = sites.sort_values("pcode", kind="stable").reset_index(drop=True)
-    located = precision(sites["location_origin"])
+    located = location_precision(sites["location_origin"])
     return sites.assign(
         on_site=sites["on_site"].astype(bool),
         visit_year=sites["visit_date"].dt.year.astype("int64"),
@@ -196,7 +196,7 @@ def all_sites(visits: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def by_others(visits: pd.DataFrame) -> pd.Series[bool]:
+def recorded_by_others(visits: pd.DataFrame) -> pd.Series[bool]:
     """Say which rows are records of others, which IPIS's own table holds beside its visits.
 
     Parameters
@@ -216,7 +216,7 @@ def by_others(visits: pd.DataFrame) -> pd.Series[bool]:
     return ~own
 
 
-def precision(location_origin: pd.Series[Any]) -> pd.DataFrame:
+def location_precision(location_origin: pd.Series[Any]) -> pd.DataFrame:
     """Say how well each place is known.
 
     Parameters
@@ -243,7 +243,7 @@ def precision(location_origin: pd.Series[Any]) -> pd.DataFrame:
 def _made_on_site(visits: pd.DataFrame) -> pd.Series[bool]:
     # Both answers may be null, and a null says neither yes nor no.
     on_site = (visits["visit_onsite"] == 1).fillna(False).astype(bool)
-    return on_site & ~by_others(visits)
+    return on_site & ~recorded_by_others(visits)
 
 
 def _latest(visits: pd.DataFrame) -> pd.DataFrame:
@@ -260,8 +260,9 @@ def _check_columns(table: pd.DataFrame, where: str) -> None:
             for name in missing
         }
         hints = [f"{found[0]!r} instead of {name!r}" for name, found in near.items() if found]
+        many = "s" * (len(missing) > 1)
         raise VisitsError(
-            f"the table of visits lacks the column{'s' * (len(missing) > 1)} {listed(missing)}",
+            f"the table of visits lacks the column{many} {escape_names(missing)}",
             where=where,
             next_step=("it has " + ", ".join(hints) + "; " if hints else "")
             + "rename or add the columns, or say what they are called here with LABELS_MAPPING= "
@@ -308,6 +309,6 @@ def _refuse(
         value = ascii(table[column].iloc[rows[0]])[:80]
         raise VisitsError(
             f"{column} {rule}: {rows.size:,} visits, the first with {value}",
-            where=f"{where}, {where_row(int(rows[0]))}, column {column}",
+            where=f"{where}, {describe_row(int(rows[0]))}, column {column}",
             next_step=step,
         )

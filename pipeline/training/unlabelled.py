@@ -13,7 +13,7 @@ from models.pu import calibrate_unlabelled, estimate_prior, thresholds_unlabelle
 from models.scores import thresholds
 from models.sensitivity import sensitivity
 from pipeline.geo import grid
-from pipeline.geo.distance import Points
+from pipeline.geo.distance import PointIndex
 from pipeline.training.dataset import TrainingTable
 
 # Visitors go from place to place: the mean distance to so many others says how remote one is.
@@ -110,7 +110,7 @@ def remoteness(table: TrainingTable) -> NDArray[np.float64]:
     lon, lat = grid.cell_centres(table.cell[mines])
     if len(mines) > 1:
         # The first of the nearest is the mine itself.
-        away = Points(lon, lat).several(lon, lat, NEIGHBOURS + 1)[1][:, 1:]
+        away = PointIndex(lon, lat).k_nearest(lon, lat, NEIGHBOURS + 1)[1][:, 1:]
         result[mines] = away.mean(axis=1)
     return result
 

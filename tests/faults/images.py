@@ -20,6 +20,7 @@ from rasterio.transform import from_origin
 from rasterio.warp import transform_bounds
 
 from pipeline.geo import grid
+from pipeline.geo.regions import resolve_region
 
 REGION = "bbox:5.4,2.0,6.0,2.4"
 DATES = ("2021-12-05", "2022-02-03")
@@ -69,7 +70,7 @@ def sha256(content: bytes) -> str:
 
 def blocks() -> list[grid.Block]:
     """The region's blocks."""
-    return grid.blocks_in_bounds(5.4, 2.0, 6.0, 2.4)
+    return resolve_region("bbox:5.4,2.0,6.0,2.4").blocks
 
 
 def simulate(seed: int) -> Files:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.geo import grid
+from pipeline.geo.regions import Region
 
 cell_rows = st.integers(0, grid.CELL_ROWS - 1)
 cell_cols = st.integers(0, grid.CELL_COLUMNS - 1)
@@ -86,12 +88,11 @@ def test_blocks_tile_the_globe() -> None:
 
 
 @given(block_rows, block_cols, st.integers(1, 12), st.integers(1, 12))
-def test_blocks_in_bounds_are_those_inside(row: int, col: int, down: int, right: int) -> None:
+def test_the_blocks_of_a_box_are_those_inside(row: int, col: int, down: int, right: int) -> None:
     last = grid.Block(min(row + down, grid.BLOCK_ROWS) - 1, min(col + right, 3600) - 1)
     first = grid.Block(row, col)
-    found = grid.blocks_in_bounds(first.bounds[0], last.bounds[1], last.bounds[2], first.bounds[3])
-    assert found == sorted(found)
-    assert found == [
+    box = shapely.box(first.bounds[0], last.bounds[1], last.bounds[2], first.bounds[3])
+    assert Region("box", "", box).blocks == [
         grid.Block(r, c) for r in range(row, last.row + 1) for c in range(col, last.col + 1)
     ]
 

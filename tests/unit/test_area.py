@@ -16,7 +16,7 @@ import shapely
 from sample_region import make_world
 
 from models.registry import load_model, write_model
-from pipeline.demo.labeller import change, label_all, write_labels
+from pipeline.demo.labeller import execute, label_all, write_labels
 from pipeline.errors import (
     AsmAtlasError,
     InputFileError,
@@ -221,7 +221,7 @@ HOSTILE = {
 def test_a_file_that_is_not_what_was_drawn_is_refused_and_the_fault_named(
     world, labelled, tmp_path, words
 ) -> None:
-    change(labelled, HOSTILE[words])
+    execute(labelled, HOSTILE[words])
     with pytest.raises(AsmAtlasError, match=words) as caught:
         area.area_region(world[0].config, labelled, out=tmp_path / "a.json")
     kinds = {"no table 'strata'": "InputFileError", "has not drawn": "StageMissingError"}
@@ -232,14 +232,14 @@ def test_a_file_that_is_not_what_was_drawn_is_refused_and_the_fault_named(
 
 def test_every_fault_is_named_at_once(world, labelled) -> None:
     for words in ("labels that are none of", "dates that are not", "squares that were moved"):
-        change(labelled, HOSTILE[words])
+        execute(labelled, HOSTILE[words])
     with pytest.raises(SampleError) as caught:
         read_sample(labelled)
     assert str(caught.value).count("(7)") == 3
 
 
 def test_a_row_added_is_named(world, labelled) -> None:
-    change(
+    execute(
         labelled,
         "INSERT INTO sample (geom, number, cell) SELECT geom, 999, cell + 0 FROM sample LIMIT 1",
     )
@@ -307,7 +307,7 @@ def test_a_cell_moved_to_its_neighbour_with_its_square_is_named(world, labelled)
     other = cell + 1 if cell + 1 not in first_cells(labelled, 300) else cell - 1
     square = shapely.box(*(float(edge[0]) for edge in grid.cell_bounds([other])))
     header = b"GP\x00\x01" + (4326).to_bytes(4, "little")
-    change(
+    execute(
         labelled,
         "UPDATE sample SET cell = ?, geom = ? WHERE cell = ?",
         [(other, header + shapely.to_wkb(square), cell)],

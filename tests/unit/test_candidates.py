@@ -11,7 +11,7 @@ from pipeline.sites.candidates import (
     COLUMNS,
     Reach,
     Search,
-    clusters,
+    connected_clusters,
     find_candidates,
     lone_threshold,
 )
@@ -107,7 +107,7 @@ def test_clusters_agree_with_an_image_labelled() -> None:
     for share in (0.1, 0.3, 0.5):
         mask = rng.random((60, 70)) < share
         rows, cols = np.nonzero(mask)
-        found = clusters(CORNER + rows * grid.CELL_COLUMNS + cols)
+        found = connected_clusters(CORNER + rows * grid.CELL_COLUMNS + cols)
         true = ndimage.label(mask, np.ones((3, 3)))[0][mask]
         assert len(set(found)) == len(set(true)) == len(set(zip(found, true, strict=True)))
         assert found[0] == 0
@@ -117,7 +117,7 @@ def test_clusters_agree_with_an_image_labelled() -> None:
 def test_the_antimeridian_is_an_edge() -> None:
     last = grid.CELL_COLUMNS - 1
     # The last cell of a row and the first of the next are neighbours in number alone.
-    assert clusters(np.array([last, last + 1])).tolist() == [0, 1]
+    assert connected_clusters(np.array([last, last + 1])).tolist() == [0, 1]
 
 
 def test_a_quarter_of_a_million_cells_take_seconds() -> None:

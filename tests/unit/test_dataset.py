@@ -16,6 +16,7 @@ from sample_model import sample_bank
 
 from pipeline.errors import NoLabelsError, StoreCorruptError
 from pipeline.geo import grid
+from pipeline.geo.regions import resolve_region
 from pipeline.sites.labels.background import far_from_mines, with_background
 from pipeline.sites.labels.rows import MINE, NOT, Labels, make_rows
 from pipeline.training import dataset
@@ -24,7 +25,7 @@ from pipeline.workflow.cells import read_features
 
 BANK = sample_bank(patches=(3,), count=3)
 REGION = "bbox:5.9,2.0,6.1,2.1"
-BLOCKS = grid.blocks_in_bounds(5.9, 2.0, 6.1, 2.1)
+BLOCKS = resolve_region(REGION).blocks
 
 
 def make_labels(count: int = 12, shifts: tuple[int, ...] = (0,)) -> Labels:

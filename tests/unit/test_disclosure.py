@@ -217,7 +217,7 @@ def test_coverage_strips_hold_every_cell_once(joined):
 def test_coverage_strips_do_not_cross_the_antimeridian(joined):
     last = 100 * grid.CELL_COLUMNS - 1
     cells = joined.cells.head(2).assign(cell=[last, last + 1], clear_observations=3.0)
-    strips = disclosure.coarsening.coverage(cells.assign(**{"class": "unlikely"}), 0.005)
+    strips = disclosure.coarsening.coverage_strips(cells.assign(**{"class": "unlikely"}), 0.005)
     assert len(strips) == 2 and shapely.area(strips.geometry).max() < 1e-4
 
 

@@ -63,13 +63,6 @@ def test_a_pixel_is_a_sixtieth_of_a_cell() -> None:
     assert (lon, lat) == pytest.approx((float(west), float(north)))
 
 
-def test_bounds_that_end_on_a_border_take_no_block_beyond() -> None:
-    blocks = grid.blocks_in_bounds(5.8, 2.0, 6.2, 2.3)
-    assert len(blocks) == 12
-    assert {block.name for block in blocks} >= {"N02.2E005.8", "N02.0E006.1"}
-    assert grid.blocks_in_bounds(179.95, -90, 180, -89.95) == [grid.Block(1799, 3599)]
-
-
 def test_coarse_cells_are_made_of_four() -> None:
     cells = grid.Block.from_name("N02.0E005.8").cells()
     assert len(np.unique(grid.coarse_cell_of(cells))) == 100

@@ -97,7 +97,7 @@ def test_a_far_layer_changes_nothing(made: Any, tmp_path: Path) -> None:
     text += ' "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]}}'
     (folder / "project_areas.geojson").write_text(text)
     joined, identity = made(layers=str(folder))
-    assert identity == before and not joined.context
+    assert identity == before and not joined.known_layers
 
 
 def test_the_verb_writes_forms_and_lists_them(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from pipeline.errors import NoLabelsError
 from pipeline.geo import grid
 from pipeline.geo.regions import resolve_region
 from pipeline.sites.labels.background import far_from_mines, with_background
-from pipeline.sites.labels.rows import Labels, nearest_season, shifted
+from pipeline.sites.labels.rows import Labels, shift_for_date, shift_season
 from pipeline.sites.labels.visits import label_visits
 from pipeline.sites.visits import read_visits
 
@@ -123,14 +122,14 @@ def test_no_positive_at_all(tmp_path) -> None:
     ],
 )
 def test_the_nearest_season(day, shift) -> None:
-    assert nearest_season(date.fromisoformat(day), SEASON) == shift
-    assert nearest_season(date.fromisoformat(day), "") == 0
+    assert shift_for_date(day, SEASON) == shift
+    assert shift_for_date(day, "") == 0
 
 
 def test_a_shifted_season() -> None:
-    assert shifted(SEASON, -3) == "2018-12..2019-02"
-    assert shifted(SEASON, 0) == SEASON
-    assert shifted("", 4) == ""
+    assert shift_season(SEASON, -3) == "2018-12..2019-02"
+    assert shift_season(SEASON, 0) == SEASON
+    assert shift_season("", 4) == ""
 
 
 def test_visits_of_other_years_belong_to_other_seasons(tmp_path) -> None:

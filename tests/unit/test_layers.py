@@ -21,11 +21,11 @@ from pipeline.config import Config
 from pipeline.errors import DeclarationError, InputFileError, LayerError
 from pipeline.geo import grid
 from pipeline.sites.layers.attach import (
-    around,
-    attach,
+    attach_columns,
     for_public,
     in_industrial,
-    joined_columns,
+    layers_near,
+    made_columns,
 )
 from pipeline.sites.layers.declare import load_declarations
 from pipeline.sites.layers.read import load_layers, plain_text, read_layer
@@ -285,7 +285,8 @@ def test_triggers_do_not_run_and_a_crossed_polygon_is_mended(tmp_path: Path) -> 
 
 def cells_of(west: float, south: float) -> gpd.GeoDataFrame:
     """A block's cells with a number and their squares."""
-    cells = grid.blocks_in_bounds(west, south, west + 0.1, south + 0.1)[0].cells().reshape(-1)
+    owner = int(grid.cell_of(west + 0.05, south + 0.05))
+    cells = grid.block_of_cell(owner).cells().reshape(-1)
     squares = shapely.box(*grid.cell_bounds(cells))
     return gpd.GeoDataFrame({"cell": cells}, geometry=squares, crs=grid.CRS)
 
@@ -307,13 +308,18 @@ def test_every_row_comes_out_once_with_every_column(tmp_path: Path) -> None:
     )
     outlines = gpd.GeoDataFrame({"rank": [1]}, geometry=[box(5.04, 1.0, 0.03)], crs=grid.CRS)
     for table in (cells, sites, outlines, sites.iloc[:0]):
-        joined = attach(table, layers, "2022-02-21")
+        joined = attach_columns(table, layers, "2022-02-21")
         assert len(joined) == len(table)
         assert joined.index.equals(table.index)
         assert joined.geometry.equals(table.geometry)
-        wanted = {name for one in layers for name in joined_columns(one.declaration)}
+        names = {one.declaration.name: one.declaration for one in layers}
+        wanted = {
+            f"{name}_{column}"
+            for name, about in names.items()
+            for column in (*about.along, *made_columns(about))
+        }
         assert not len(table) or wanted == set(joined.columns) - set(table.columns)
-    joined = attach(sites, layers, "2022-02-21")
+    joined = attach_columns(sites, layers, "2022-02-21")
     owners = joined["zones_title"].fillna("-").tolist()
     assert owners == ["zones 0", "zones 0", "zones 0", "-", "zones 2"]
     assert joined["zones_count"].tolist() == [2, 3, 3, 0, 1]
@@ -321,9 +327,9 @@ def test_every_row_comes_out_once_with_every_column(tmp_path: Path) -> None:
     assert joined["reports_count"].tolist() == [0, 0, 1, 0, 0]
     assert joined["schemes_title"].fillna("-").tolist() == ["schemes 0", "-", "-", "-", "-"]
     assert joined["schemes_km"].tolist()[0] == 0 and joined["schemes_km"].isna().sum() == 4
-    every = attach(sites, [layers[1]], "")
+    every = attach_columns(sites, [layers[1]], "")
     assert every["reports_count"].max() == 3
-    assert attach(outlines, layers, "2022-02-21")["zones_count"].tolist() == [3]
+    assert attach_columns(outlines, layers, "2022-02-21")["zones_count"].tolist() == [3]
 
 
 def test_the_public_knows_no_exact_place(tmp_path: Path) -> None:
@@ -348,9 +354,9 @@ def test_the_public_knows_no_exact_place(tmp_path: Path) -> None:
     # Half-open blocks: 5.1 belongs to the next one; the young report to none.
     assert counted.features["count"].tolist() == [2, 1]
     assert counted.features.total_bounds.tolist() == pytest.approx([5.0, 1.0, 5.2, 1.1])
-    joined = attach(cells_of(5.0, 1.0), [zones, counted], "2021-12-31", public=True)
+    joined = attach_columns(cells_of(5.0, 1.0), [zones, counted], "2021-12-31", public=True)
     assert set(joined["reports_count"]) == {2}
-    assert set(attach(cells_of(5.2, 1.0), [counted], public=True)["reports_count"]) == {0}
+    assert set(attach_columns(cells_of(5.2, 1.0), [counted], public=True)["reports_count"]) == {0}
     assert "zones_holder" not in joined
 
 
@@ -364,9 +370,9 @@ def test_layers_without_public_dates_stay_out(tmp_path: Path) -> None:
 def test_only_what_lies_around_a_region_is_kept(tmp_path: Path) -> None:
     near, far = shapely.Point(5.14, 1.05), shapely.Point(8, 1)
     found = layer(tmp_path, declare(REPORTS), [near, far])
-    (kept,) = around([found], (5.0, 1.0, 5.1, 1.1))
+    (kept,) = layers_near([found], (5.0, 1.0, 5.1, 1.1))
     assert kept.features.geometry.tolist() == [near]
-    assert around([found], (20, 1, 20.1, 1.1)) == []
+    assert layers_near([found], (20, 1, 20.1, 1.1)) == []
 
 
 def test_cells_in_an_industrial_mine(tmp_path: Path) -> None:
@@ -431,7 +437,7 @@ def test_real_layers_and_real_sites(tmp_path: Path) -> None:
                         along=[column.lower()], public="none")  # fmt: skip
         layers.append(read_layer(about, tmp_path / file))
         assert len(layers[-1].features) == count
-    joined = attach(sites, layers)
+    joined = attach_columns(sites, layers)
     # Coarse outlines of countries put a few of the sites at the eastern border on its other side.
     assert (joined["countries_name"] == "Dem. Rep. Congo").mean() > 0.98
     # What another tool says of the same polygons.

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import binomtest
 
 from pipeline.geo import grid
-from pipeline.sites.matching import COLUMNS, match_table, share_in_reach, visit_age, wilson
+from pipeline.sites.matching import COLUMNS, chance_recall, match_table, visit_age, wilson
 
 
 def sites_of(count: int = 60) -> pd.DataFrame:
@@ -38,7 +38,7 @@ def test_chance_is_the_share_of_the_map_in_reach() -> None:
     kinds = ["unlikely"] * 100
     kinds[50] = "likely"
     cells = pd.DataFrame({"cell": [first + n for n in range(100)], "class": kinds})
-    chance = share_in_reach(cells)
+    chance = chance_recall(cells)
     # Centres within 1.25 km of the likely cell's edge: itself and two (0.28 and 0.83 km) on each
     # side; within 6 km: itself and eleven on each side (the last at 5.84 km).
     assert chance == {"gps": 0.05, "approximate": 0.23}
@@ -48,7 +48,7 @@ def test_chance_is_the_share_of_the_map_in_reach() -> None:
     table = match_table(mixed, CELLS, "", False, chance).set_index(["dimension", "group"])
     assert table.loc[("all", ""), "chance"] == pytest.approx(0.14)
     assert table.loc[("precision", "approximate"), "chance"] == pytest.approx(0.23)
-    none_called = share_in_reach(cells.assign(**{"class": "unlikely"}))
+    none_called = chance_recall(cells.assign(**{"class": "unlikely"}))
     assert none_called == {"gps": 0.0, "approximate": 0.0}
 
 

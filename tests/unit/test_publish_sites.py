@@ -170,7 +170,7 @@ def test_a_layer_cannot_take_a_columns_name(joined: Joined, tmp_path: Path) -> N
          "disclosure": "public"}], along=["security"])  # fmt: skip
     clash = layer(tmp_path, made, [box(5, 1, 1)], security=["x"])
     with pytest.raises(DisclosureError, match="second column score_security"):
-        rules.policy_of(replace(joined, context=[clash]))
+        rules.policy_of(replace(joined, known_layers=[clash]))
 
 
 def test_the_page_tells_recall_and_credits(made: tuple[str, Path]) -> None:

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import shapely
 
-from pipeline.sites.ranking import NO_TABLE, WITHHELD, rank_candidates
+from pipeline.sites.ranking import CONCEALED, NO_TABLE, rank_candidates
 
 ALL = ("industrial_mines", "mining_titles", "other_detections", "protected_areas")
 
@@ -77,7 +77,7 @@ def test_a_layer_that_is_not_given_counts_one() -> None:
 def test_what_is_withheld_moves_nothing_and_is_not_told() -> None:
     table = candidates()
     other = table.assign(nearest_site_km=0.1, known_sites=7)
-    ranked = [rank_candidates(one, (), WITHHELD) for one in (table, other)]
+    ranked = [rank_candidates(one, (), CONCEALED) for one in (table, other)]
     assert ranked[0]["candidate"].tolist() == ranked[1]["candidate"].tolist()
     assert ranked[0]["reasons_en"].tolist() == ranked[1]["reasons_en"].tolist()
     assert not ranked[0]["reasons_en"].str.contains("site").any()

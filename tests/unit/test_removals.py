@@ -17,7 +17,13 @@ from pipeline.errors import DisclosureError, RemovalsError
 from pipeline.geo import grid
 from pipeline.map import folder as map_folder
 from pipeline.map.disclosure import disclose
-from pipeline.map.removals import COLUMNS, areas_of, gap_around, read_removals, summary
+from pipeline.map.removals import (
+    COLUMNS,
+    gap_around,
+    read_removals,
+    requested_areas,
+    summarise_requests,
+)
 from pipeline.publish import tell_older
 from pipeline.sites.join import Joined
 
@@ -191,7 +197,7 @@ def test_it_says_what_the_requests_name_and_what_they_do_not(
     )
     removals = read_removals(run.config)
     assert removals is not None
-    assert summary(joined, removals) == (
+    assert summarise_requests(joined, removals) == (
         "3 requests: 1 name something in this region, 25 squares; 2 name nothing here"
     )
 
@@ -214,7 +220,7 @@ def test_older_folders_that_still_show_it_are_named_and_no_others(
         (home / "explained" / f"square-{number}").mkdir(parents=True)
     removals = read_removals(run.config)
     assert removals is not None
-    tell_older(home, areas_of(joined, removals))
+    tell_older(home, requested_areas(joined, removals))
     said = capsys.readouterr()
     named = [line for line in (said.out + said.err).splitlines() if "delete it" in line]
     assert len(named) == 2

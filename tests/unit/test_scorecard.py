@@ -12,7 +12,7 @@ from sample_visits import write_visits
 
 from pipeline.errors import DeclarationError
 from pipeline.sites import scorecard
-from pipeline.sites.answers import read_rows
+from pipeline.sites.answer_codes import read_rows
 from pipeline.sites.scorecard import (
     INDICATORS,
     LEVELS,

@@ -13,7 +13,7 @@ from pipeline.sites.visits import (
     REQUIRED,
     all_sites,
     latest_on_site,
-    precision,
+    location_precision,
     read_visits,
 )
 
@@ -156,7 +156,7 @@ def test_the_latest_visit_on_the_spot(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_precision(origin: str | None, kind: str) -> None:
-    found = precision(pd.Series([origin], index=[7], dtype="str"))
+    found = location_precision(pd.Series([origin], index=[7], dtype="str"))
     assert found.loc[7, "precision"] == kind
     assert found.loc[7, "radius_m"] == PRECISION_RADIUS_M[kind]
 

@@ -78,9 +78,9 @@ def layer_views(
         "cells": {"sort": '"probability"', "sort_order": 1},
         "regions": {"label": "name", "label_size": 10},
     }
-    context = {layer.declaration.table: layer.declaration for layer in product.context}
+    known = {layer.declaration.table: layer.declaration for layer in product.known_layers}
     views = []
-    for name in (name for _, names in _groups(context) for name in names if name in tables):
+    for name in (name for _, names in _groups(known) for name in names if name in tables):
         columns = [str(column) for column in tables[name].columns]
         rows = policy.get(name, {})
         layer = product.layers.get(name)
@@ -90,39 +90,39 @@ def layer_views(
         views.append(
             LayerView(
                 name=name,
-                title=context[name].title(lang) if name in context else say(name, lang),
+                title=known[name].title(lang) if name in known else say(name, lang),
                 columns=columns,
                 aliases={c: rows[c].alias(lang) if c in rows else c for c in columns},
-                rules=_rules(name, layer, context, run, lang),
-                kind=geometry_kind(name, layer) if name in context and layer is not None else "",
+                rules=_rules(name, layer, known, run, lang),
+                kind=geometry_kind(name, layer) if name in known and layer is not None else "",
                 extent=(float(west), float(south), float(east), float(north)),
-                visible=name not in _HIDDEN and name not in context,
+                visible=name not in _HIDDEN and name not in known,
                 **({} if extra.get("label", columns[0]) not in columns else extra),
             )
         )
     return views
 
 
-def _groups(context: Collection[str]) -> list[tuple[str, tuple[str, ...]]]:
+def _groups(known: Collection[str]) -> list[tuple[str, tuple[str, ...]]]:
     """Return the groups of the legend, the context layers in theirs."""
-    return [(k, tuple(context) if k == "group_context" else names) for k, names in GROUPS]
+    return [(k, tuple(known) if k == "group_context" else names) for k, names in GROUPS]
 
 
 def _rules(
     name: str,
     layer: gpd.GeoDataFrame | None,
-    context: Mapping[str, Declaration],
+    known: Mapping[str, Declaration],
     run: RunInfo,
     lang: str,
 ) -> list[symbology.Rule]:
-    if name not in context or layer is None:
+    if name not in known or layer is None:
         rules = symbology.rules(name, run.model.get("thresholds", {}), lang)
         # The legend speaks of industrial mines only where the map knows any.
-        known = name != "cells" or layer is None or (layer["class"] == "industrial").any()
-        return rules if known else [r for r in rules if "industrial" not in r.filter]
+        any_mine = name != "cells" or layer is None or (layer["class"] == "industrial").any()
+        return rules if any_mine else [r for r in rules if "industrial" not in r.filter]
     points = geometry_kind(name, layer) == "Point"
-    number = list(context).index(name)
-    return symbology.context_rules(context[name].title(lang), points, number)
+    number = list(known).index(name)
+    return symbology.known_layer_rules(known[name].title(lang), points, number)
 
 
 def style(view: LayerView) -> str:
@@ -151,7 +151,7 @@ def project(product: Product, views: list[LayerView], run: RunInfo, geopackage: 
     """
     lang = run.config.map_lang
     by_name = {view.name: view for view in views}
-    context = [view.name for view in views if view.name.startswith("context_")]
+    known = [view.name for view in views if view.name.startswith("context_")]
     bounds = tuple(float(edge) for edge in product.layers["cells"].total_bounds)
     about = f"{run.run_id}, {run.model.get('id', '')}, {run.images[0]} – {run.images[1]}"
     if not run.simulated:
@@ -177,7 +177,7 @@ def project(product: Product, views: list[LayerView], run: RunInfo, geopackage: 
                 "title": say(key, lang),
                 "layers": [by_name[name] for name in names if name in by_name],
             }
-            for key, names in _groups(context)
+            for key, names in _groups(known)
             if any(name in by_name for name in names)
         ],
     )

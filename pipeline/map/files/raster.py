@@ -82,7 +82,7 @@ def write_coverage(
     path : pathlib.Path
         The file.
     strips : geopandas.GeoDataFrame
-        As from :func:`pipeline.map.coarsening.coverage`.
+        As from :func:`pipeline.map.coarsening.coverage_strips`.
     square : float
         Side of a pixel in degrees.
     mark : str

@@ -23,7 +23,7 @@ CANDIDATE = "#111111"
 RANDOM = "#2166ac"
 INDUSTRIAL = "#54278f"
 # ColorBrewer's Dark2.
-CONTEXT_COLOURS = ("#1b9e77", "#7570b3", "#e7298a", "#66a61e", "#a6761d", "#666666")
+KNOWN_LAYER_COLOURS = ("#1b9e77", "#7570b3", "#e7298a", "#66a61e", "#a6761d", "#666666")
 FOUND, MISSED = "#0868ac", "#ffffff"
 
 
@@ -179,7 +179,7 @@ def rules(layer: str, thresholds: Mapping[str, float], lang: str) -> list[Rule]:
     return []
 
 
-def context_rules(title: str, points: bool, number: int) -> list[Rule]:
+def known_layer_rules(title: str, points: bool, number: int) -> list[Rule]:
     """Return how a context layer is drawn: outlines or dots of one colour.
 
     Parameters
@@ -196,7 +196,7 @@ def context_rules(title: str, points: bool, number: int) -> list[Rule]:
     list of Rule
         One.
     """
-    colour = CONTEXT_COLOURS[number % len(CONTEXT_COLOURS)]
+    colour = KNOWN_LAYER_COLOURS[number % len(KNOWN_LAYER_COLOURS)]
     if points:
         dot = {"name": "triangle", "color": rgb(colour), "outline_color": rgb("#ffffff"),
                "outline_width": "0.2", "size": "2.6"}  # fmt: skip

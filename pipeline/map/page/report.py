@@ -27,11 +27,11 @@ from pipeline.map import folder as map_folder
 from pipeline.map.credit import credit
 from pipeline.map.files import qgis
 from pipeline.map.page import figures
-from pipeline.map.page.data import page_data
+from pipeline.map.page.map_data import map_data
 from pipeline.map.page.recorded import retell
 from pipeline.map.page.words import held_out_table, name_of, tell, way_of
 from pipeline.runtime.files import whole_file
-from pipeline.sites.answers import meanings
+from pipeline.sites.answer_codes import code_meanings
 from pipeline.training.validation_plot import draw_validation
 from pipeline.words.map_words import number, say, warnings
 
@@ -100,7 +100,7 @@ def _page(product: Product, run: RunInfo, policy: Policy) -> str:
     colours += sorted({entry[1] for one in editions for entry in one.coverage.legend})
     style = own_file("report.css") + "".join(f".c{c[1:]} {{ --c: {c}; }}\n" for c in colours)
     script = _script()
-    data = page_data(product, policy, model.get("thresholds") or {}, titles)
+    data = map_data(product, policy, model.get("thresholds") or {}, titles)
     return templates().get_template("report.html").render(
         lang=lang,
         titles=titles,
@@ -143,7 +143,7 @@ def _edition(
         matching=_matching(product, policy, lang),
         context=[
             (layer.declaration.title(lang), layer.declaration.credit, layer.declaration.licence)
-            for layer in product.context
+            for layer in product.known_layers
         ],
         areas=_areas(product, policy, lang),
         model=_model(model, policy, lang),
@@ -356,7 +356,7 @@ def _minerals(product: Product, lang: str) -> list[tuple[str, str, str, str]]:
     found = sites["matched"].fillna(False).astype(bool)
     mineral = sites["mineral"] if "mineral" in sites else pd.Series("", index=sites.index)
     if "mineral_code" in sites:
-        words = meanings(lang)
+        words = code_meanings(lang)
         named = sites["mineral_code"].map(lambda code: words.get(("mineral?", code)))
         mineral = named.where(named.notna(), mineral)
     mineral = mineral.fillna("–").astype(str)

@@ -46,7 +46,7 @@ def with_background(labels: Labels, region: Region) -> Labels:
         cells = np.concatenate([region.cells(block) for block in labels.blocks(int(shift))])
         cells = cells[far_from_mines(cells, labels)]
         cells = np.setdiff1d(cells, labels.rows.loc[labels.rows["shift"] == shift, "cell"])
-        searched = inside(cells, labels.searched)
+        searched = cells_within(cells, labels.searched)
         parts += [
             make_rows(cells[searched], NOT, "polygon", SEARCHED, shift=shift),
             make_rows(cells[~searched], UNLABELLED, "background", BACKGROUND, shift=shift),
@@ -78,7 +78,7 @@ def far_from_mines(cells: NDArray[np.int64], labels: Labels) -> NDArray[np.bool_
     return far
 
 
-def inside(cells: NDArray[np.int64], shapes: NDArray[np.object_]) -> NDArray[np.bool_]:
+def cells_within(cells: NDArray[np.int64], shapes: NDArray[np.object_]) -> NDArray[np.bool_]:
     """Say which cells lie as a whole in one of some polygons."""
     result = np.zeros(len(cells), bool)
     boxes = shapely.box(*grid.cell_bounds(cells))

@@ -19,7 +19,15 @@ from pipeline.geo import grid
 from pipeline.geo.regions import Region
 from pipeline.geo.vector_files import layer_names, read_table, read_vector
 from pipeline.sites.labels.polygons import label_dates
-from pipeline.sites.labels.rows import CHECKED, MINE, NOT, Labels, make_rows, one_a_cell, shift_of
+from pipeline.sites.labels.rows import (
+    CHECKED,
+    MINE,
+    NOT,
+    Labels,
+    make_rows,
+    one_row_per_cell,
+    shift_for_date,
+)
 from pipeline.sites.visits import PRECISION_RADIUS_M
 
 SAMPLE_LAYER = "sample"
@@ -184,14 +192,14 @@ def _labels(
         [what for _, what in said],
         _sources(found, names, path, good),
         dates[good].tolist(),
-        [shift_of(text, season) for text in dates[good]],
+        [shift_for_date(text, season) for text in dates[good]],
         # No for a place that somebody looked at says more than no known mine there.
         np.where(label == NOT, CHECKED, 1.0),
     )
     mines = good[label == MINE]
     radius = np.full(len(mines), PRECISION_RADIUS_M["gps"])
     return Labels(
-        one_a_cell(rows),
+        one_row_per_cell(rows),
         np.column_stack([x[mines], y[mines], radius]),
         left_out,
         about=(("labelled sample" if samples else "inspections") + f" ({path.name})",),

@@ -19,7 +19,7 @@ from pipeline.errors import LabelsError, NoLabelsError
 from pipeline.geo.overlap import MIN_AREA_HA, polygon_labels, shared_hectares
 from pipeline.geo.regions import Region
 from pipeline.geo.vector_files import layer_names, read_vector
-from pipeline.sites.labels.rows import CHECKED, MINE, NOT, Labels, make_rows, shift_of
+from pipeline.sites.labels.rows import CHECKED, MINE, NOT, Labels, make_rows, shift_for_date
 
 DATES = ("date", "year")
 _ALIKE = "drawn as a look-alike"
@@ -184,7 +184,7 @@ def _rows(
         what,
         [f"{name} {number + 1}" for number in first["object"]],
         first["date"].tolist(),
-        [shift_of(text, season) for text in first["date"]],
+        [shift_for_date(text, season) for text in first["date"]],
         CHECKED if what == "look-alike" else 1.0,
         pairs.groupby("cell")["ha"].sum().loc[first.index] if label == MINE else np.nan,
     )

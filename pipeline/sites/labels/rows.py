@@ -16,7 +16,6 @@ from pipeline.geo.seasons import season_windows
 
 MINE, NOT, UNLABELLED = 1, 0, -1
 COLUMNS = ("cell", "label", "source", "date", "shift", "weight", "what", "size")
-WHATS = ("visit", "polygon", "inspection", "look-alike", "background")
 # What a row counts for among those of its own class. Somebody looked at an inspected place and said
 # no; background is free of known mines only because none is known. Four is our judgement.
 CHECKED, PLAIN = 4.0, 1.0
@@ -32,9 +31,9 @@ class Labels:
     rows : pandas.DataFrame
         One row a cell and season: ``cell`` (int64), ``label`` (int8: 1 mine, 0 not, -1 unlabelled),
         ``source`` (who says so), ``date`` (ISO, or a year, or empty), ``shift`` (years from the
-        configured season to the row's), ``weight`` (among rows of its class), ``what`` (one of
-        ``WHATS``) and ``size`` (of a mine: hectares drawn in the cell, or workers counted at the
-        visit; NaN where nobody says).
+        configured season to the row's), ``weight`` (among rows of its class), ``what`` ("visit",
+        "polygon", "inspection", "look-alike" or "background") and ``size`` (of a mine: hectares
+        drawn in the cell, or workers counted at the visit; NaN where nobody says).
     places : numpy.ndarray of float64, shape (n, 3)
         Longitude, latitude and radius in metres of every mine known as a point.
     left_out : dict of str to int
@@ -72,7 +71,7 @@ class Labels:
 
     def with_rows(self, rows: pd.DataFrame) -> Labels:
         """Return the same with other rows, one for each cell and season."""
-        return replace(self, rows=one_a_cell(rows))
+        return replace(self, rows=one_row_per_cell(rows))
 
 
 def make_rows(
@@ -121,7 +120,7 @@ def make_rows(
     return pd.DataFrame(values, columns=COLUMNS).astype(kinds)
 
 
-def one_a_cell(rows: pd.DataFrame) -> pd.DataFrame:
+def one_row_per_cell(rows: pd.DataFrame) -> pd.DataFrame:
     """Keep one row for each cell and season: of several the latest dated, then a mine.
 
     Parameters
@@ -160,7 +159,7 @@ def combine(parts: Sequence[Labels]) -> Labels:
         for reason, count in part.left_out.items():
             left[reason] = left.get(reason, 0) + count
     return Labels(
-        one_a_cell(pd.concat([part.rows for part in parts], ignore_index=True)),
+        one_row_per_cell(pd.concat([part.rows for part in parts], ignore_index=True)),
         np.concatenate([_NOWHERE, *(part.places for part in parts)]),
         left,
         np.concatenate([part.shapes for part in parts]),
@@ -171,23 +170,30 @@ def combine(parts: Sequence[Labels]) -> Labels:
     )
 
 
-def nearest_season(day: date, season: str) -> int:
-    """Return by how many years a season must move to lie nearest to a day."""
-    if not season:
+def shift_for_date(text: str, season: str) -> int:
+    """Return by how many years a season must move to lie nearest to a date.
+
+    Parameters
+    ----------
+    text : str
+        ISO date, or a year, of which its middle counts; empty: no date.
+    season : str
+        ``YYYY-MM..YYYY-MM``; empty: none.
+
+    Returns
+    -------
+    int
+        Years; 0 without a date or a season.
+    """
+    if not text or not season:
         return 0
-    begin, end = (date.fromisoformat(text) for text in season_windows(season)[-1])
+    day = date.fromisoformat(text if len(text) > 4 else f"{text}-07-01")
+    begin, end = (date.fromisoformat(bound) for bound in season_windows(season)[-1])
     middle = begin + (end - begin) / 2
     return round((day - middle).days / 365.25)
 
 
-def shift_of(text: str, season: str) -> int:
-    """Return by how many years a season must move for a date, a year (its middle), or no date."""
-    if not text:
-        return 0
-    return nearest_season(date.fromisoformat(text if len(text) > 4 else f"{text}-07-01"), season)
-
-
-def shifted(season: str, years: int) -> str:
+def shift_season(season: str, years: int) -> str:
     """Move a season by whole years."""
     if not season:
         return season

@@ -13,8 +13,8 @@ import shapely
 from pipeline.errors import NoLabelsError
 from pipeline.geo import grid
 from pipeline.geo.regions import Region
-from pipeline.sites.labels.rows import MINE, Labels, make_rows, nearest_season
-from pipeline.sites.visits import all_sites, by_others
+from pipeline.sites.labels.rows import MINE, Labels, make_rows, shift_for_date
+from pipeline.sites.visits import all_sites, recorded_by_others
 
 OUTSIDE, NOT_ON_SITE, OTHERS = (
     "outside the region", "not visited on site", "recorded by others than IPIS",
@@ -58,7 +58,7 @@ def label_visits(visits: pd.DataFrame, region: Region, season: str) -> Labels:
     lon, lat = sites["longitude"].to_numpy(float), sites["latitude"].to_numpy(float)
     inside = shapely.contains_xy(region.geometry, lon, lat)
     on_site = sites["on_site"].to_numpy(bool)
-    others = by_others(sites).to_numpy(bool) & ~on_site
+    others = recorded_by_others(sites).to_numpy(bool) & ~on_site
     precise = (sites["precision"] == "gps").to_numpy()
     # Zero diggers is a site that was found abandoned; not recorded is not zero.
     workers = np.full(len(sites), np.nan)
@@ -80,14 +80,14 @@ def label_visits(visits: pd.DataFrame, region: Region, season: str) -> Labels:
             next_step=_next_step(left_out),
         )
     chosen = sites[good]
-    days = [day.date() for day in chosen["visit_date"]]
+    days = chosen["visit_date"].dt.strftime("%Y-%m-%d").tolist()
     positives = make_rows(
         grid.cell_of(lon[good], lat[good]),
         MINE,
         "visit",
         chosen["pcode"].astype(str).tolist(),
-        [day.isoformat() for day in days],
-        [nearest_season(day, season) for day in days],
+        days,
+        [shift_for_date(day, season) for day in days],
         size=workers[good],
     ).drop_duplicates(["cell", "shift"])
     places = np.column_stack([lon, lat, sites["radius_m"].to_numpy(float)])

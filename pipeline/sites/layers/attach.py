@@ -18,8 +18,13 @@ from numpy.typing import NDArray
 
 from pipeline.geo import grid
 from pipeline.sites.layers.declare import Declaration
-from pipeline.sites.layers.owners import count_in_reach, nearest_in_reach, owner_of, touching
-from pipeline.sites.layers.read import ContextLayer
+from pipeline.sites.layers.read import KnownLayer
+from pipeline.sites.layers.spatial_joins import (
+    count_in_reach,
+    count_touching,
+    nearest_in_reach,
+    owner_of,
+)
 
 COUNT, KM = "count", "km"
 _SQUARE = 0.01
@@ -32,14 +37,8 @@ def made_columns(declaration: Declaration) -> list[str]:
     return {"within": [COUNT], "nearest": [KM], "count": [COUNT]}[declaration.how]
 
 
-def joined_columns(declaration: Declaration) -> list[str]:
-    """Return the names of all columns that a layer gives to cells, candidates and sites."""
-    names = [*declaration.along, *made_columns(declaration)]
-    return [f"{declaration.name}_{name}" for name in names]
-
-
-def attach(
-    table: gpd.GeoDataFrame, layers: Sequence[ContextLayer], newest: str = "", public: bool = False
+def attach_columns(
+    table: gpd.GeoDataFrame, layers: Sequence[KnownLayer], newest: str = "", public: bool = False
 ) -> gpd.GeoDataFrame:
     """Give each row the columns of the context layers.
 
@@ -50,7 +49,7 @@ def attach(
     ----------
     table : geopandas.GeoDataFrame
         EPSG:4326; squares, points or outlines.
-    layers : sequence of ContextLayer
+    layers : sequence of KnownLayer
         As the product may know them (:func:`for_public`).
     newest : str, optional
         ISO date of the newest image, from which ``days`` count back.
@@ -60,7 +59,8 @@ def attach(
     Returns
     -------
     geopandas.GeoDataFrame
-        The same rows in the same order, with the columns of ``joined_columns`` of each layer.
+        The same rows in the same order, with ``<layer>_<column>`` for each column that
+        comes along with a layer, and for each of :func:`made_columns`.
     """
     if not layers or not len(table):
         return table
@@ -75,7 +75,7 @@ def attach(
         areas = features.geometry.to_numpy()
         if declaration.how == "within":
             owner, count = owner_of(spots, areas)
-            added[f"{name}_{COUNT}"] = count if squares else touching(asked, areas)
+            added[f"{name}_{COUNT}"] = count if squares else count_touching(asked, areas)
         elif declaration.how == "nearest":
             owner, km = nearest_in_reach(areas, asked, declaration.distance_km)
             added[f"{name}_{KM}"] = np.round(km, 1) if public else np.round(km, 3)
@@ -83,7 +83,7 @@ def attach(
             owner = np.full(len(table), -1)
             added[f"{name}_{COUNT}"] = (
                 _of_block(spots, features) if public and declaration.public == "counts"
-                else count_in_reach(recent(features, declaration, newest), asked,
+                else count_in_reach(recent_features(features, declaration, newest), asked,
                                     declaration.distance_km)
             )  # fmt: skip
         for column in declaration.along:
@@ -94,19 +94,19 @@ def attach(
     return joined
 
 
-def for_public(layers: Sequence[ContextLayer], last_day: str) -> list[ContextLayer]:
+def for_public(layers: Sequence[KnownLayer], last_day: str) -> list[KnownLayer]:
     """Return the layers as the public product may know them.
 
     Parameters
     ----------
-    layers : sequence of ContextLayer
+    layers : sequence of KnownLayer
         As read.
     last_day : str
         ISO date; what is younger is left out, and what has no date too, where the layer has dates.
 
     Returns
     -------
-    list of ContextLayer
+    list of KnownLayer
         ``rounded``: outlines and points on 0.01 degree, with public columns; ``counts``: squares of
         0.1 degree with the number of features in each (``count``); layers of neither are left out.
     """
@@ -131,19 +131,19 @@ def for_public(layers: Sequence[ContextLayer], last_day: str) -> list[ContextLay
     return shown
 
 
-def around(layers: Sequence[ContextLayer], bounds: Sequence[float]) -> list[ContextLayer]:
+def layers_near(layers: Sequence[KnownLayer], bounds: Sequence[float]) -> list[KnownLayer]:
     """Return the layers' features that matter to a region.
 
     Parameters
     ----------
-    layers : sequence of ContextLayer
+    layers : sequence of KnownLayer
         As read.
     bounds : sequence of float
         West, south, east, north; degrees.
 
     Returns
     -------
-    list of ContextLayer
+    list of KnownLayer
         Layers with a feature near enough, with these features.
     """
     west, south, east, north = bounds
@@ -158,14 +158,14 @@ def around(layers: Sequence[ContextLayer], bounds: Sequence[float]) -> list[Cont
     return near
 
 
-def in_industrial(cells: NDArray[np.int64], layers: Sequence[ContextLayer]) -> NDArray[np.bool_]:
+def in_industrial(cells: NDArray[np.int64], layers: Sequence[KnownLayer]) -> NDArray[np.bool_]:
     """Say which cells lie in an industrial mine.
 
     Parameters
     ----------
     cells : numpy.ndarray of int64, shape (n,)
         Cells of the grid.
-    layers : sequence of ContextLayer
+    layers : sequence of KnownLayer
         All of them.
 
     Returns
@@ -181,7 +181,7 @@ def in_industrial(cells: NDArray[np.int64], layers: Sequence[ContextLayer]) -> N
     return inside
 
 
-def recent(
+def recent_features(
     features: gpd.GeoDataFrame, declaration: Declaration, newest: str
 ) -> NDArray[np.object_]:
     """Return the shapes of the features that are dated in the declared days before a date.

@@ -15,7 +15,7 @@ from typing import Any
 from pipeline.errors import DeclarationError
 from pipeline.runtime.atomic import is_safe_path
 from pipeline.runtime.package_data import data_folder
-from pipeline.sites.declared import one_of, only, read_toml
+from pipeline.sites.toml_files import check_choice, check_keys, read_toml
 
 HOW = ("within", "nearest", "count")
 KINDS = ("polygon", "point", "any")
@@ -204,7 +204,7 @@ def parse(content: Mapping[str, Any], where: str) -> Declaration:
     DeclarationError
         If a key is unknown or missing, or a value cannot be used.
     """
-    only(content, _LAYER, where)
+    check_keys(content, _LAYER, where)
     for key in ("name", "english", "french", "kind", "how", "public", "credit", "licence"):
         if not content.get(key):
             raise DeclarationError(f"the declaration lacks {key}", where=where)
@@ -220,7 +220,7 @@ def parse(content: Mapping[str, Any], where: str) -> Declaration:
     made = Declaration(
         **{key: value for key, value in content.items() if key not in ("columns", "along")},
         columns=columns,
-        along=tuple(one_of(str(name), names, "a column along", where)
+        along=tuple(check_choice(str(name), names, "a column along", where)
                     for name in content.get("along", [])),
         where=where,
     )  # fmt: skip
@@ -229,15 +229,15 @@ def parse(content: Mapping[str, Any], where: str) -> Declaration:
 
 
 def _column(item: Any, where: str) -> Column:
-    only({"column": item}, {"column": dict}, where)
-    only(item, _COLUMN, where)
+    check_keys({"column": item}, {"column": dict}, where)
+    check_keys(item, _COLUMN, where)
     for key in ("name", "type", "english", "french"):
         if not item.get(key):
             raise DeclarationError(f"the column lacks {key}", where=where)
     if not _NAME.fullmatch(item["name"]) or item["name"] in _TAKEN:
         raise DeclarationError(f"no name of a column: {ascii(item['name'])[:80]}", where=where)
-    one_of(item["type"], TYPES, "its type", where)
-    one_of(item.get("disclosure", "restricted"), DISCLOSURES, "its disclosure", where)
+    check_choice(item["type"], TYPES, "its type", where)
+    check_choice(item.get("disclosure", "restricted"), DISCLOSURES, "its disclosure", where)
     choices = item.get("choices", [])
     if bool(choices) != (item["type"] == "choice") or not all(isinstance(c, str) for c in choices):
         raise DeclarationError("choices belong to the type choice, as texts", where=where)
@@ -252,12 +252,12 @@ def _check(made: Declaration, names: list[str]) -> None:
     where = made.where
     if not _NAME.fullmatch(made.name):
         raise DeclarationError(f"no name of a layer: {ascii(made.name)[:80]}", where=where)
-    one_of(made.kind, KINDS, "kind", where)
-    one_of(made.how, HOW, "how", where)
-    one_of(made.public, PUBLIC, "public", where)
+    check_choice(made.kind, KINDS, "kind", where)
+    check_choice(made.how, HOW, "how", where)
+    check_choice(made.public, PUBLIC, "public", where)
     for key in ("date", "id"):
         if getattr(made, key):
-            one_of(getattr(made, key), names, key, where)
+            check_choice(getattr(made, key), names, key, where)
     rules = {
         "within needs areas: kind polygon": made.how == "within" and made.kind != "polygon",
         f"nearest and count need a distance_km of more than 0 and at most {_MAX_KM:g}":

@@ -20,7 +20,7 @@ from pipeline.geo import grid
 from pipeline.geo.vector_files import SUFFIXES, read_vector
 from pipeline.runtime.atomic import sha256_of
 from pipeline.runtime.console import say
-from pipeline.sites.answers import yes_no_words
+from pipeline.sites.answer_codes import yes_no_words
 from pipeline.sites.layers.declare import Column, Declaration, load_declarations
 from pipeline.sites.service import Limits, came_from, fetch_saved
 
@@ -31,7 +31,7 @@ _AREAS = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
 
 
 @dataclass(frozen=True)
-class ContextLayer:
+class KnownLayer:
     """A context layer as it was read.
 
     Parameters
@@ -70,7 +70,7 @@ def layers_folder(config: Config) -> Path:
     return Path(config.layers) if config.layers else config.home / "layers"
 
 
-def load_layers(config: Config) -> tuple[ContextLayer, ...]:
+def load_layers(config: Config) -> tuple[KnownLayer, ...]:
     """Read every context layer whose file, or service, there is.
 
     Parameters
@@ -80,7 +80,7 @@ def load_layers(config: Config) -> tuple[ContextLayer, ...]:
 
     Returns
     -------
-    tuple of ContextLayer
+    tuple of KnownLayer
         Those with features, by name.
 
     Raises
@@ -152,7 +152,7 @@ def layer_file(declaration: Declaration, folder: Path) -> Path | None:
     return found[0] if found else None
 
 
-def read_layer(declaration: Declaration, path: Path) -> ContextLayer:
+def read_layer(declaration: Declaration, path: Path) -> KnownLayer:
     """Read a file and hold it against its declaration.
 
     Parameters
@@ -164,7 +164,7 @@ def read_layer(declaration: Declaration, path: Path) -> ContextLayer:
 
     Returns
     -------
-    ContextLayer
+    KnownLayer
         Its declared columns; texts without signs that change how others are read, and with an
         apostrophe before what a spreadsheet would run as a formula. Columns that are not declared
         stay out.
@@ -196,7 +196,7 @@ def read_layer(declaration: Declaration, path: Path) -> ContextLayer:
     features = gpd.GeoDataFrame(columns, geometry=shapes, crs=grid.CRS, index=found.index)
     if declaration.id:
         features = features.sort_values(declaration.id, kind="stable", na_position="last")
-    return ContextLayer(declaration, features.reset_index(drop=True), sha256_of(path))
+    return KnownLayer(declaration, features.reset_index(drop=True), sha256_of(path))
 
 
 def plain_text(text: str) -> str:

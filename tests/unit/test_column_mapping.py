@@ -16,9 +16,9 @@ from sample_visits import BASE, visits_table, write_visits
 from pipeline.config import Config
 from pipeline.errors import DeclarationError, VisitsError
 from pipeline.runtime.package_data import data_folder
-from pipeline.sites.answers import meanings, normalised, plain, unrecognised
+from pipeline.sites.answer_codes import add_codes, code_meanings, comparable, count_unrecognised
+from pipeline.sites.column_mapping import load_mapping
 from pipeline.sites.labels.gather import are_visits
-from pipeline.sites.mapping import load_mapping
 from pipeline.sites.scorecard import with_status
 from pipeline.sites.visits import all_sites, read_visits
 
@@ -238,19 +238,19 @@ def test_words_for_yes_and_no(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_answers(column: str, text: str | None, code: str | None) -> None:
-    table = normalised(pd.DataFrame({column: pd.Series([text], dtype="str")}))
+    table = add_codes(pd.DataFrame({column: pd.Series([text], dtype="str")}))
     assert table[column].tolist() == [text] or text is None
     found = table[f"{column}_code"].iloc[0]
     assert found == code or (code is None and pd.isna(found))
-    assert ("unrecognised" in (code or "")) == bool(unrecognised(table))
+    assert ("unrecognised" in (code or "")) == bool(count_unrecognised(table))
 
 
 def test_the_table_of_answers_is_whole() -> None:
     text = (data_folder() / "visits" / "answers.csv").read_text(encoding="utf-8")
     rows = list(csv.reader(text.splitlines()))[1:]
-    assert len({(row[0], plain(row[1])) for row in rows}) == len(rows) > 300
+    assert len({(row[0], comparable(row[1])) for row in rows}) == len(rows) > 300
     for lang in ("en", "fr"):
-        assert all(meanings(lang).values())
+        assert all(code_meanings(lang).values())
 
 
 def test_a_mapping_is_part_of_the_configuration() -> None:
@@ -264,13 +264,13 @@ def test_a_mapping_is_part_of_the_configuration() -> None:
 def test_the_dashboards_english_table_says_the_same() -> None:
     folder = Path(os.environ["ASM_ATLAS_TEST_DATA"]) / "ipis"
     visits = read_visits(folder / "visits.csv")
-    assert sum(unrecognised(visits).values()) < 200
-    assert set(unrecognised(visits)) <= {
+    assert sum(count_unrecognised(visits).values()) < 200
+    assert set(count_unrecognised(visits)) <= {
         "mineral1", "frequency_armed_group1", "state_service3", "state_service4",
         "childunder15work", "womenwork",
     }  # fmt: skip
     english = pd.read_csv(folder / "latest_visit_english.csv", dtype=str, keep_default_na=False)
-    english = normalised(english.replace("NA", None).astype("str"))
+    english = add_codes(english.replace("NA", None).astype("str"))
     both = visits.merge(
         english.assign(visit_date=pd.to_datetime(english["visit_date"])),
         on=["pcode", "visit_date", "project"], suffixes=("", "_english"),
@@ -291,7 +291,7 @@ def test_a_sites_status_is_that_of_the_dashboard() -> None:
     visits = read_visits(folder / "visits.csv")
     sites = with_status(all_sites(visits), visits).set_index("pcode")
     english = pd.read_csv(folder / "latest_visit_english.csv", dtype=str, keep_default_na=False)
-    theirs = normalised(english.astype("str")).set_index("pcode")["qualification_code"]
+    theirs = add_codes(english.astype("str")).set_index("pcode")["qualification_code"]
     told = theirs[theirs.isin(["green", "yellow", "red", "blue"])]
     assert len(told) == 480
     assert (sites.loc[told.index, "status_qualification_code"] == told).all()

@@ -28,7 +28,7 @@ _REGION = "#54278f"
 _GREY = "#d4d4d4"
 
 
-def page_data(
+def map_data(
     product: Product, policy: Policy, thresholds: Mapping[str, float], titles: dict[str, str]
 ) -> dict[str, Any]:
     """Return everything that the page's map shows.
@@ -75,9 +75,9 @@ def page_data(
 def _layers(product: Product) -> list[tuple[str, gpd.GeoDataFrame, dict[str, str], str]]:
     """Return name, layer, title in both languages and colour, from the bottom up."""
     found = []
-    for number, layer in enumerate(product.context):
+    for number, layer in enumerate(product.known_layers):
         about = layer.declaration
-        colour = symbology.CONTEXT_COLOURS[number % len(symbology.CONTEXT_COLOURS)]
+        colour = symbology.KNOWN_LAYER_COLOURS[number % len(symbology.KNOWN_LAYER_COLOURS)]
         title = {lang: about.title(lang) for lang in ("en", "fr")}
         if about.table in product.layers:
             found.append((about.table, product.layers[about.table], title, colour))

@@ -16,10 +16,10 @@ import pandas as pd
 
 from pipeline.errors import DeclarationError, VisitsError
 from pipeline.runtime.package_data import data_folder
-from pipeline.sites.declared import one_of, only, read_toml
-from pipeline.sites.visit_tables import listed, where_row
+from pipeline.sites.toml_files import check_choice, check_keys, read_toml
+from pipeline.sites.visit_tables import describe_row, escape_names
 
-KEPT = "source_"
+SOURCE_PREFIX = "source_"
 # Columns of the IPIS form, and a few that only other countries' tables have.
 _PLAIN = (
     "vid", "cid", "id", "source", "project", "pcode", "name", "visit_date", "visit_onsite",
@@ -51,7 +51,7 @@ _SECTIONS = {
 
 
 @dataclass(frozen=True)
-class Mapping:
+class ColumnMapping:
     """What the columns and values of another table are in the IPIS form.
 
     Parameters
@@ -91,7 +91,7 @@ class Mapping:
     credit: str = ""
 
 
-def load_mapping(mapping: str | Path) -> Mapping:
+def load_mapping(mapping: str | Path) -> ColumnMapping:
     """Read a mapping.
 
     Parameters
@@ -112,21 +112,21 @@ def load_mapping(mapping: str | Path) -> Mapping:
     file = mapping_file(mapping)
     where = str(file)
     content = read_toml(file)
-    only(content, _SECTIONS, where)
+    check_keys(content, _SECTIONS, where)
     parts = {name: content.get(name, {}) for name, kind in _SECTIONS.items() if kind is dict}
     for name, part in parts.items():
         for ours, theirs in part.items():
             known = tuple(_LISTS) if name in ("split", "flags") else COLUMNS
-            one_of(ours, known, f"a key of [{name}]", where)
+            check_choice(ours, known, f"a key of [{name}]", where)
             if name not in ("flags", "values"):
-                only({ours: theirs}, {ours: str}, f"{where}, [{name}]")
+                check_keys({ours: theirs}, {ours: str}, f"{where}, [{name}]")
                 continue
-            only({ours: theirs}, {ours: dict}, f"{where}, [{name}]")
-            only(theirs, dict.fromkeys(theirs, str), f"{where}, [{name}.{ours}]")
+            check_keys({ours: theirs}, {ours: dict}, f"{where}, [{name}]")
+            check_keys(theirs, dict.fromkeys(theirs, str), f"{where}, [{name}.{ours}]")
     if not parts["columns"]:
         raise DeclarationError("the mapping has no [columns]", where=where)
     about = {name: content.get(name, "").strip() for name in ("published", "credit")}
-    return Mapping(where, **parts, **about)
+    return ColumnMapping(where, **parts, **about)
 
 
 def mapping_file(mapping: str | Path) -> Path:
@@ -161,7 +161,7 @@ def mapping_file(mapping: str | Path) -> Path:
     )
 
 
-def mapped(table: pd.DataFrame, mapping: Mapping, where: str) -> pd.DataFrame:
+def apply_mapping(table: pd.DataFrame, mapping: ColumnMapping, where: str) -> pd.DataFrame:
     """Bring another table into the IPIS form.
 
     Parameters
@@ -206,23 +206,23 @@ def mapped(table: pd.DataFrame, mapping: Mapping, where: str) -> pd.DataFrame:
         ours[name] = _dates(ours[name], form, name, where)
     for name, values in mapping.values.items():
         ours[name] = _translated(ours[name], values, name, where)
-    kept = table.rename(columns={name: f"{KEPT}{name}" for name in table.columns})
+    kept = table.rename(columns={name: f"{SOURCE_PREFIX}{name}" for name in table.columns})
     result = pd.DataFrame(ours, index=table.index).astype("str")
     return pd.concat([result, kept], axis=1)
 
 
 def is_mapped(table: pd.DataFrame) -> bool:
     """Return whether a table of visits came through a mapping."""
-    return any(str(name).startswith(KEPT) for name in table.columns)
+    return any(str(name).startswith(SOURCE_PREFIX) for name in table.columns)
 
 
-def _check_columns(table: pd.DataFrame, mapping: Mapping, where: str) -> None:
+def _check_columns(table: pd.DataFrame, mapping: ColumnMapping, where: str) -> None:
     asked = {*mapping.columns.values(), *mapping.positive.values(), *mapping.split.values()}
     asked |= {column for flags in mapping.flags.values() for column in flags}
     missing = sorted(asked - set(table.columns))
     if missing:
         raise VisitsError(
-            f"the table lacks columns that the mapping names: {listed(missing)}",
+            f"the table lacks columns that the mapping names: {escape_names(missing)}",
             where=f"{where}, mapping {mapping.where}",
             next_step="it has " + ", ".join(ascii(str(name))[1:-1][:40] for name in table.columns),
         )
@@ -268,10 +268,8 @@ def _translated(
     known = bare.isna() | bare.isin(list(values))
     if "*" not in values:
         unknown = sorted(set(bare[~known]))
-        _refuse(
-            texts, ~known, f"{name} holds values that the mapping leaves out ({listed(unknown)})",
-            where,
-        )  # fmt: skip
+        rule = f"{name} holds values that the mapping leaves out ({escape_names(unknown)})"
+        _refuse(texts, ~known, rule, where)
     found = bare.map(values).where(known, values.get("*"))
     return found.where(found.notna() & (found != ""), None).astype("str")
 
@@ -282,6 +280,6 @@ def _refuse(texts: pd.Series[Any], bad: Any, rule: str, where: str) -> None:
         value = ascii(texts.iloc[rows[0]])[:80]
         raise VisitsError(
             f"{rule}: {rows.size:,} visits, the first with {value}",
-            where=f"{where}, {where_row(int(rows[0]))}",
+            where=f"{where}, {describe_row(int(rows[0]))}",
             next_step="add the values to the mapping, or correct the rows",
         )

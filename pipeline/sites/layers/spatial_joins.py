@@ -51,7 +51,7 @@ def owner_of(points: Shapes, areas: Shapes) -> tuple[NDArray[np.int64], NDArray[
     return owner, count
 
 
-def touching(shapes: Shapes, areas: Shapes) -> NDArray[np.int64]:
+def count_touching(shapes: Shapes, areas: Shapes) -> NDArray[np.int64]:
     """Count the areas that each shape shares a point with.
 
     Parameters

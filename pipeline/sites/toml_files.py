@@ -43,7 +43,7 @@ def read_toml(file: Path) -> dict[str, Any]:
         ) from None
 
 
-def only(found: Mapping[str, Any], known: Mapping[str, type], where: str) -> None:
+def check_keys(found: Mapping[str, Any], known: Mapping[str, type], where: str) -> None:
     """Refuse keys that are not known, and values of another kind.
 
     Parameters
@@ -72,7 +72,7 @@ def only(found: Mapping[str, Any], known: Mapping[str, type], where: str) -> Non
             )
 
 
-def one_of(value: str, known: Collection[str], what: str, where: str) -> str:
+def check_choice(value: str, known: Collection[str], what: str, where: str) -> str:
     """Return a word if it is among those known.
 
     Parameters

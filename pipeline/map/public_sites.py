@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.map.files.symbology import score_breaks
 from pipeline.sites.candidates import Reach, Search, find_candidates
-from pipeline.sites.mapping import load_mapping
+from pipeline.sites.column_mapping import load_mapping
 from pipeline.sites.matching import TOLERANCE_KM
 from pipeline.sites.ranking import RANDOM
 from pipeline.sites.visits import PRECISION_RADIUS_M
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from pipeline.sites.join import Joined
 
 
-def held_back(sites: gpd.GeoDataFrame | None, config: Config, last_day: str) -> NDArray[np.bool_]:
+def sites_held_back(
+    sites: gpd.GeoDataFrame | None, config: Config, last_day: str
+) -> NDArray[np.bool_]:
     """Mark the sites that the public product must not name.
 
     Parameters

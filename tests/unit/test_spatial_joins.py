@@ -9,7 +9,12 @@ import pytest
 import shapely
 
 from pipeline.geo import grid
-from pipeline.sites.layers.owners import count_in_reach, nearest_in_reach, owner_of, touching
+from pipeline.sites.layers.spatial_joins import (
+    count_in_reach,
+    count_touching,
+    nearest_in_reach,
+    owner_of,
+)
 
 COUNT = 1_000_000
 
@@ -93,7 +98,7 @@ def test_no_area_and_no_point() -> None:
     points = np.array([shapely.Point(0, 0)], object)
     assert owner_of(points, nothing)[0].tolist() == [-1]
     assert owner_of(nothing, points)[0].size == 0
-    assert touching(points, nothing).tolist() == [0]
+    assert count_touching(points, nothing).tolist() == [0]
     assert count_in_reach(nothing, points, 5).tolist() == [0]
     assert nearest_in_reach(nothing, points, 5)[0].tolist() == [-1]
 
@@ -117,4 +122,4 @@ def test_what_overlaps_is_no_distance_away() -> None:
     index, km = nearest_in_reach(shapes, inside, 1.0)
     assert index.tolist() == [0, 0] and km.tolist() == [0, 0]
     assert count_in_reach(shapes, inside, 1.0).tolist() == [1, 1]
-    assert touching(inside, shapes).tolist() == [1, 1]
+    assert count_touching(inside, shapes).tolist() == [1, 1]

@@ -29,7 +29,7 @@ _YES_NO = "yes_no"
 Words = dict[str, dict[str, str]]
 
 
-def normalised(table: pd.DataFrame) -> pd.DataFrame:
+def add_codes(table: pd.DataFrame) -> pd.DataFrame:
     """Add the code of each answer that the table of answers has a pattern for.
 
     Parameters
@@ -46,20 +46,20 @@ def normalised(table: pd.DataFrame) -> pd.DataFrame:
     """
     added = {}
     for column in table.columns:
-        words = words_of(str(column))
+        words = codes_of_column(str(column))
         if words is not None and column + SUFFIX not in table:
             codes = {text: _code(text, words) for text in table[column].dropna().unique()}
             added[f"{column}{SUFFIX}"] = table[column].map(codes).astype("str")
     return pd.concat([table, pd.DataFrame(added, index=table.index)], axis=1)
 
 
-def unrecognised(table: pd.DataFrame) -> dict[str, int]:
+def count_unrecognised(table: pd.DataFrame) -> dict[str, int]:
     """Count the answers of each column that the table of answers does not know.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        As from :func:`normalised`.
+        As from :func:`add_codes`.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def unrecognised(table: pd.DataFrame) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-def words_of(column: str) -> dict[str, str] | None:
+def codes_of_column(column: str) -> dict[str, str] | None:
     """Return the answers of a column and their codes; None if no pattern fits it."""
     found = [words for pattern, words in _answers().items() if fnmatchcase(column, pattern)]
     return found[0] if found else None
@@ -85,7 +85,7 @@ def yes_no_words() -> dict[str, str]:
     return {row["value"].casefold(): row["code"] for row in _rows() if row["columns"] == _YES_NO}
 
 
-def meanings(lang: str) -> dict[tuple[str, str], str]:
+def code_meanings(lang: str) -> dict[tuple[str, str], str]:
     """Return what the codes mean.
 
     Parameters
@@ -102,7 +102,7 @@ def meanings(lang: str) -> dict[tuple[str, str], str]:
     return {(row["columns"], row["code"]): row[field] for row in _rows()}
 
 
-def plain(text: str) -> str:
+def comparable(text: str) -> str:
     """Return a text without case, accents and needless blanks, to compare with.
 
     Parameters
@@ -125,10 +125,10 @@ def plain(text: str) -> str:
 
 def _code(text: str, words: dict[str, str]) -> str | float:
     """Return the code of one cell: as a whole, else part by part."""
-    key = plain(text)
+    key = comparable(text)
     if key in words:
         return words[key] or float("nan")
-    parts = [plain(part) for part in _BETWEEN.split(text) if part.strip()]
+    parts = [comparable(part) for part in _BETWEEN.split(text) if part.strip()]
     if len(parts) < 2:
         return "unrecognised" if parts else float("nan")
     codes = dict.fromkeys(words.get(part, "unrecognised") for part in parts)
@@ -140,7 +140,7 @@ def _answers() -> Words:
     table: Words = {}
     for row in _rows():
         if row["columns"] != _YES_NO:
-            table.setdefault(row["columns"], {})[plain(row["value"])] = row["code"]
+            table.setdefault(row["columns"], {})[comparable(row["value"])] = row["code"]
     return table
 
 

@@ -6,7 +6,13 @@ import pytest
 import shapely
 
 from pipeline.geo import grid
-from pipeline.geo.distance import Cells, Points, cell_area_km2, great_circle_km, nearest_shape
+from pipeline.geo.distance import (
+    CellIndex,
+    PointIndex,
+    cell_area_km2,
+    great_circle_km,
+    nearest_shape,
+)
 
 GEOD = pyproj.Geod(ellps="WGS84")
 RNG = np.random.default_rng(3)
@@ -20,24 +26,24 @@ def test_great_circles_agree_with_the_ellipsoid() -> None:
 
 
 def test_the_nearest_point_is_found_across_the_antimeridian() -> None:
-    index, distance = Points([-179.9, 170.0], [0, 0]).nearest([179.9], [0])
+    index, distance = PointIndex([-179.9, 170.0], [0, 0]).nearest([179.9], [0])
     assert index.tolist() == [0]
     assert distance == pytest.approx([22.24], abs=0.01)
 
 
 def test_pairs_within_each_queries_own_radius() -> None:
-    points = Points([0, 1, 2], [0, 0, 0])
+    points = PointIndex([0, 1, 2], [0, 0, 0])
     queries, found = points.within([0, 2], [0, 0], [112, 1])
     assert sorted(zip(queries.tolist(), found.tolist(), strict=True)) == [(0, 0), (0, 1), (1, 2)]
 
 
 def test_without_points_nothing_is_near() -> None:
-    none = Points([], [])
+    none = PointIndex([], [])
     assert none.nearest([1], [1])[0].tolist() == [-1]
     assert np.isnan(none.nearest([1], [1])[1]).all()
     assert none.within([1], [1], 5)[0].size == 0
-    assert Points([1], [1]).nearest([], [])[0].size == 0
-    empty = Cells(np.empty(0, np.int64))
+    assert PointIndex([1], [1]).nearest([], [])[0].size == 0
+    empty = CellIndex(np.empty(0, np.int64))
     assert np.isnan(empty.nearest([1.0], [1.0])[1]).all()
     assert empty.within([1.0], [1.0], [5.0])[0].size == 0
 
@@ -45,7 +51,7 @@ def test_without_points_nothing_is_near() -> None:
 def test_distance_to_a_cell_is_to_its_square() -> None:
     cell = grid.cell_of([28.0025], [-2.0025])
     west, _, _, _ = grid.cell_bounds(cell)
-    cells = Cells(cell)
+    cells = CellIndex(cell)
     assert cells.nearest([28.001], [-2.004])[1].tolist() == [0.0]
     _, distance = cells.nearest([float(west[0]) - 0.01], [-2.0025])
     assert distance == pytest.approx(great_circle_km(0, -2.0025, 0.01, -2.0025), rel=1e-6)
@@ -57,8 +63,8 @@ def test_the_nearest_cell_is_the_nearest_square() -> None:
     west, south, east, north = (side[None, :] for side in grid.cell_bounds(ids))
     x, y = lon[:, None], lat[:, None]
     brute = great_circle_km(x, y, np.clip(x, west, east), np.clip(y, south, north)).min(axis=1)
-    assert Cells(ids).nearest(lon, lat)[1] == pytest.approx(brute, abs=0.01)
-    queries, _ = Cells(ids).within(lon, lat, 0.5)
+    assert CellIndex(ids).nearest(lon, lat)[1] == pytest.approx(brute, abs=0.01)
+    queries, _ = CellIndex(ids).within(lon, lat, 0.5)
     assert set(queries) == set(np.flatnonzero(brute <= 0.5))
 
 

@@ -11,7 +11,7 @@ from pipeline.geo import grid
 MOST_CELLS = 36
 
 
-def cut(
+def split_clusters(
     cells: NDArray[np.int64],
     cluster: NDArray[np.int64],
     score: NDArray[np.float64],
