@@ -85,8 +85,10 @@ class Blending:
     @classmethod
     def of(cls, config: Config) -> Blending:
         """Return what a configuration asks for."""
-        unclear = tuple(int(number) for number in config.scl_unclear.split(","))
-        return cls(config.blend, CloudRule(unclear, config.cloud_dilation), config.failed_scenes)
+        imagery = config.imagery
+        unclear = tuple(int(number) for number in imagery.scl_unclear.split(","))
+        clouds = CloudRule(unclear, imagery.cloud_dilation)
+        return cls(imagery.blend, clouds, config.reading.failed_scenes)
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ def featurize_blocks(
     StageMissingError
         If those of a block are not stored and may not be made.
     """
-    how = _How(context.config.device, context.config.feature_type)
+    how = _How(context.config.features.device, context.config.features.dtype)
     bank_file = str(_keep_bank(context, bank)) if context.makes(Featurizing.verb) else ""
     return run_blocks(context, Featurizing(bank.hash, bank.columns, how, bank_file), composites)
 
@@ -175,12 +175,12 @@ def sample_bank(
             scenes.bands,
             scenes.level,
             scaling,
-            config.recipe,
-            config.patch_sizes,
-            config.filters,
-            seed=config.seed,
+            config.features.recipe,
+            config.features.patch_sizes,
+            config.features.filters,
+            seed=config.run.seed,
             per_image=PATCHES_PER_BLOCK,
-            rng=np.random.default_rng([config.seed, len(composites)]),
+            rng=np.random.default_rng([config.run.seed, len(composites)]),
         )
     except BankError as error:
         raise NoClearPixelError(

@@ -62,7 +62,7 @@ def join_predictions(
     """
     visits_path = labels_file(context, visits=True)
     layers = layers_near(load_layers(context.config), context.region.geometry.bounds)
-    mapping = context.config.labels_mapping
+    mapping = context.config.labels.mapping
     inputs = {
         "stage": "join",
         "version": _JOIN_VERSION,
@@ -72,8 +72,8 @@ def join_predictions(
         "mapping": fingerprint(asdict(load_mapping(mapping))) if mapping else "",
         "rules": rules_fingerprint(),
         "layers": {layer.declaration.name: layer.identity for layer in layers},
-        "lang": context.config.map_lang,
-        "random": [context.config.random_places, context.config.seed],
+        "lang": context.config.map.language,
+        "random": [context.config.map.random_places, context.config.run.seed],
     }
     root, name = context.store("joined"), context.region.name
     parts = ("cells", "sites", "candidates", "visits", "answers")
@@ -87,9 +87,9 @@ def join_predictions(
             context.region,
             model.manifest["thresholds"],
             layers=layers,
-            lang=context.config.map_lang,
-            random_places=context.config.random_places,
-            seed=context.config.seed,
+            lang=context.config.map.language,
+            random_places=context.config.map.random_places,
+            seed=context.config.run.seed,
         )
         if visits is not None and (strange := count_unrecognised(visits)):
             counted = ", ".join(f"{count} of {column}" for column, count in strange.items())
@@ -139,10 +139,10 @@ def labels_file(context: Context, visits: bool = False) -> Path | None:
         The file.
     """
     config = context.config
-    if is_address(config.labels):
+    if is_address(config.labels.file):
         return visits_file(config)
-    given = Path(config.labels) if config.labels else None
-    if given is not None and (not visits or are_visits(given, config.labels_mapping)):
+    given = Path(config.labels.file) if config.labels.file else None
+    if given is not None and (not visits or are_visits(given, config.labels.mapping)):
         return given
     if context.region.source == "demo":
         return demo_folder(context) / "visits.csv"

@@ -67,7 +67,7 @@ def monitor_region(
     # A region with a training ground is trained in its own season, whatever seasons are compared.
     model, _ = model_for(context, found)
     command = make_command("monitor", context.config, context.region)
-    context = replace(context, config=replace(context.config, model=model.name))
+    context = replace(context, config=context.config.with_keys(model=model.name))
     series = Series.of(context, model)
     if rerun:
         seasons = sorted({*seasons, *series.seasons()})
@@ -109,7 +109,7 @@ def _publish(
     counts = ", ".join(f"{n} {word}" for word, n in cells["change_class"].value_counts().items())
     say("monitor", f"{first} to {last}: {counts} cells")
     visits = labels_file(context, visits=True)
-    known = read_visits(visits, context.config.labels_mapping) if visits else None
+    known = read_visits(visits, context.config.labels.mapping) if visits else None
     joined = Joined(
         cells,
         # Removal requests may name a site: its place is needed to leave it out.

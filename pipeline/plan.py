@@ -137,7 +137,7 @@ def plan_region(context: Context, prices: Prices | None = None) -> dict[str, Any
     steps = list(_steps(context, len(blocks), imagery, bank))
     core_hours = sum(step.core_hours for step in steps)
     room = sum(step.gigabytes for step in steps)
-    cores = config.workers or CPU_COUNT
+    cores = config.cluster.workers or CPU_COUNT
     prices = prices or Prices()
     cost = (
         prices.core_hour * core_hours
@@ -161,16 +161,16 @@ def plan_region(context: Context, prices: Prices | None = None) -> dict[str, Any
         "cost": cost if any(asdict(prices).values()) else None,
         "prices": asdict(prices),
     }
-    path = config.processed / context.region.name / "plan.json"
+    path = config.workspace.processed / context.region.name / "plan.json"
     write_json(path, told)
-    _tell(told, imagery, steps, config.max_blocks)
+    _tell(told, imagery, steps, config.run.max_blocks)
     say("plan", str(path))
     return told
 
 
 def _imagery(context: Context, blocks: Sequence[grid.Block]) -> Imagery:
     """Ask the source for the scenes of some blocks; without a source, count by the calendar."""
-    rng = np.random.default_rng(context.config.seed)
+    rng = np.random.default_rng(context.config.run.seed)
     chosen = np.sort(rng.choice(len(blocks), min(SAMPLED, len(blocks)), replace=False))
     counts, seen, bytes_read = list[float](), list[float](), list[float]()
     remote = False
@@ -183,7 +183,7 @@ def _imagery(context: Context, blocks: Sequence[grid.Block]) -> Imagery:
             bytes_read.append(told.gigabytes)
             remote |= told.remote
     except SourceError as error:
-        if context.config.source != "auto":
+        if context.config.imagery.source != "auto":
             step = f"{error.next_step}; or leave SOURCE out: then the calendar counts"
             raise SourceError(error.what, where=error.where, next_step=step) from None
         if counts or not season_windows(context.season):
@@ -204,7 +204,7 @@ def _imagery(context: Context, blocks: Sequence[grid.Block]) -> Imagery:
         how="every block asked for at the source"
         if whole
         else f"{len(chosen)} blocks drawn at random asked for at the source, seed "
-        f"{context.config.seed}",
+        f"{context.config.run.seed}",
         remote=remote,
     )
 
@@ -223,7 +223,7 @@ def _scenes_of(context: Context, block: grid.Block) -> tuple[list[Scene], tuple[
 
 def _by_calendar(context: Context, blocks: Sequence[grid.Block]) -> Imagery:
     revisits = expected_revisits(context.season)
-    bands = [name for name in context.config.bands.split(",") if name] or [""] * _BANDS
+    bands = [name for name in context.config.imagery.bands.split(",") if name] or [""] * _BANDS
     one = sum(usual_bytes(name or "B04", grid.BLOCK_PX) for name in bands)
     return Imagery(
         scenes_a_block=revisits,
@@ -239,21 +239,21 @@ def _by_calendar(context: Context, blocks: Sequence[grid.Block]) -> Imagery:
 def _bank(context: Context) -> dict[str, Any]:
     """Return the filters' load and the columns: of the model that was named, else of a new bank."""
     config = context.config
-    if config.model != "auto":
-        bank = load_named(config.home, config.model).bank
+    if config.model.name != "auto":
+        bank = load_named(config.workspace.home, config.model.name).bank
         turned = _SYMMETRIES if bank.symmetric else 1
         load = sum(len(bank.bands) * turned * group.count * group.patch**2 for group in bank.groups)
-        return {"of": config.model, "columns": bank.columns, "load": load, "bands": len(bank.bands)}
-    recipe = RECIPES[config.recipe]
-    bands = len([name for name in config.bands.split(",") if name]) or _BANDS
-    turned = _SYMMETRIES if recipe.symmetric else 1
-    count = Rectifiers(recipe.biases, recipe.sides).count
-    return {
-        "of": f"a new bank, recipe {recipe.name}",
-        "columns": len(config.patch_sizes) * config.filters * count,
-        "load": sum(bands * turned * config.filters * patch**2 for patch in config.patch_sizes),
-        "bands": bands,
-    }
+        of, columns, bands = config.model.name, bank.columns, len(bank.bands)
+    else:
+        features = config.features
+        recipe = RECIPES[features.recipe]
+        bands = len([name for name in config.imagery.bands.split(",") if name]) or _BANDS
+        turned = _SYMMETRIES if recipe.symmetric else 1
+        load = sum(bands * turned * features.filters * size**2 for size in features.patch_sizes)
+        count = Rectifiers(recipe.biases, recipe.sides).count
+        of = f"a new bank, recipe {recipe.name}"
+        columns = len(features.patch_sizes) * features.filters * count
+    return {"of": of, "columns": columns, "load": load, "bands": bands}
 
 
 def _steps(context: Context, blocks: int, imagery: Imagery, bank: dict[str, Any]) -> Iterator[Step]:
@@ -280,7 +280,7 @@ def _steps(context: Context, blocks: int, imagery: Imagery, bank: dict[str, Any]
         "composite", "composite", scenes * usual["composite", "seconds"][0] * more_bands,
         blocks * usual["composite", "bytes"][0] * more_bands, per_scene, scenes,
     )  # fmt: skip
-    stored = _CELLS * _QUARTERS * bank["columns"] * _FLOAT_BYTES[config.feature_type]
+    stored = _CELLS * _QUARTERS * bank["columns"] * _FLOAT_BYTES[config.features.dtype]
     yield Step(
         "featurize",
         blocks * usual["featurize", "seconds"][0] * bank["load"] / _LOAD / 3600,
@@ -293,7 +293,7 @@ def _steps(context: Context, blocks: int, imagery: Imagery, bank: dict[str, Any]
         cells * usual["predict", "bytes"][0] / 1e9,
         f"usual: {usual['predict', 'seconds'][1]}",
     )
-    edition = f"publish-{config.disclosure}"
+    edition = f"publish-{config.map.disclosure}"
     yield Step(
         "publish",
         cells * usual[edition, "seconds"][0] / 3600,

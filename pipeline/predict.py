@@ -86,8 +86,8 @@ def predict_cells(
         "region": context.region.geometry.wkt,
         "features": [entry.sha256 for entry in features],
         "model": model.sha256,
-        "min_observed": context.config.min_observed,
-        "prevalence": context.config.prevalence,
+        "min_observed": context.config.model.min_observed,
+        "prevalence": context.config.model.prevalence,
     }
     entry = ledger.build(
         context.store("predictions"),
@@ -149,12 +149,12 @@ def _write(
             else read_with_context(entry, by_block, model.bank)
         )
         cells = cells.select(np.isin(cells.cell, wanted))
-        cells.features[cells.observed < context.config.min_observed] = np.nan
+        cells.features[cells.observed < context.config.model.min_observed] = np.nan
         found = model.predict(
             cells.features,
             model.bank.hash,
             cells.quarters if model.quarters else None,
-            context.config.prevalence or None,
+            context.config.model.prevalence or None,
         )
         parts.append(_table(cells, found, np.isin(cells.cell, model.cells)))
     table = pd.concat(parts, ignore_index=True).sort_values("cell", ignore_index=True)

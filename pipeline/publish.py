@@ -75,7 +75,8 @@ def deliver(
         The folder; if it is complete already, nothing is done.
     """
     found, model = predicted.scenes, predicted.model
-    settings = {key: getattr(context.config, key) for key in _OF_THE_MAP}
+    given = context.config.flat()
+    settings = {key: given[key] for key in _OF_THE_MAP}
     inputs = identity | {
         "settings": settings,
         "season": context.season,
@@ -93,7 +94,7 @@ def deliver(
     if removals is not None:
         inputs |= {"removals": removals.sha256}
     run_id = fingerprint(inputs)[:12]
-    home = context.config.processed / context.region.name
+    home = context.config.workspace.processed / context.region.name
     if joined.sites is None:
         tell_without_visits(home)
     if removals is not None:
@@ -205,7 +206,7 @@ def told_region(context: Context) -> Region:
     Region
         The same ground.
     """
-    if context.config.disclosure != PUBLIC:
+    if context.config.map.disclosure != PUBLIC:
         return context.region
     return with_public_name(context.region, SQUARE_DEGREES[PUBLIC])
 

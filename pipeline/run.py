@@ -203,15 +203,15 @@ def model_for(context: Context, found: SceneList, train: bool = True) -> tuple[M
         If the imagery's bands, level or scaling differ from the model's.
     """
     ground = context.region.training
-    if context.config.model != "auto" or not ground:
+    if context.config.model.name != "auto" or not ground:
         return choose_model(context, found)
     training = context.at(ground)
     if train:
         # Gaps in the training ground's imagery do not make the map of another region partial.
         best = train_models(training)[0][0]
     else:
-        folder = registries(context.config.home)[0]
-        name = ground + (f"-{context.config.seed}" if found.simulated else "")
+        folder = registries(context.config.workspace.home)[0]
+        name = ground + (f"-{context.config.run.seed}" if found.simulated else "")
         trained = [
             read_manifest(folder / f"{name}-{kind}")
             for kind in KINDS
@@ -224,7 +224,7 @@ def model_for(context: Context, found: SceneList, train: bool = True) -> tuple[M
             )
         best = max(trained, key=preference)
     check_fits(best, found)
-    model = load_named(context.config.home, best["id"])
+    model = load_named(context.config.workspace.home, best["id"])
     why = f"trained on the region's own training ground, {ground}; preferred there out of fold"
     say("model", f"{model.name}: {why}")
     return model, why

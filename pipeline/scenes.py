@@ -160,11 +160,13 @@ def search_scenes(context: Context) -> tuple[SceneList, list[pystac.Item]]:
     # Whole blocks and their halo, whatever part of them the region takes: a cell's value must not
     # depend on the region that was asked for.
     ground = shapely.union_all([_with_halo(block) for block in context.region.blocks])
-    found = sources.search(source, config.collections, ground, windows, limits)
+    found = sources.search(source, config.imagery.collections, ground, windows, limits)
     items = deduplicate(found.items)
-    clear = [item for item in items if _cover(item) <= config.max_cloud]
+    clear = [item for item in items if _cover(item) <= config.imagery.max_cloud]
     if not clear:
-        why = f"; {len(items)} are clouded more than {config.max_cloud:g} %" if items else ""
+        why = (
+            f"; {len(items)} are clouded more than {config.imagery.max_cloud:g} %" if items else ""
+        )
         raise NoSceneError(
             f"no scene of {context.region.name} in the season {context.season or '(any)'}{why}",
             where=source,
@@ -175,7 +177,7 @@ def search_scenes(context: Context) -> tuple[SceneList, list[pystac.Item]]:
         key=lambda pair: (pair[0].datetime, pair[0].id),
     )
     scenes = [scene for scene, _ in described]
-    bands = _bands_of(scenes, config.bands)
+    bands = _bands_of(scenes, config.imagery.bands)
     _check_alike(scenes)
     result = SceneList(
         tuple(scenes),
@@ -223,7 +225,7 @@ def source_of(context: Context) -> str:
     SourceError
         If neither the configuration nor the region names a source.
     """
-    source = context.config.source
+    source = context.config.imagery.source
     if source == "auto":
         source = context.region.source
     if not source:
@@ -350,16 +352,16 @@ def _processed(item: pystac.Item) -> tuple[list[int], str]:
 
 def _stored(context: Context) -> Path:
     # Not ``source_of``, which would write the demo's imagery to look at a list.
-    source = context.config.source
+    source = context.config.imagery.source
     key = fingerprint(
         {
             "geometry": shapely.to_wkt(context.region.geometry),
             "season": context.season,
             "source": context.region.source if source == "auto" else source,
-            "collection": context.config.collection,
-            "bands": context.config.bands,
-            "max_cloud": context.config.max_cloud,
-            "seed": context.config.seed,
+            "collection": context.config.imagery.collection,
+            "bands": context.config.imagery.bands,
+            "max_cloud": context.config.imagery.max_cloud,
+            "seed": context.config.run.seed,
         }
     )
     return context.store("scenes") / context.region.name / f"{key}.json"
@@ -418,7 +420,7 @@ def _report(context: Context, found: SceneList) -> None:
     days = len({scene.acquisition for scene in scenes})
     left_out = f"{found.duplicates} repeated items left out"
     if found.clouded:
-        left_out += f", {found.clouded} of more than {context.config.max_cloud:g} % cloud"
+        left_out += f", {found.clouded} of more than {context.config.imagery.max_cloud:g} % cloud"
     say(
         "scenes",
         f"{len(scenes)} scenes of {days} acquisitions, "

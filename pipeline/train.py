@@ -82,15 +82,15 @@ def train_models(
     """
     entry, bank, found, labels, blended = _dataset(replace(context, only="train" if only else ""))
     config = context.config
-    table = read_dataset(entry.path)
+    table, around = read_dataset(entry.path), config.features.neighbourhood
     mines = np.unique(table.cell[table.label == 1])
     table = replace(
-        table, misread=lambda: misread_cells(blended, bank, config.context, config.seed, mines)
+        table, misread=lambda: misread_cells(blended, bank, around, config.run.seed, mines)
     )
     unlabelled = table.known is not None and not table.known.all()
     lon, lat = grid.cell_centres(np.unique(table.cell))
     # The demo's landscapes are many, one for each seed: each has its own models.
-    name = context.region.name + (f"-{context.config.seed}" if found.simulated else "")
+    name = context.region.name + (f"-{context.config.run.seed}" if found.simulated else "")
     about = About(
         name=name,
         data="; ".join(labels.about)
@@ -103,26 +103,27 @@ def train_models(
         how="spatial folds, whole 0.1-degree blocks held out"
         + ("; negatives are background, not verified" if unlabelled else ""),
         simulated=found.simulated,
-        seed=context.config.seed,
-        prior=context.config.prior,
+        seed=context.config.run.seed,
+        prior=context.config.labels.prior,
         samples=labels.samples,
     )
-    registry = registries(context.config.home)[0]
+    registry = registries(context.config.workspace.home)[0]
     return register_models(table, bank, about, registry), blended
 
 
 def _licence(context: Context, found: SceneList) -> str:
     # The demo's visits are simulated as its imagery is; real ones stay IPIS's on any imagery.
     config = context.config
-    own = [config.inspections, config.use_sample]
-    visits = is_address(config.labels) or are_visits(Path(config.labels), config.labels_mapping)
-    own += [config.labels] if config.labels and not visits else []
+    own = [config.labels.inspections, config.labels.use_sample]
+    labels = config.labels.file
+    visits = is_address(labels) or are_visits(Path(labels), config.labels.mapping)
+    own += [labels] if labels and not visits else []
     own = [Path(path).name for path in own if path]
-    if found.simulated and not config.labels and not own:
+    if found.simulated and not labels and not own:
         return "simulated"
     visited = ["IPIS open data, ODC-BY 1.0 (credit IPIS)"] * visits
-    if visits and config.labels_mapping:
-        visited = [load_mapping(config.labels_mapping).credit or "visits: not stated"]
+    if visits and config.labels.mapping:
+        visited = [load_mapping(config.labels.mapping).credit or "visits: not stated"]
     credit = "; ".join([*visited, *(f"{name}: not stated" for name in own)])
     return f"{credit}; imagery simulated" if found.simulated else credit
 
@@ -143,7 +144,7 @@ def _dataset(
     for shift, scene_list in found.items():
         blocks = labels.blocks(shift)
         around = context.during(shift_season(season, shift))
-        if context.config.context != 1:
+        if context.config.features.neighbourhood != 1:
             around = replace(around, region=around.region.surrounded())
             scene_list = scenes.find_scenes(around)
             blocks = grid.with_neighbours(blocks)
@@ -187,10 +188,11 @@ def _with_imagery(
     shifts = np.array(sorted(found))
     wanted = labels.rows["shift"].to_numpy()
     nearest = shifts[np.abs(wanted[:, None] - shifts[None, :]).argmin(axis=1)]
-    kept = np.abs(nearest - wanted) <= context.config.visit_years
+    most = context.config.labels.visit_years
+    kept = np.abs(nearest - wanted) <= most
     rows = one_row_per_cell(labels.rows.assign(shift=nearest)[kept].reset_index(drop=True))
     left_out = labels.left_out | {
-        f"dated more than {context.config.visit_years} years from any imagery": int((~kept).sum())
+        f"dated more than {most} years from any imagery": int((~kept).sum())
     }
     if rows.empty:
         raise NoLabelsError(
@@ -237,10 +239,10 @@ def own_bank(context: Context, found: SceneList, blended: Sequence[ledger.Entry]
         "composites": [entry.sha256 for entry in blended],
         "bands": list(found.bands),
         "scaling": scaling.to_dict(),
-        "patches": list(context.config.patch_sizes),
-        "recipe": asdict(RECIPES[context.config.recipe]),
-        "filters": context.config.filters,
-        "seed": context.config.seed,
+        "patches": list(context.config.features.patch_sizes),
+        "recipe": asdict(RECIPES[context.config.features.recipe]),
+        "filters": context.config.features.filters,
+        "seed": context.config.run.seed,
         "version": _VERSION,
     }
 

@@ -172,8 +172,8 @@ def make_context(folder: Path, region: str = "bbox:5.97,2.04,5.99,2.06", **keys:
         "filters": 6,
         "patches": "3",
     }
-    config = Config(**(usual | keys))
-    return Context(config, resolve_region(region, config.max_blocks), Workers("none"))
+    config = Config().with_keys(**(usual | keys))
+    return Context(config, resolve_region(region, config.run.max_blocks), Workers("none"))
 
 
 def warped_by_hand(

@@ -110,7 +110,7 @@ def _candidates(cells: pd.DataFrame) -> gpd.GeoDataFrame:
 
 def make_run(**changes: Any) -> RunInfo:
     """Return what the invented landscape was made from; fields and configuration keys by name."""
-    config = Config(
+    config = Config().with_keys(
         region="demo",
         disclosure=changes.pop("disclosure", "public"),
         map_lang=changes.pop("map_lang", "en"),

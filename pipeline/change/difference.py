@@ -122,7 +122,8 @@ def difference_blocks(
         If a worker finds another model under the same name.
     """
     config = context.config
-    stage = Differencing(str(config.home), model.name, model.sha256, config.min_observed)
+    home, least = str(config.workspace.home), config.model.min_observed
+    stage = Differencing(home, model.name, model.sha256, least)
     return run_blocks(context, stage, list(_pairs(context, first, second, model.context)))
 
 

@@ -117,7 +117,7 @@ def _package(
     seasons: tuple[str, str],
     folder: Path,
 ) -> None:
-    lang = run.config.map_lang
+    lang = run.config.map.language
     words = f"{warning(lang, run.simulated)} {say(f'{product.disclosure}_long', lang)}"
     title = title_of(run, product.disclosure, seasons, lang)
     tables = {**product.tables, "provenance": rows_of(facts).assign(simulated=run.simulated)}

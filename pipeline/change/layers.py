@@ -85,7 +85,7 @@ def disclose_changes(changes: Changes, run: RunInfo, policy: Policy) -> Product:
     RemovalsError
         If the list of removal requests cannot be used.
     """
-    disclosure = run.config.disclosure
+    disclosure = run.config.map.disclosure
     public = disclosure == PUBLIC
     joined, series = changes.joined, changes.series
     asked = read_removals(run.config)

@@ -55,7 +55,7 @@ def write_page(
     path : pathlib.Path
         The file, new.
     """
-    lang = run.config.map_lang
+    lang = run.config.map.language
     colours = {*COLOURS.values(), "#8d8577"}
     style = own_file("report.css") + "".join(
         f".c{c[1:]} {{ --c: {c}; }}\n.tiles .c{c[1:]} {{ border-top-color: {c}; }}\n"

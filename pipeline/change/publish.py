@@ -57,12 +57,12 @@ def deliver_changes(
         "model": later.model.sha256,
         "series": {str(k): [int(n), float(p)] for k, (n, p) in kept.iterrows()},
         "layers": {one.declaration.name: one.identity for one in changes.joined.known_layers},
-        "settings": [config.disclosure, config.map_lang],
+        "settings": [config.map.disclosure, config.map.language],
         "rules": fingerprint(repr(load_policy())),
         "removals": removals.sha256 if removals else "",
     }
     run_id = fingerprint(inputs)[:12]
-    home = config.processed / context.region.name / HOME
+    home = config.workspace.processed / context.region.name / HOME
     folder = home / run_id
     if removals is not None:
         tell_older(home.parent, requested_areas(changes.joined, removals))

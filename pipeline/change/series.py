@@ -68,8 +68,8 @@ class Series:
         """
         config, region = context.config, context.region
         # The demo's landscapes are many, one for each seed.
-        name = f"{region.name}-{config.seed}" if model.manifest["simulated"] else region.name
-        settings = [region.geometry.wkt, config.min_observed, config.prevalence]
+        name = f"{region.name}-{config.run.seed}" if model.manifest["simulated"] else region.name
+        settings = [region.geometry.wkt, config.model.min_observed, config.model.prevalence]
         identity = fingerprint([model.sha256, *settings])
         folder = fetched_folder(context.store("series") / name)
         return cls(folder, model.name, identity, region.name)

@@ -72,7 +72,9 @@ def _config(options: argparse.Namespace) -> Config:
     given = {key: getattr(options, key) for key in known_keys()}
     if given["region"] is None:
         given["region"] = options.place
-    return load_config(options.config, options=given).opened()
+    config = load_config(options.config, options=given)
+    config.workspace.open()
+    return config
 
 
 def _regions(options: argparse.Namespace) -> None:
@@ -80,10 +82,10 @@ def _regions(options: argparse.Namespace) -> None:
     from pipeline.runtime.console import console, say
 
     config = _config(options)
-    if not config.region:
+    if not config.run.region:
         console.print("\n".join(region_names()), markup=False)
         return
-    region = resolve_region(config.region, config.max_blocks)
+    region = resolve_region(config.run.region, config.run.max_blocks)
     west, south, east, north = region.geometry.bounds
     say("regions", f"{region.name}: {region.title}; {len(region.blocks)} blocks of 0.1 degree")
     say(
@@ -167,9 +169,9 @@ def _demo(options: argparse.Namespace) -> None:
     from pipeline.runtime.console import say
 
     config = _config(options)
-    folder = config.raw / "demo" / f"seed-{config.seed}"
-    make_demo(folder, config.seed)
-    say("demo", f"the simulated landscape of seed {config.seed}: {folder}")
+    folder = config.workspace.raw / "demo" / f"seed-{config.run.seed}"
+    make_demo(folder, config.run.seed)
+    say("demo", f"the simulated landscape of seed {config.run.seed}: {folder}")
 
 
 def _catalogue(options: argparse.Namespace) -> None:
@@ -197,10 +199,10 @@ def _score(options: argparse.Namespace) -> None:
     from pipeline.training.model_choice import load_named
 
     config = _config(options)
-    model = load_named(config.home, config.model)
+    model = load_named(config.workspace.home, config.model.name)
     imagery = chip_imagery(options.bands, options.level, options.clip, options.steps)
     chips = read_chips(Path(options.chips), imagery)
-    found = score_chips(chips, model, config.prevalence or None)
+    found = score_chips(chips, model, config.model.prevalence or None)
     write_scores(found, Path(options.out))
 
 
@@ -276,7 +278,7 @@ def _models(options: argparse.Namespace) -> None:
     from pipeline.runtime.console import console
     from pipeline.training.model_table import list_models
 
-    console.print("\n".join(list_models(_config(options).home)), markup=False)
+    console.print("\n".join(list_models(_config(options).workspace.home)), markup=False)
 
 
 def _status(options: argparse.Namespace) -> None:
@@ -285,7 +287,7 @@ def _status(options: argparse.Namespace) -> None:
     from pipeline.runtime.console import console
 
     config = _config(options)
-    region = resolve_region(config.region, config.max_blocks)
+    region = resolve_region(config.run.region, config.run.max_blocks)
     console.print("\n".join(status_lines(config, region)), markup=False)
 
 
@@ -294,7 +296,7 @@ def _submit(options: argparse.Namespace) -> None:
     from pipeline.geo.regions import resolve_region
 
     config = _config(options)
-    region = resolve_region(config.region, config.max_blocks)
+    region = resolve_region(config.run.region, config.run.max_blocks)
     submit_region(config, region, options.verb, options.dry_run)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from pipeline.config import TABLES, Config, known_keys
+from pipeline.config import known_keys
 
 
 def shared_options(place: bool) -> argparse.ArgumentParser:
@@ -25,27 +25,12 @@ def shared_options(place: bool) -> argparse.ArgumentParser:
         shared.add_argument("place", nargs="?", metavar="REGION", help="the same as --region")
     shared.add_argument("--config", help="TOML file of configuration keys")
     group = shared.add_argument_group("configuration (also as ASM_ATLAS_KEY, and in the TOML file)")
-    words = documented()
-    for key, kind in known_keys().items():
+    for name, key in known_keys().items():
+        kind = type(key.default)
         group.add_argument(
-            "--" + key.replace("_", "-").replace(".", "-"),
-            dest=key,
+            "--" + name.replace("_", "-").replace(".", "-"),
+            dest=name,
             type=str if kind is bool else kind,
-            help=words[key].replace("%", "%%"),
+            help=key.text.replace("%", "%%"),
         )
     return shared
-
-
-def documented() -> dict[str, str]:
-    """Read each key's words from the configuration's own docstrings, so that there is one text."""
-    words: dict[str, str] = {}
-    for table, kind in {"": Config, **TABLES}.items():
-        name = ""
-        for line in (kind.__doc__ or "").split("----------", 1)[-1].splitlines():
-            text = line.strip()
-            if " : " in text and text.split(" : ")[0].isidentifier():
-                name = (f"{table}." if table else "") + text.split(" : ")[0]
-                words[name] = ""
-            elif name and text:
-                words[name] = f"{words[name]} {text}".strip()
-    return words

@@ -8,8 +8,7 @@ from __future__ import annotations
 import argparse
 
 from pipeline.cli.main import parser
-from pipeline.cli.options import documented
-from pipeline.config import TABLES, Config, known_keys
+from pipeline.config import known_keys
 
 _HEAD = """# Verbs, options, configuration
 
@@ -58,12 +57,10 @@ def _form(action: argparse.Action) -> str:
 
 
 def _keys() -> list[str]:
-    words, usual = documented(), Config()
     lines = ["| key | default | what |", "|---|---|---|"]
-    for key in known_keys():
-        table, _, name = key.rpartition(".")
-        value = getattr(getattr(usual, table) if table in TABLES else usual, name)
-        lines.append(f"| `{key}` | {f'`{value}`' if value != '' else ''} | {_cell(words[key])} |")
+    for name, key in known_keys().items():
+        usual = f"`{key.default}`" if key.default != "" else ""
+        lines.append(f"| `{name}` | {usual} | {_cell(key.text)} |")
     return [*lines, ""]
 
 

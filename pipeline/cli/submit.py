@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import shlex
@@ -11,16 +10,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import Config
+from pipeline.config import Config, known_keys
 from pipeline.errors import ClusterError, DependencyError
 from pipeline.geo.regions import Region
 from pipeline.runtime.atomic import local_file
+from pipeline.runtime.cluster_settings import bytes_of
 from pipeline.runtime.console import console, say
-from pipeline.runtime.settings import bytes_of
 
-# Of the configuration, what names a file or a folder: a job may start elsewhere.
+# Of the configuration, what names a file or a folder: a job may start elsewhere. These always do:
+_FOLDERS = ("workspace", "mirror", "tls.ca", "tls.cert", "tls.key")
+# and these do where there is one of that name.
 _PATHS = (
-    "workspace", "labels", "layers", "removals", "searched", "inspections", "use_sample", "log",
+    "labels", "layers", "removals", "searched", "inspections", "use_sample", "log",
     "labels_mapping", "source", "region", "model",
 )  # fmt: skip
 
@@ -54,7 +55,7 @@ def submit_region(config: Config, region: Region, verb: str, dry_run: bool) -> s
     ClusterError
         If Slurm refuses the job.
     """
-    folder = (config.interim / "submit").resolve()
+    folder = (config.workspace.interim / "submit").resolve()
     settings = folder / f"{region.name}.toml"
     script = batch_script(config, region, verb, settings)
     if dry_run:
@@ -91,7 +92,7 @@ def batch_script(config: Config, region: Region, verb: str, settings: Path) -> s
     str
         For bash and sbatch.
     """
-    slurm, alone = config.slurm, config.cluster != "slurm"
+    slurm, alone = config.slurm, config.cluster.kind != "slurm"
     cores = slurm.cores if alone else 1
     memory = bytes_of(slurm.memory if alone else slurm.driver_memory) >> 20
     options = {
@@ -132,31 +133,17 @@ def batch_script(config: Config, region: Region, verb: str, settings: Path) -> s
 
 def settings_text(config: Config) -> str:
     """Return a configuration as TOML, with what differs from the defaults; paths absolute."""
-    usual = Config()
-    lines, tables = [], []
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if dataclasses.is_dataclass(value):
-            given = _changed(value, getattr(usual, field.name))
-            if given:
-                tables += ["", f"[{field.name}]", *given]
-            continue
-        mine = field.name in ("workspace", "mirror") and value and "://" not in value
-        if mine or (field.name in _PATHS and _is_place(value)):
+    lines, group = [], ""
+    for name, key in known_keys().items():
+        value = config.value(key)
+        always = name in _FOLDERS and value and "://" not in value
+        if always or (name in _PATHS and _is_place(value)):
             value = str(Path(value).resolve())
-        if value != getattr(usual, field.name):
-            lines.append(f"{field.name} = {_toml(value)}")
-    return "\n".join([*lines, *tables, ""])
-
-
-def _changed(table: Any, usual: Any) -> list[str]:
-    lines = []
-    for field in dataclasses.fields(table):
-        value = getattr(table, field.name)
-        if value != getattr(usual, field.name):
-            path = field.name in ("ca", "cert", "key")
-            lines.append(f"{field.name} = {_toml(str(Path(value).resolve()) if path else value)}")
-    return lines
+        if value != key.default:
+            lines += [] if key.group == group else ["", f"[{key.group}]"]
+            lines.append(f"{key.field} = {_toml(value)}")
+            group = key.group
+    return "\n".join([*lines, ""])
 
 
 def _is_place(value: str) -> bool:

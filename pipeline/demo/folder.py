@@ -13,7 +13,7 @@ def demo_folder(context: Context) -> Path:
     # Here and not above: every worker reads this module, and none of them simulates anything.
     from pipeline.demo import SECOND_YEAR, make_demo
 
-    folder = context.config.raw / "demo" / f"seed-{context.config.seed}"
+    folder = context.config.workspace.raw / "demo" / f"seed-{context.config.run.seed}"
     later = any(after > SECOND_YEAR for _, after in season_windows(context.season))
-    make_demo(folder, context.config.seed, second=later)
+    make_demo(folder, context.config.run.seed, second=later)
     return folder

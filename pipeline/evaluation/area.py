@@ -74,7 +74,7 @@ def area_region(
         If nothing is labelled.
     """
     labelled = read_sample(sample)
-    drawn = load_drawn(config.interim / "samples", labelled.region, labelled.id)
+    drawn = load_drawn(config.workspace.interim / "samples", labelled.region, labelled.id)
     raise_faults(faults_against(labelled, drawn), sample)
     counts = count_labels(labelled.cells)
     if not sum(counts.values()) - counts["not labelled"] - counts[CANNOT_TELL]:
@@ -103,7 +103,7 @@ def area_region(
         "disclosure": "restricted" if small else "public",
         **result,
     }
-    path = out or config.processed / drawn.facts["region"] / "area.json"
+    path = out or config.workspace.processed / drawn.facts["region"] / "area.json"
     if path.suffix.lower() != ".json":
         path = path.with_name(path.name + ".json")
     write_json(path, record)
@@ -190,7 +190,7 @@ def refuse_trained(config: Config, labelled: LabelledSample, drawn: Drawn) -> st
         were set apart when it was drawn.
     """
     name = drawn.facts["model"]
-    folder = registered(registries(config.home)).get(name)
+    folder = registered(registries(config.workspace.home)).get(name)
     if folder is None:
         return f"the model {name} is not registered any more: not checked against its training"
     try:

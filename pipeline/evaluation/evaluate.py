@@ -62,7 +62,7 @@ def evaluate_region(context: Context, truth: str | None, out: str | None) -> Eva
     known = read_truth(truth, cells["cell"].to_numpy(np.int64))
     result = evaluate(cells, known, predicted.model.manifest["thresholds"], context.region)
     console.print(describe(result), markup=False)
-    home = context.config.processed / context.region.name
+    home = context.config.workspace.processed / context.region.name
     path = Path(out) if out else home / "evaluation.json"
     about = {"version": VERSION, "model": predicted.model.name, "why": predicted.why}
     write_json(path, result.to_dict() | about)

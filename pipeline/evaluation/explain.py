@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import tempfile
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,7 @@ def explain_cell(context: Context, cell: str, out: Path | None = None) -> Path:
     DisclosureError
         If the public edition is asked for and the imagery is too young.
     """
-    public = context.config.disclosure == PUBLIC
+    public = context.config.map.disclosure == PUBLIC
     cells = _cells(cell, public)
     cells = cells[context.region.contains(cells)]
     if not len(cells):
@@ -121,7 +121,7 @@ def explain_cell(context: Context, cell: str, out: Path | None = None) -> Path:
         )
     number = int(cells[0])
     name = f"square-{grid.coarse_cell_of(number)}" if public else f"cell-{number}"
-    folder = out or context.config.processed / context.region.name / "explained" / name
+    folder = out or context.config.workspace.processed / context.region.name / "explained" / name
     if folder.exists() and any(folder.iterdir()) and not (folder / FACTS).is_file():
         raise InputFileError(
             "there is something else in this folder",
@@ -142,13 +142,13 @@ def explain_cell(context: Context, cell: str, out: Path | None = None) -> Path:
     with tempfile.TemporaryDirectory(prefix="asm-atlas-") as home:
         fresh = replace(
             context,
-            config=replace(context.config, workspace=home, source=source_of(context)),
+            config=context.config.with_keys(workspace=home, source=source_of(context)),
             region=replace(context.region, name="explain", geometry=_outline(cells)),
         )
         found, blends = _rebuild(fresh, predicted, block, cells)
         looks = [] if public else _looks(fresh, predicted, block, number, blends)
     facts = _facts(context, predicted, found, block, number)
-    lang = context.config.map_lang
+    lang = context.config.map.language
     with whole_folder(folder) as partial:
         write_json(partial / FACTS, facts)
         if looks:
@@ -296,7 +296,7 @@ def _facts(
     context: Context, predicted: Predicted, found: Rebuilt, block: grid.Block, cell: int
 ) -> dict[str, Any]:
     """Return what is told of the cell: all of it, or what the public edition may hold."""
-    policy, edition = load_policy(), context.config.disclosure
+    policy, edition = load_policy(), context.config.map.disclosure
     strongest = _strongest(found.stored)
     rows: list[dict[str, Any]] = [
         {str(k): v for k, v in table.iloc[strongest].items()}
@@ -309,7 +309,7 @@ def _facts(
         west, south, east, north = (round(float(v), 2) for v in grid.coarse_cell_bounds(square))
     else:
         west, south, east, north = (round(float(v), 3) for v in grid.cell_bounds(cell))
-    model, lang = predicted.model, context.config.map_lang
+    model, lang = predicted.model, context.config.map.language
     scenes = predicted.scenes.of_block(block)
     return {
         "region": context.region.name,
@@ -330,7 +330,7 @@ def _facts(
         "scenes": [
             allowed(policy, edition, "scenes", scene_row(scene)) for scene in scenes
         ],
-        "configuration": allowed(policy, edition, "config", asdict(context.config)),
+        "configuration": allowed(policy, edition, "config", context.config.flat()),
         "code_version": version("asm-atlas"),
         "code_commit": commit(),
     }  # fmt: skip

@@ -196,7 +196,7 @@ def candidate_chips(
     """
     from matplotlib.figure import Figure
 
-    if context.config.disclosure == "public" and not context.region.simulated:
+    if context.config.map.disclosure == "public" and not context.region.simulated:
         raise DisclosureError(
             "chips show single places, which the public edition may not",
             where=context.region.name,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,7 @@ def sample_region(
     StageMissingError
         If nothing was predicted yet.
     """
-    home = context.config.processed / context.region.name
+    home = context.config.workspace.processed / context.region.name
     path = out or home / "sample.gpkg"
     _check_request(context, path, draw)
     predicted = predict_region(context, only="sample")
@@ -121,7 +121,7 @@ def sample_region(
             drawn.cells,
             strata_table(drawn),
             about_sample(drawn, created),
-            context.config.map_lang,
+            context.config.map.language,
             path.name,
         )
     with whole_file(path.with_suffix(".qgz")) as beside:
@@ -348,12 +348,12 @@ def strata_table(drawn: Drawn) -> pd.DataFrame:
 
 
 def _check_request(context: Context, path: Path, draw: int) -> None:
-    if context.config.disclosure != RESTRICTED:
+    if context.config.map.disclosure != RESTRICTED:
         raise DisclosureError(
             "a sample to label holds exact places: it is a restricted product",
             where=str(path),
             next_step=make_command(
-                "sample", replace(context.config, disclosure=RESTRICTED), context.region
+                "sample", context.config.with_keys(disclosure=RESTRICTED), context.region
             ),
         )
     if path.suffix.lower() != ".gpkg":

@@ -56,11 +56,11 @@ def limits_of(config: Config, source: str) -> Limits:
         The limits.
     """
     return Limits(
-        hosts=allowed_hosts(address_of(source), provider_of(source), config.hosts),
-        tries=config.read_tries,
-        seconds=config.read_seconds,
-        timeout=config.read_timeout,
-        backoff=config.backoff,
-        verify_bytes=config.verify_mib << 20,
-        connections=config.connections,
+        hosts=allowed_hosts(address_of(source), provider_of(source), config.imagery.hosts),
+        tries=config.reading.tries,
+        seconds=config.reading.seconds,
+        timeout=config.reading.timeout,
+        backoff=config.reading.backoff,
+        verify_bytes=config.reading.verify_mib << 20,
+        connections=config.reading.connections,
     )

@@ -46,7 +46,7 @@ def stored_area(config: Config, region: str, predictions: str) -> Path:
     pathlib.Path
         A JSON file, there or not.
     """
-    return config.interim / "area" / region / f"{predictions[:16]}.json"
+    return config.workspace.interim / "area" / region / f"{predictions[:16]}.json"
 
 
 def read_estimates(path: Path) -> dict[str, Any]:

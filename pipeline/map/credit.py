@@ -38,6 +38,6 @@ def credit(product: Product, run: RunInfo, lang: str) -> str:
     sites = product.layers.get("sites")
     if sites is None or sites.empty:
         return CREDIT[french]
-    mapping = run.config.labels_mapping
+    mapping = run.config.labels.mapping
     owner = load_mapping(mapping).credit if mapping else IPIS
     return f"{CREDIT[french]} {say('sites_credit', lang).format(owner or say('unstated', lang))}"

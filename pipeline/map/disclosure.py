@@ -226,7 +226,7 @@ def disclose(joined: Joined, run: RunInfo, policy: Policy | None = None) -> Prod
     if missing or joined.cells.empty:
         what = f"the joined cells lack {', '.join(missing)}" if missing else "there is no cell"
         raise StoreCorruptError(what, next_step=f"make join REGION={run.region.name}")
-    disclosure = run.config.disclosure
+    disclosure = run.config.map.disclosure
     asked = read_removals(run.config)
     withheld = disclosure == PUBLIC and asked is not None
     last_day = last_public_day(run.created)
@@ -432,7 +432,7 @@ def refuse_young_scenes(found: SceneList, context: Context) -> None:
     DisclosureError
         If the public product is asked for and a scene is younger than six months.
     """
-    if context.config.disclosure == PUBLIC:
+    if context.config.map.disclosure == PUBLIC:
         now = dt.datetime.now(dt.UTC).isoformat()
         refuse_young([scene.end for scene in found.scenes], now, context.region.name)
 

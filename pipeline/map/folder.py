@@ -7,7 +7,6 @@ manifest is not a published map.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import math
@@ -146,7 +145,7 @@ def provenance(product: Product, run: RunInfo, policy: Policy) -> dict[str, Any]
         "code_version": run.code_version,
         "code_commit": run.code_commit,
         "configuration_hash": run.config_hash,
-        "configuration": allowed("config", dataclasses.asdict(run.config)),
+        "configuration": allowed("config", run.config.flat()),
         "model": allowed("model", run.model),
         "images": {"first": run.images[0], "last": run.images[1]},
         "tables": [allowed("tables", table) for table in run.tables],
@@ -176,7 +175,7 @@ def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
 def _write(
     product: Product, run: RunInfo, policy: Policy, counts: dict[str, int], folder: Path
 ) -> None:
-    lang = run.config.map_lang
+    lang = run.config.map.language
     facts = provenance(product, run, policy)
     words = f"{warning(lang, run.simulated)} {say(f'{product.disclosure}_long', lang)}"
     tags = {

@@ -76,7 +76,7 @@ def is_published(config: Config) -> bool:
         True for IPIS's own form, in which its open data come; for another form what its mapping
         says.
     """
-    mapping = config.labels_mapping
+    mapping = config.labels.mapping
     return not mapping or bool(load_mapping(mapping).published)
 
 
@@ -105,7 +105,7 @@ def public_candidates(joined: Joined, held: NDArray[np.bool_], run: RunInfo) -> 
     if not (held.any() or drawn):
         return given
     likely = score_breaks(run.model.get("thresholds") or {})[3]
-    search = Search(likely, random=drawn, seed=run.config.seed, squares=True)
+    search = Search(likely, random=drawn, seed=run.config.run.seed, squares=True)
     reach = None
     if joined.sites is not None:
         known = joined.sites[~held]

@@ -71,9 +71,9 @@ def removals_file(config: Config) -> Path | None:
     pathlib.Path or None
         The file; a configured one need not be there.
     """
-    if config.removals:
-        return Path(config.removals)
-    own = config.home / "removals.csv"
+    if config.map.removals:
+        return Path(config.map.removals)
+    own = config.workspace.home / "removals.csv"
     return own if own.exists() or own.is_symlink() else None
 
 

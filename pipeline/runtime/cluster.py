@@ -16,9 +16,9 @@ from distributed.comm.core import CommClosedError
 from distributed.security import Security
 
 from pipeline.errors import AsmAtlasError, ClusterError, ConfigError, WorkerLostError
+from pipeline.runtime.cluster_settings import Slurm, Tls
 from pipeline.runtime.jobs import Jobs, check_network, security_of
 from pipeline.runtime.machine import local_workers
-from pipeline.runtime.settings import Slurm, Tls
 
 # Enough to keep workers busy while results come back, few enough that a scheduler holds little.
 IN_FLIGHT_PER_WORKER = 3

@@ -10,7 +10,7 @@ from typing import Any
 from distributed.security import Security
 
 from pipeline.errors import AsmAtlasError, ClusterError, ConfigError, DependencyError
-from pipeline.runtime.settings import Slurm, Tls, bytes_of, seconds_of
+from pipeline.runtime.cluster_settings import Slurm, Tls, bytes_of, seconds_of
 
 LOOPBACK = "127.0.0.1"
 # How often Slurm is asked which jobs it still has.

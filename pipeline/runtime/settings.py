@@ -1,120 +1,266 @@
-"""Tables of the configuration that say where a run works: a batch system, encrypted connections."""
+"""What a key of the configuration is, and how groups of keys are declared, checked and read.
+
+A group is a frozen dataclass. Each of its fields is a key: it has a name of one word for the
+environment, make and the command line, a default, what it may hold, and its words in the group's
+docstring.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
+import operator
 import re
+import tomllib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from pipeline.errors import ConfigError
 
-_TIME = re.compile(r"(?:(\d{1,3})-)?(\d{1,3}):([0-5]\d):([0-5]\d)")
-_MEMORY = re.compile(r"[1-9]\d{0,5}(MiB|GiB)")
-_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.,:-]{0,99}")
-# They stand in a batch script: nothing that a shell would interpret.
-_DIRECTIVE = re.compile(r"--[a-z][a-z-]{0,40}(=[A-Za-z0-9_.,:@/+-]{1,200})?")
+_KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+_TAKEN = {int: int | str, float: int | float | str, str: str, bool: bool}
+_TRUTH = {"true": True, "false": False}
 
 
 @dataclass(frozen=True)
-class Slurm:
-    """How jobs are asked for, with ``cluster = slurm`` and by ``asm-atlas submit``.
+class Allowed:
+    """What a value may be.
 
     Parameters
     ----------
-    partition : str
-        Partition of the jobs; empty: the cluster's default.
-    account : str
-        Account that pays; empty: the user's default.
-    walltime : str
-        Time limit of a job of workers, ``[D-]HH:MM:SS``. Ended jobs are followed by new ones.
-    cores : int
-        Cores of a job; each is a worker of one thread.
-    memory : str
-        Memory of a job, all its workers together, such as ``12GiB`` or ``3000MiB``.
-    jobs : int
-        Jobs of workers at a time.
-    interface : str
-        Network interface of scheduler and workers, such as ``ib0``; empty: loopback, where all
-        jobs run on the machine of the driver. Needs ``[tls]``, or ``private_network``.
-    private_network : bool
-        Whether nobody else can reach that interface, so that it may go without encryption.
-    directives : str
-        Further options of sbatch, such as ``--qos=low --exclusive``.
-    driver_walltime : str
-        Time limit of a submitted driver, as ``walltime``.
-    driver_memory : str
-        Memory of a submitted driver whose workers are jobs of their own.
+    words : str
+        The same for people, after "must be"; empty: anything.
+    holds : callable
+        Whether a value is allowed.
+    choices : tuple
+        All that is allowed, where that is a list.
     """
 
-    partition: str = ""
-    account: str = ""
-    walltime: str = "04:00:00"
-    cores: int = 1
-    memory: str = "3GiB"
-    jobs: int = 2
-    interface: str = ""
-    private_network: bool = False
-    directives: str = ""
-    driver_walltime: str = "1-00:00:00"
-    driver_memory: str = "8GiB"
+    words: str
+    holds: Callable[[Any], bool]
+    choices: tuple[Any, ...] = ()
 
-    def __post_init__(self) -> None:
-        for name in ("partition", "account", "interface"):
-            value = getattr(self, name)
-            if value and not _WORD.fullmatch(value):
-                raise ConfigError(f"slurm.{name} must be a plain word, not {value!r}")
-        for name in ("memory", "driver_memory"):
-            if not _MEMORY.fullmatch(getattr(self, name)):
-                raise ConfigError(f"slurm.{name} must be as 3GiB, not {getattr(self, name)!r}")
-        for name in ("walltime", "driver_walltime"):
-            if seconds_of(getattr(self, name)) < 60:
-                raise ConfigError(
-                    f"slurm.{name} must be [D-]HH:MM:SS, a minute at least, "
-                    f"not {getattr(self, name)!r}"
-                )
-        for name in ("cores", "jobs"):
-            if not 0 < getattr(self, name) <= 10_000:
-                raise ConfigError(f"slurm.{name} must be 1 to 10000, not {getattr(self, name)}")
-        for word in self.directives.split():
-            if not _DIRECTIVE.fullmatch(word):
-                raise ConfigError(f"slurm.directives: {word!r} is not of the form --name=value")
+
+ANYTHING = Allowed("", lambda value: True)
+
+
+def one_of(*choices: Any) -> Allowed:
+    """Allow the values of a list."""
+    return Allowed(f"one of {', '.join(map(str, choices))}", choices.__contains__, choices)
+
+
+def form(pattern: str, words: str) -> Allowed:
+    """Allow text that a regular expression describes as a whole."""
+    return Allowed(words, lambda value: re.fullmatch(pattern, value) is not None)
+
+
+def between(
+    *,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    below: float | None = None,
+) -> Allowed:
+    """Allow finite numbers within limits.
+
+    Parameters
+    ----------
+    least, above : float, optional
+        The lower limit, itself allowed or not.
+    most, below : float, optional
+        The upper limit, itself allowed or not.
+
+    Returns
+    -------
+    Allowed
+        The test, and its words.
+    """
+    limits = {
+        "at least": (operator.ge, least), "above": (operator.gt, above),
+        "at most": (operator.le, most), "below": (operator.lt, below),
+    }  # fmt: skip
+    stated = [(words, test, at) for words, (test, at) in limits.items() if at is not None]
+    return Allowed(
+        " and ".join(f"{words} {at:g}" for words, _, at in stated),
+        lambda value: value < float("inf") and all(test(value, at) for _, test, at in stated),
+    )
+
+
+def setting(name: str, default: Any, allowed: Allowed = ANYTHING) -> Any:
+    """Declare a key as a field of a group.
+
+    Parameters
+    ----------
+    name : str
+        Its name outside the group, as in ``ASM_ATLAS_NAME`` and ``--name``.
+    default : object
+        Its value where none is given; it also decides the kind.
+    allowed : Allowed, optional
+        What it may hold.
+
+    Returns
+    -------
+    dataclasses.Field
+        For a group's class.
+    """
+    return dataclasses.field(default=default, metadata={"name": name, "allowed": allowed})
 
 
 @dataclass(frozen=True)
-class Tls:
-    """Certificates of encrypted connections between driver, scheduler and workers.
+class Key:
+    """One key of the configuration.
 
     Parameters
     ----------
-    ca : str
-        File of the authority that signed the certificates of all of them (PEM).
-    cert : str
-        File of the certificate (PEM).
-    key : str
-        File of its key (PEM), readable by its owner only.
+    name : str
+        Outside its group, such as ``read_tries`` or ``slurm.cores``.
+    group, field : str
+        Where it is in the configuration, such as ``reading`` and ``tries``.
+    default : object
+        Its value where none is given.
+    allowed : Allowed
+        What it may hold.
+    text : str
+        Its words, from the group's docstring.
     """
 
-    ca: str = ""
-    cert: str = ""
-    key: str = ""
+    name: str
+    group: str
+    field: str
+    default: Any
+    allowed: Allowed
+    text: str
+
+    @property
+    def variable(self) -> str:
+        """Its name in make, and after ``ASM_ATLAS_`` in the environment."""
+        return self.name.replace(".", "_").upper()
+
+    def cast(self, value: Any) -> Any:
+        """Return a value, which may be text from the environment, in the key's own kind.
+
+        Raises
+        ------
+        ConfigError
+            If it is of another kind.
+        """
+        kind = type(self.default)
+        wrong = ConfigError(f"{self.name} must be {_KINDS[kind]}, not {value!r}")
+        if kind is bool and isinstance(value, str):
+            value = _TRUTH.get(value, value)
+        if not isinstance(value, _TAKEN[kind]) or isinstance(value, bool) is not (kind is bool):
+            raise wrong
+        try:
+            return kind(value)
+        except (ValueError, OverflowError):
+            raise wrong from None
+
+
+class Settings:
+    """A group of settings: its dataclass is checked when it is made."""
 
     def __post_init__(self) -> None:
-        given = [name for name in ("ca", "cert", "key") if getattr(self, name)]
-        if given and len(given) < 3:
-            raise ConfigError("tls needs all three of ca, cert and key", where=", ".join(given))
-
-    def __bool__(self) -> bool:
-        return bool(self.ca)
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            _check(field.metadata["name"], getattr(self, field.name), field.metadata["allowed"])
 
 
-def seconds_of(walltime: str) -> int:
-    """Return the seconds of a time limit ``[D-]HH:MM:SS``; 0 if it is none."""
-    found = _TIME.fullmatch(walltime)
-    if found is None:
-        return 0
-    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
-    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+def keys_of(group: str, usual: Settings) -> tuple[Key, ...]:
+    """Return the keys of a group.
+
+    Parameters
+    ----------
+    group : str
+        Its name in the configuration.
+    usual : Settings
+        The group with its defaults.
+
+    Returns
+    -------
+    tuple of Key
+        In the class's order.
+    """
+    about = (usual.__doc__ or "").partition("----------\n")[2]
+    told = re.findall(r"^    (\w+) : .*\n((?:^        .*\n?)+)", about, re.MULTILINE)
+    words = {name: " ".join(text.split()) for name, text in told}
+    return tuple(
+        Key(group=group, field=f.name, default=f.default, text=words.get(f.name, ""), **f.metadata)
+        for f in dataclasses.fields(usual)  # type: ignore[arg-type]
+    )
 
 
-def bytes_of(memory: str) -> int:
-    """Return the bytes of a text such as ``3GiB`` or ``3000MiB``."""
-    return int(memory[:-3]) << (30 if memory.endswith("GiB") else 20)
+def read_file(file: str | Path, keys: Mapping[str, Key]) -> dict[str, Any]:
+    """Read a TOML file of tables, of the keys' own names, or of both.
+
+    Parameters
+    ----------
+    file : str or pathlib.Path
+        The file.
+    keys : mapping of str to Key
+        Every key by its name.
+
+    Returns
+    -------
+    dict
+        Values by the keys' names; a name that is no key's is left as it is.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read, or gives a key twice.
+    """
+    try:
+        told = tomllib.loads(Path(file).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"the configuration cannot be read: {error}",
+            where=str(file),
+            next_step="--config names a TOML file of keys: check the path, and text in quotes",
+        ) from None
+    places = {(key.group, key.field): name for name, key in keys.items()}
+    groups = {key.group for key in keys.values()}
+    flat: dict[str, Any] = {}
+    for name, value in told.items():
+        if name in groups and isinstance(value, dict):
+            given = {places.get((name, f), f"{name}.{f}"): item for f, item in value.items()}
+        else:
+            given = {name: value}
+        twice = sorted(flat.keys() & given)
+        if twice:
+            raise ConfigError(
+                f"{', '.join(twice)}: given twice",
+                where=str(file),
+                next_step="give it in its table, or outside of all tables, not in both",
+            )
+        flat |= given
+    return flat
+
+
+def find_key(name: str, keys: Mapping[str, Key]) -> Key:
+    """Return a key by its name.
+
+    Raises
+    ------
+    ConfigError
+        If there is none.
+    """
+    if name in keys:
+        return keys[name]
+    places = {f"{key.group}.{key.field}" for key in keys.values()}
+    near = difflib.get_close_matches(name, [*keys, *places], n=1)
+    raise ConfigError(
+        f"unknown configuration key {name!r}",
+        next_step=f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(keys),
+    )
+
+
+def _check(name: str, value: Any, allowed: Allowed) -> None:
+    if allowed.holds(value):
+        return
+    choices = list(map(str, allowed.choices))
+    near = [*difflib.get_close_matches(str(value), choices, n=1), *choices]
+    raise ConfigError(
+        f"{name} must be {allowed.words}, not {value!r}",
+        next_step=f"write {name.upper()}={near[0]}" if near else "",
+    )

@@ -32,15 +32,15 @@ def join_files(detections: str, config: Config, tolerance_km: float, out: str | 
     ConfigError
         If the table of visits or the folder is not named.
     """
-    if not config.labels or not out:
+    if not config.labels.file or not out:
         raise ConfigError(
             "a join of files needs the table of visits and a folder",
             next_step="asm-atlas join --detections FILE --labels visits.csv --out FOLDER",
         )
-    table = visits_file(config) if is_address(config.labels) else Path(config.labels)
-    visits = read_visits(table, config.labels_mapping)
+    table = visits_file(config) if is_address(config.labels.file) else Path(config.labels.file)
+    visits = read_visits(table, config.labels.mapping)
     result = join_detections(read_vector(detections), visits, tolerance_km)
-    write_detection_join(result, out, config.disclosure)
+    write_detection_join(result, out, config.map.disclosure)
     counts = ", ".join(
         f"{count} {name.replace('_', ' ')}" for name, count in result.counts().items()
     )

@@ -139,11 +139,11 @@ def visits_file(config: Config) -> Path:
     ServiceError
         If the service gives no table of visits and there is no copy.
     """
-    limits = Limits(config.read_timeout, config.read_seconds)
+    limits = Limits(config.reading.timeout, config.reading.seconds)
     # A form that has no coordinates of its own is asked for with its points.
-    suffix = ".geojson" if config.labels_mapping else ".csv"
-    check = partial(read_visits, mapping=config.labels_mapping)
-    return fetch_saved(config.labels, config.raw / "services", suffix, check, limits)
+    suffix = ".geojson" if config.labels.mapping else ".csv"
+    check = partial(read_visits, mapping=config.labels.mapping)
+    return fetch_saved(config.labels.file, config.workspace.raw / "services", suffix, check, limits)
 
 
 def latest_on_site(visits: pd.DataFrame) -> pd.DataFrame:

@@ -183,10 +183,10 @@ def build_dataset(
         "bank": bank.hash,
         "features": {str(shift): [e.sha256 for e in entries] for shift, entries in seasons.items()},
         "labels": hashlib.sha256(labels.rows.to_csv(index=False).encode()).hexdigest(),
-        "positive_share": context.config.positive_share,
-        "min_observed": context.config.min_observed,
-        "context": context.config.context,
-        "seed": context.config.seed,
+        "positive_share": context.config.labels.positive_share,
+        "min_observed": context.config.model.min_observed,
+        "context": context.config.features.neighbourhood,
+        "seed": context.config.run.seed,
     }
     entry = ledger.build(
         context.store("dataset"),
@@ -238,12 +238,14 @@ def _write(
     parts, found = [], []
     for shift, entries in sorted(seasons.items()):
         labelled = labels.blocks(shift)
-        cells = _read(entries, [block.name for block in labelled], bank, context.config.context)
+        cells = _read(
+            entries, [block.name for block in labelled], bank, context.config.features.neighbourhood
+        )
         # A block may reach over the region's border; what lies beyond is not its training ground.
         said = labels.rows[labels.rows["shift"] == shift].set_index("cell")
         said = said[context.region.contains(said.index.to_numpy(np.int64))]
         cells = cells.select(
-            np.isin(cells.cell, said.index) & (cells.observed >= context.config.min_observed)
+            np.isin(cells.cell, said.index) & (cells.observed >= context.config.model.min_observed)
         )
         parts.append(cells)
         found.append(said.loc[cells.cell].reset_index())
@@ -268,7 +270,7 @@ def _write(
                 (label == MINE).astype(np.int8),
                 label != UNLABELLED,
                 picked["weight"].to_numpy(float),
-                context.config.positive_share,
+                context.config.labels.positive_share,
             ),
             "source": picked["source"].astype(str).to_numpy(object),
             "date": picked["date"].astype(str).to_numpy(object),
@@ -280,7 +282,7 @@ def _write(
         }
     )
     # A model that looks at the cells around has no use for quarters.
-    if context.config.context == 1:
+    if context.config.features.neighbourhood == 1:
         column = pa.FixedSizeListArray.from_arrays(pa.array(quarters.reshape(-1)), quarters[0].size)
         table = table.append_column("quarters", column)
     about = {"bank": bank.hash}
@@ -307,7 +309,7 @@ def _chosen(rows: pd.DataFrame, context: Context) -> tuple[NDArray[np.intp], pd.
             next_step="choose a larger region, a longer SEASON, or a larger VISIT_YEARS",
         )
     plain = rows["source"].isin([BACKGROUND, SEARCHED]).to_numpy()
-    rng = np.random.default_rng(context.config.seed)
+    rng = np.random.default_rng(context.config.run.seed)
     kept = rng.permutation(np.flatnonzero(plain))[: BACKGROUND_PER_POSITIVE * mines]
     picked = np.sort(np.concatenate([np.flatnonzero(~plain), kept]))
     if (rows["label"].to_numpy()[picked] == MINE).all():

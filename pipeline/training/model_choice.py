@@ -45,15 +45,15 @@ def choose_model(context: Context, scenes: SceneList) -> tuple[Model, str]:
     ModelMismatchError
         If the imagery's bands, level or scaling differ from the model's.
     """
-    asked = context.config.model
+    asked = context.config.model.name
     if asked != "auto":
-        model = load_named(context.config.home, asked)
+        model = load_named(context.config.workspace.home, asked)
         check_fits(model.manifest, scenes)
         return model, "asked for by name"
     centre = context.region.geometry.centroid
     found = []
     misfits = []
-    for name, folder in registered(registries(context.config.home)).items():
+    for name, folder in registered(registries(context.config.workspace.home)).items():
         try:
             manifest = read_manifest(folder)
         except ModelError as error:

@@ -70,7 +70,7 @@ def train_chips(
     found = read_labelled_chips(archive, without, weights, leave_out)
     table, label, region = found.table, found.label, found.region
     bank = sample_bank(found.chips, found.rows, config)
-    rng = np.random.default_rng(config.seed)
+    rng = np.random.default_rng(config.run.seed)
     some = np.sort(rng.permutation(len(label))[:MISREAD])
     features = found.features(bank, "featurize")
     wrong = found.features(bank, "misread", some, rng)
@@ -105,9 +105,9 @@ def train_chips(
         how="spatial folds, whole 1-degree squares held out; chips without a place in runs of "
         "neighbours",
         simulated=False,
-        seed=config.seed,
+        seed=config.run.seed,
     )
-    registry = registries(config.home)[0]
+    registry = registries(config.workspace.home)[0]
     if kind:
         return register_models(training, bank, about, registry, [kind], plain_name=True)
     return register_models(training, bank, about, registry)
@@ -145,9 +145,9 @@ def sample_bank(chips: Chips, rows: NDArray[np.intp], config: Config) -> FilterB
         chips.imagery.bands,
         chips.imagery.level,
         chips.imagery.scaling,
-        config.recipe,
-        config.patch_sizes,
-        config.filters,
-        seed=config.seed,
+        config.features.recipe,
+        config.features.patch_sizes,
+        config.features.filters,
+        seed=config.run.seed,
         per_image=PATCHES_PER_CHIP,
     )

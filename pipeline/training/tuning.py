@@ -89,7 +89,7 @@ def tune_chips(
         If the archive is not in its form, or does not know a subset.
     """
     material = read_material(archive, without, dict(weights or {}), easy)
-    store = config.interim / "tune"
+    store = config.workspace.interim / "tune"
     tried = list(settings())
     kept: dict[Setting, NDArray[np.float32]] = {}
     found = [

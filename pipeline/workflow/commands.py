@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shlex
 
-from pipeline.config import SURROUNDINGS, TABLES, Config
+from pipeline.config import SURROUNDINGS, Config, known_keys
 from pipeline.geo.regions import Region, region_names
 
 # Of what says where and how fast a run works, only this decides what is found.
-_LEFT_OUT = {"region", *SURROUNDINGS, *TABLES} - {"workspace"}
+_LEFT_OUT = {"region", *SURROUNDINGS} - {"workspace"}
 
 
 def make_command(verb: str, config: Config, region: Region) -> str:
@@ -29,10 +28,10 @@ def make_command(verb: str, config: Config, region: Region) -> str:
     str
         ``make VERB REGION=... SOURCE=...``, quoted for a shell.
     """
-    place = region.name if region.name in region_names() else config.region
+    place = region.name if region.name in region_names() else config.run.region
     words = ["make", verb, f"REGION={place or region.name}"]
-    for field in dataclasses.fields(Config):
-        value = getattr(config, field.name)
-        if field.name not in _LEFT_OUT and value != field.default:
-            words.append(f"{field.name.upper()}={value}")
+    for name, key in known_keys().items():
+        value = config.value(key)
+        if not {name, key.group} & _LEFT_OUT and value != key.default:
+            words.append(f"{key.variable}={value}")
     return shlex.join(words)

@@ -42,16 +42,16 @@ class Context:
     @property
     def season(self) -> str:
         """The season asked for, else the region's own; empty: every date."""
-        return self.config.season or self.region.season
+        return self.config.run.season or self.region.season
 
     def store(self, stage: str) -> Path:
         """Folder of a stage's store."""
-        return self.config.interim / stage
+        return self.config.workspace.interim / stage
 
     def at(self, region: str) -> Context:
         """Return the same surroundings for another region."""
-        return replace(self, region=resolve_region(region, self.config.max_blocks))
+        return replace(self, region=resolve_region(region, self.config.run.max_blocks))
 
     def during(self, season: str) -> Context:
         """Return the same surroundings for another season."""
-        return replace(self, config=replace(self.config, season=season))
+        return replace(self, config=self.config.with_keys(season=season))

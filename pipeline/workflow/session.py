@@ -32,12 +32,12 @@ from pipeline.workflow.context import Context
 
 def lock_file(config: Config, region: str) -> Path:
     """Return the file whose lock says that a run of a region is at work."""
-    return config.interim / "runs" / f"{region}.lock"
+    return config.workspace.interim / "runs" / f"{region}.lock"
 
 
 def journal_file(config: Config, region: str) -> Path:
     """Return the file that the last run of a region wrote line by line."""
-    return config.interim / "runs" / f"{region}.jsonl"
+    return config.workspace.interim / "runs" / f"{region}.jsonl"
 
 
 @contextmanager
@@ -64,8 +64,8 @@ def session(config: Config, command: str, retry_failed: bool = False) -> Iterato
         If another run of the region is at work in this workspace.
     """
     region = _region(config)
-    config.opened()
-    copy = Path(config.log) if config.log else None
+    config.workspace.open()
+    copy = Path(config.run.log) if config.run.log else None
     with (
         _terminated_as_interrupted(),
         only_run(lock_file(config, region.name), f"{command} {region.name}") as locked,
@@ -84,7 +84,9 @@ def session(config: Config, command: str, retry_failed: bool = False) -> Iterato
             say("lock", "this file system knows no locks: see that no other run is at work here")
         started = time.monotonic()
         try:
-            with workers(config.cluster, config.workers, config.slurm, config.tls) as pool:
+            with workers(
+                config.cluster.kind, config.cluster.workers, config.slurm, config.tls
+            ) as pool:
                 yield Context(config, region, pool, retry_failed)
         except BaseException as error:
             why = lost() or error
@@ -110,15 +112,15 @@ def beside(config: Config, largest: int = 0) -> Iterator[Context]:
         Region, configuration and workers.
     """
     region = _region(config, largest)
-    config.opened()
-    with workers(config.cluster, config.workers, config.slurm, config.tls) as pool:
+    config.workspace.open()
+    with workers(config.cluster.kind, config.cluster.workers, config.slurm, config.tls) as pool:
         yield Context(config, region, pool)
 
 
 def _region(config: Config, largest: int = 0) -> Region:
-    if not config.region:
+    if not config.run.region:
         raise ConfigError("no region was given", next_step="REGION=demo, or see asm-atlas regions")
-    return resolve_region(config.region, largest or config.max_blocks)
+    return resolve_region(config.run.region, largest or config.run.max_blocks)
 
 
 def _sum_up(book: Journal, what: str, seconds: float, error: BaseException | None) -> None:

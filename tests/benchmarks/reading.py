@@ -113,7 +113,7 @@ class _Ours:
         source.parent.mkdir()
         items.save_object(str(source))
         edge = SIDE * PIXEL
-        self._config = Config(
+        self._config = Config().with_keys(
             # A little inside, so that no block beyond is touched.
             region=f"bbox:{WEST + 0.01:.3f},{NORTH - edge + 0.01:.3f},"
             f"{WEST + edge - 0.01:.3f},{NORTH - 0.01:.3f}",
@@ -129,8 +129,10 @@ class _Ours:
         # A workspace of its own each time: nothing is found done.
         self._turn += 1
         home = self._folder / f"work-{self._turn}"
-        config = Config(**(vars(self._config) | {"workspace": str(home)}))
-        context = Context(config, resolve_region(config.region, config.max_blocks), self._pool)
+        config = self._config.with_keys(workspace=str(home))
+        context = Context(
+            config, resolve_region(config.run.region, config.run.max_blocks), self._pool
+        )
         with contextlib.redirect_stdout(None):
             entries = composite_blocks(context, find_scenes(context), context.region.blocks)
         self._stored = {entry.unit: entry.path for entry in entries}

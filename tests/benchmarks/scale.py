@@ -59,7 +59,7 @@ def main() -> int:
     driver = psutil.Process()
     memory: list[tuple[int, float]] = []
     with tempfile.TemporaryDirectory() as name:
-        config = Config(region="demo", workspace=name)
+        config = Config().with_keys(region="demo", workspace=name)
         region = resolve_region("demo")
         with (
             workers("local", given.workers) as pool,

@@ -11,9 +11,9 @@ import pytest
 import sample_run
 from ceph_here import Ceph, ceph, lacking
 
+from pipeline.runtime.cluster_settings import Tls
 from pipeline.runtime.objects import _bucket
 from pipeline.runtime.s3 import filesystem
-from pipeline.runtime.settings import Tls
 
 
 def openssl(folder: Path, *arguments: str) -> None:

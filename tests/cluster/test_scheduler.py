@@ -19,7 +19,7 @@ import pytest
 from pipeline.errors import ClusterError
 from pipeline.runtime import cluster
 from pipeline.runtime.cluster import Workers, workers
-from pipeline.runtime.settings import Tls
+from pipeline.runtime.cluster_settings import Tls
 
 HERE = ["--host", "127.0.0.1", "--no-dashboard", "--dashboard-address", "127.0.0.1:0"]
 

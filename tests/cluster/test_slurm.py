@@ -20,7 +20,7 @@ from pipeline.errors import ClusterError
 from pipeline.map.files.content_hash import content_hashes, whole_hash
 from pipeline.runtime import jobs
 from pipeline.runtime.cluster import workers
-from pipeline.runtime.settings import Slurm, Tls
+from pipeline.runtime.cluster_settings import Slurm, Tls
 
 pytestmark = pytest.mark.skipif(bool(lacking()), reason=lacking())
 pytest.importorskip("dask_jobqueue", reason="dask-jobqueue is not installed")

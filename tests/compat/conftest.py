@@ -50,7 +50,7 @@ def context_of(workspace: Path) -> Callable[..., Context]:
 
     def of(**settings: object) -> Context:
         asked = {"region": "demo", "filters": 1, "patches": "3", "model": "demo-1-ridge"}
-        config = Config(workspace=str(workspace), cluster="none", **asked | settings)
+        config = Config().with_keys(workspace=str(workspace), cluster="none", **asked | settings)
         ground = shapely.box(5.8, 2.0, 6.0, 2.2)
         region = replace(resolve_region("demo", 100), geometry=ground, training="")
         return Context(config, region, Workers("none"))

@@ -30,7 +30,7 @@ def landscape(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[in
                 (work / "truth").mkdir()
                 for name in ("truth.gpkg", "changes.gpkg"):
                     (folder / name).rename(work / "truth" / name)
-                config = Config(region="demo", workspace=str(work), seed=seed)
+                config = Config().with_keys(region="demo", workspace=str(work), seed=seed)
                 made[seed] = Context(config, resolve_region("demo", 100), pool)
             return made[seed]
 

@@ -33,7 +33,7 @@ def test_the_true_area_of_mines_lies_in_the_interval(
 ) -> None:
     # Four blocks of the landscape; the model learns from the visits within them.
     ground = shapely.box(5.8, 2.0, 6.0, 2.2)
-    config = Config(
+    config = Config().with_keys(
         region="demo", workspace=str(tmp_path), disclosure="restricted", filters=24, patches="3"
     )
     region = replace(resolve_region("demo", 100), geometry=ground, training="")

@@ -33,12 +33,12 @@ CELL_HA = 30.75
 @pytest.mark.parametrize("seed", SEEDS)
 def test_changes_are_named_right(seed: int, landscape: Callable[[int], Context]) -> None:
     context = landscape(seed)
-    context = replace(context, config=replace(context.config, disclosure="restricted"))
+    context = replace(context, config=context.config.with_keys(disclosure="restricted"))
     started = monotonic()
     folder = monitor_region(context, FIRST, LAST)
     minutes = (monotonic() - started) / 60
     cells = gpd.read_file(folder / "changes.gpkg", layer="changes").set_index("cell")
-    truth = Path(context.config.workspace) / "truth"
+    truth = Path(context.config.workspace.path) / "truth"
 
     def hectares(file: str, layer: str, kind: str = "") -> pd.DataFrame:
         shapes = gpd.read_file(truth / file, layer=layer)

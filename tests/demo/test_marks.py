@@ -33,7 +33,7 @@ SEEDS = [int(seed) for seed in os.environ.get("DEMO_SEEDS", "20261").split(",")]
 def test_the_demo_reaches_its_marks(seed: int, landscape: Callable[[int], Context]) -> None:
     # The truth lies out of the pipeline's reach before it starts.
     context = landscape(seed)
-    truth = Path(context.config.workspace) / "truth" / "truth.gpkg"
+    truth = Path(context.config.workspace.path) / "truth" / "truth.gpkg"
     result = evaluate_region(context, str(truth), None)
     baseline = band_forest(context, truth)
     auc = result.scores["auc"]

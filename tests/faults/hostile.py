@@ -71,7 +71,7 @@ def cases(folder: Path) -> Iterator[Case]:
     good = write_visits(folder / "visits.csv", {"longitude": "5.9", "latitude": "2.1"})
     plain = folder / "plain.geojson"
     plain.write_text(geojson(point(5.9, 2.1)))
-    config = Config(labels=str(good), workspace=str(folder / "ws"))
+    config = Config().with_keys(labels=str(good), workspace=str(folder / "ws"))
     layer = parse(LAYER, "hostile")
     doors: dict[str, Callable[[Path], object]] = {
         "join": lambda p: join_files(str(p), config, 1.0, str(folder / "joined")),
@@ -81,7 +81,7 @@ def cases(folder: Path) -> Iterator[Case]:
         "sample": lambda p: label_sample(p, REGION, SEASON),
         "region": lambda p: resolve_region(str(p), 50_000),
         "context": lambda p: read_layer(layer, p),
-        "removals": lambda p: removals.read_removals(replace(config, removals=str(p))),
+        "removals": lambda p: removals.read_removals(config.with_keys(removals=str(p))),
         "catalogue": lambda p: catalogue_rasters(
             [p], folder / "catalogue", bands=("B04",), level="L1C", dates="2024-01-01", scale=1e-4),
         "score": lambda p: read_chips(p, chip_imagery("B04,B03,B02", "L1C", 0.3, 255)),

@@ -83,7 +83,7 @@ class Suite:
             "workers": 1,
             "workspace": str(self.folder / case.name),
         }
-        config = Config(region=COMMAND_REGION, **keys)
+        config = Config().with_keys(region=COMMAND_REGION, **keys)
         find_scenes(Context(config, resolve_region(COMMAND_REGION, 100), self.pool))
         options = [f"--{key.replace('_', '-')}={value}" for key, value in keys.items()]
         done = subprocess.run(
@@ -100,7 +100,7 @@ class Suite:
     def _run(
         self, name: str, address: str, settings: dict[str, Any], names: list[str]
     ) -> Exception | None:
-        config = Config(
+        config = Config().with_keys(
             region=REGION,
             source=address,
             workspace=str(self.folder / name),

@@ -376,7 +376,7 @@ def test_polygons_inspections_and_a_sample_train_together(source: Path, tmp_path
         "use_sample": str(sample),
     }
     context = context_in(tmp_path / "work", source)
-    context = replace(context, config=replace(context.config, **keys))
+    context = replace(context, config=context.config.with_keys(**keys))
     manifests = train_region(context)
     stored = next((tmp_path / "work" / "interim" / "dataset").rglob("*.parquet"))
     rows = pd.read_parquet(stored, columns=["cell", "label", "what", "source", "date", "fold"])

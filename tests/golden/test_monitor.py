@@ -60,7 +60,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def made(source: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path, list[str]]:
     context = context_in(tmp_path_factory.mktemp("work"), source, disclosure="restricted")
     names = [str(manifest["id"]) for manifest in train_region(context)]
-    context = replace(context, config=replace(context.config, model=names[0]))
+    context = replace(context, config=context.config.with_keys(model=names[0]))
     return context, monitor_region(context, SEASON, LATER), names
 
 
@@ -90,7 +90,7 @@ def test_a_second_run_redoes_nothing(made: Any, capsys: pytest.CaptureFixture[st
 
 def test_another_model_is_refused_until_the_past_is_made_anew(made: Any) -> None:
     context, folder, names = made
-    other = replace(context, config=replace(context.config, model=names[1]))
+    other = replace(context, config=context.config.with_keys(model=names[1]))
     with pytest.raises(MixedModelsError, match="RERUN=yes") as caught:
         monitor_region(other, SEASON, LATER)
     assert names[0] in str(caught.value) and names[1] in str(caught.value)

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config import Config, fingerprint, load_config
+from pipeline.config import fingerprint, known_keys, load_config
 from pipeline.errors import ConfigError
 from pipeline.geo.seasons import season_months
 
@@ -47,7 +47,7 @@ def test_a_fingerprint_knows_no_order(value: dict[str, Any]) -> None:
     assert fingerprint(value | {"more": 1}) != fingerprint(value | {"more": 2})
 
 
-@given(st.dictionaries(st.sampled_from([*Config.__dataclass_fields__, "other"]), values))
+@given(st.dictionaries(st.sampled_from([*known_keys(), "other"]), values))
 def test_any_option_is_taken_or_refused_by_name(options: dict[str, Any]) -> None:
     try:
         config = load_config(environment={}, options=options)
@@ -56,4 +56,4 @@ def test_any_option_is_taken_or_refused_by_name(options: dict[str, Any]) -> None
         return
     for key, value in options.items():
         if value is not None:
-            assert type(getattr(config, key)) is type(getattr(Config(), key))
+            assert type(config.value(known_keys()[key])) is type(known_keys()[key].default)

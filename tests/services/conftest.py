@@ -61,7 +61,7 @@ class Place:
         """Run a verb of the command line as a user would, with this source's credentials."""
         context = self.context(folder, **keys)
         options = {
-            name: getattr(context.config, name)
+            name: context.config.flat()[name]
             for name in ("source", "season", "hosts", "workspace", "backoff", "cluster", "workers")
         }
         own = {name: value for name, value in os.environ.items() if not name.startswith("ASM_")}

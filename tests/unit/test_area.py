@@ -84,7 +84,7 @@ def test_the_true_area_lies_in_the_interval(world, tmp_path) -> None:
 def test_what_it_writes(world, labelled, tmp_path, capsys) -> None:
     context = world[0]
     found = area.area_region(context.config, labelled)
-    home = context.config.processed / "demo"
+    home = context.config.workspace.processed / "demo"
     assert json.loads((home / "area.json").read_text()) == found
     assert found["simulated"] and found["words"].startswith("SIMULATED")
     assert found["disclosure"] == "public"
@@ -265,12 +265,14 @@ def test_nothing_labelled_is_an_error(world, file, tmp_path) -> None:
 
 def retrained(world: Any, **changes: Any) -> Any:
     """Register the map's model again, trained on something else, in a workspace of its own."""
-    model = load_model(world[0].config and Path(world[0].config.workspace) / "models/here-ridge")
+    model = load_model(
+        world[0].config and Path(world[0].config.workspace.path) / "models/here-ridge"
+    )
     manifest = dict(model.manifest)
     for key in ("format", "bank", "files"):
         manifest.pop(key)
     manifest["data"] = manifest["data"] | changes.get("data", {})
-    folder = Path(world[0].config.workspace) / "models" / "here-ridge"
+    folder = Path(world[0].config.workspace.path) / "models" / "here-ridge"
     for file in folder.iterdir():
         file.unlink()
     cells = changes.get("cells", model.cells)
@@ -293,7 +295,7 @@ def test_a_sample_that_its_model_has_learned_from_is_refused(labelled, world, tm
 
 
 def test_a_model_that_is_gone_is_said(labelled, world, tmp_path) -> None:
-    models = Path(world[0].config.workspace) / "models"
+    models = Path(world[0].config.workspace.path) / "models"
     models.rename(models.with_name("gone"))
     try:
         found = area.area_region(world[0].config, labelled, out=tmp_path / "a.json")
@@ -318,7 +320,7 @@ def test_a_cell_moved_to_its_neighbour_with_its_square_is_named(world, labelled)
 
 
 def test_another_workspace_does_not_know_the_sample(world, labelled, tmp_path) -> None:
-    config = replace(world[0].config, workspace=str(tmp_path))
+    config = world[0].config.with_keys(workspace=str(tmp_path))
     with pytest.raises(StageMissingError, match="has not drawn"):
         area.area_region(config, labelled)
 

@@ -159,7 +159,7 @@ def test_who_asked_not_to_be_shown_leaves_every_file(changes: Changes, tmp_path:
     policy = policy_of(changes.joined)
     for disclosure in ("public", "restricted"):
         run = make_run(disclosure=disclosure)
-        run = replace(run, config=replace(run.config, removals=str(path)))
+        run = replace(run, config=run.config.with_keys(removals=str(path)))
         product = disclose_changes(changes, run, policy)
         places, cells = product.layers["change_places"], product.layers["changes"]
         if disclosure == "restricted":
@@ -197,4 +197,4 @@ def test_nothing_half_written_is_left(
 def test_every_word_has_a_colour_and_both_languages() -> None:
     for word in COLOURS:
         assert tell(word, "en") != tell(word, "fr")
-    assert Config().disclosure == "public"
+    assert Config().map.disclosure == "public"

@@ -248,7 +248,7 @@ def test_denied_values_planted_upstream_are_in_no_byte_of_the_public_product(
         run,
         model=run.model | {"ground": {"description": name, "squares": [[lon, lat]]}, "note": name},
         scenes=[scene | {"href": name, "bbox": [lon, lat]} for scene in run.scenes],
-        config=replace(run.config, labels=f"/home/{name}", region=f"bbox:{lon},{lat},6,3",
+        config=run.config.with_keys(labels=f"/home/{name}", region=f"bbox:{lon},{lat},6,3",
                        hosts=name, workspace=f"/home/{name}", cluster=name, searched=name),
     )  # fmt: skip
     planted_run = replace(
@@ -273,7 +273,7 @@ def test_denied_values_planted_upstream_are_in_no_byte_of_the_public_product(
         for mark in marks:
             assert mark not in content, (where, mark)
     # The search finds what is there: the same in the restricted product.
-    restricted = replace(run, config=replace(run.config, disclosure="restricted"))
+    restricted = replace(run, config=run.config.with_keys(disclosure="restricted"))
     map_folder.publish(planted_run, restricted, tmp_path / "all")
     content = (tmp_path / "all" / "map.gpkg").read_bytes()
     for mark in (name.encode(), SECRET.encode(), np.float64(lon).tobytes()):

@@ -266,7 +266,7 @@ def test_every_key_of_the_configuration_is_a_variable_of_make() -> None:
     assert sorted(names) == sorted(key.replace(".", "_").upper() for key in known_keys())
     # Each comes back as the key that it is meant for.
     config = load_config(environment={"ASM_ATLAS_MAX_CLOUD": "20", "ASM_ATLAS_SLURM_JOBS": "3"})
-    assert (config.max_cloud, config.slurm.jobs) == (20.0, 3)
+    assert (config.imagery.max_cloud, config.slurm.jobs) == (20.0, 3)
 
 
 def test_make_knows_no_other_variable() -> None:

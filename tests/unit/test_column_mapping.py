@@ -254,7 +254,7 @@ def test_the_table_of_answers_is_whole() -> None:
 
 
 def test_a_mapping_is_part_of_the_configuration() -> None:
-    assert Config(labels_mapping="car").labels_mapping == "car"
+    assert Config().with_keys(labels_mapping="car").labels.mapping == "car"
     assert set(BASE) > {"pcode", "mineral1"}
 
 

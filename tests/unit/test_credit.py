@@ -16,7 +16,7 @@ MAPPING = 'published = "https://example.org/survey"\n{}\n[columns]\npcode = "id"
 
 def told(lang: str = "en", mapping: str = "") -> str:
     joined, run = make_joined(), make_run(simulated=False)
-    run = replace(run, config=replace(run.config, labels_mapping=mapping))
+    run = replace(run, config=run.config.with_keys(labels_mapping=mapping))
     return credit(disclose(joined, run, policy_of(joined)), run, lang)
 
 

@@ -96,4 +96,4 @@ def test_the_device_is_the_way_of_computing(
 
 def test_an_unknown_device_is_refused() -> None:
     with pytest.raises(ConfigError, match="device must be one of cpu, cuda"):
-        Config(device="gpu")
+        Config().with_keys(device="gpu")

@@ -103,7 +103,9 @@ def test_all_sources_come_together_with_one_row_a_cell(tmp_path) -> None:
     lon, lat = (float(value) for value in grid.cell_centres(CELLS[4, 1]))
     visits = write_visits(tmp_path / "v.csv", site | {"longitude": lon, "latitude": lat})
     path = points(tmp_path / "a.csv", "mine", "no mine", date="2022-02-01")
-    config = Config(inspections=str(path), use_sample=str(sample(tmp_path / "s.gpkg", ["mine"])))
+    config = Config().with_keys(
+        inspections=str(path), use_sample=str(sample(tmp_path / "s.gpkg", ["mine"]))
+    )
     labels = gather_labels(config, visits, REGION, SEASON)
     rows = labels.rows.set_index("cell")
     assert rows["label"].to_dict() == {CELLS[4, 0]: MINE, CELLS[4, 1]: NOT}, "the latest counts"
@@ -120,7 +122,7 @@ def test_sources_that_make_no_sense(tmp_path) -> None:
     with pytest.raises(NoLabelsError, match="no labels were given"):
         gather_labels(Config(), None, REGION, SEASON)
     with pytest.raises(ConfigError, match="searched area"):
-        gather_labels(Config(searched="x.gpkg"), Path("visits.csv"), REGION, SEASON)
+        gather_labels(Config().with_keys(searched="x.gpkg"), Path("visits.csv"), REGION, SEASON)
     only = points(tmp_path / "a.csv", "no mine")
     with pytest.raises(NoLabelsError, match="is a mine"):
-        gather_labels(Config(inspections=str(only)), None, REGION, SEASON)
+        gather_labels(Config().with_keys(inspections=str(only)), None, REGION, SEASON)

@@ -43,7 +43,7 @@ def test_every_layer_that_we_name_is_declared_and_has_an_empty_form(
 ) -> None:
     assert {one.name for one in load_declarations()} == NAMED
     folder = tmp_path / "forms"
-    write_templates(folder, Config(workspace=str(tmp_path)))
+    write_templates(folder, Config().with_keys(workspace=str(tmp_path)))
     assert {path.stem for path in folder.glob("*.gpkg")} == NAMED
     text = (folder / "README.md").read_text(encoding="utf-8")
     for one in load_declarations():
@@ -51,7 +51,7 @@ def test_every_layer_that_we_name_is_declared_and_has_an_empty_form(
         assert info["fields"].tolist() == [column.source for column in one.columns]
         assert info["features"] == 0 and info["crs"] == grid.CRS
         assert all(f"| {column.source} |" in text for column in one.columns)
-    config = Config(layers=str(folder))
+    config = Config().with_keys(layers=str(folder))
     assert load_layers(config) == ()
     list_layers(config)
     said = capsys.readouterr().out
@@ -59,7 +59,7 @@ def test_every_layer_that_we_name_is_declared_and_has_an_empty_form(
     # A form that somebody has begun to fill is not overwritten.
     before = (folder / "incidents.gpkg").read_bytes()
     (folder / "incidents.gpkg").write_bytes(before + b"x")
-    write_templates(folder, Config(workspace=str(tmp_path)))
+    write_templates(folder, Config().with_keys(workspace=str(tmp_path)))
     assert (folder / "incidents.gpkg").read_bytes() == before + b"x"
 
 
@@ -129,7 +129,7 @@ def test_what_is_dropped_in_is_read_and_what_does_not_fit_is_named(tmp_path: Pat
         geometry=[box(5, 1, 0.5), box(6, 1, 0.5)],
         crs="EPSG:4326",
     )
-    config = Config(workspace=str(tmp_path))
+    config = Config().with_keys(workspace=str(tmp_path))
     assert load_layers(config) == ()
     folder = tmp_path / "layers"
     folder.mkdir()
@@ -148,7 +148,7 @@ def test_what_is_dropped_in_is_read_and_what_does_not_fit_is_named(tmp_path: Pat
     assert "projet, extra" in caught.value.next_step
     assert LayerError.exit_code == 48
     with pytest.raises(LayerError, match="no such folder"):
-        load_layers(Config(layers=str(tmp_path / "nowhere")))
+        load_layers(Config().with_keys(layers=str(tmp_path / "nowhere")))
 
 
 @pytest.mark.parametrize(

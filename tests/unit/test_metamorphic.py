@@ -46,5 +46,5 @@ def test_workers_and_order_of_blocks_change_nothing(folder, tmp_path, count) -> 
     assert len(expected) == 4
     with workers("local", count) as pool:
         for order in (1, 2, 3):
-            config = replace(alone.config, workspace=str(tmp_path / f"{count}-{order}"))
+            config = alone.config.with_keys(workspace=str(tmp_path / f"{count}-{order}"))
             assert hashes(replace(alone, config=config, workers=pool), order) == expected

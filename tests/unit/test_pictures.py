@@ -104,7 +104,7 @@ def test_the_blocks_under_the_chips_are_found(made: Any) -> None:
 
 def test_candidates_are_drawn_by_rank_and_season(made: Any) -> None:
     context, composites = made
-    exact = replace(context, config=replace(context.config, disclosure="restricted"))
+    exact = replace(context, config=context.config.with_keys(disclosure="restricted"))
     figure = pictures.candidate_chips(exact, candidates(), {"dry": composites, "wet": composites})
     assert [axes.get_title() for axes in figure.axes[:2]] == ["1: 0.90", "2: 0.80"]
     assert figure.axes[0].get_ylabel() == "dry" and figure.axes[2].get_ylabel() == "wet"
@@ -113,7 +113,7 @@ def test_candidates_are_drawn_by_rank_and_season(made: Any) -> None:
 
 def test_single_places_of_real_ground_are_not_drawn_in_public(made: Any) -> None:
     context, composites = made
-    assert context.config.disclosure == "public"
+    assert context.config.map.disclosure == "public"
     with pytest.raises(DisclosureError, match="single places"):
         pictures.candidate_chips(context, candidates(), {"dry": composites})
 

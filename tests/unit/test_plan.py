@@ -42,9 +42,11 @@ def test_it_counts_what_the_source_has(tmp_path: Path, source: str) -> None:
     # A tenth of a degree of two 10 m bands and a 20 m one, three times, at 1.6 bytes a pixel.
     assert 0 < told["gigabytes_read"] < 4 * 3 * 1240**2 * 2.25 * 1.6 / 1e9
     assert told["cost"] is None
-    written = context.config.processed / context.region.name / "plan.json"
+    written = context.config.workspace.processed / context.region.name / "plan.json"
     assert json.loads(written.read_text()) == json.loads(json.dumps(told))
-    assert not (context.config.interim / "scenes").exists(), "nothing of the search is left"
+    assert not (context.config.workspace.interim / "scenes").exists(), (
+        "nothing of the search is left"
+    )
 
 
 def test_it_adds_up(tmp_path: Path, source: str) -> None:

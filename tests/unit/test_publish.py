@@ -62,13 +62,13 @@ def test_the_manifest_names_every_file_by_its_hash(made):
     for name, entry in manifest["files"].items():
         content = (folder / name).read_bytes()
         assert entry == {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-    assert manifest["disclosure"] == run.config.disclosure and manifest["simulated"] is True
+    assert manifest["disclosure"] == run.config.map.disclosure and manifest["simulated"] is True
     assert manifest["counts"]["cells"] == counts["cells"]
     assert [scene["offset"] for scene in manifest["scenes"]] == [0, 0, 0, -1000, -1000]
     visits, titles = manifest["tables"]
     assert visits["fetched"].startswith("2022-11-01") and len(titles["sha256"]) == 64
     # Where a table of sites lies is for those who may see it.
-    assert ("service" in visits) == (run.config.disclosure == "restricted")
+    assert ("service" in visits) == (run.config.map.disclosure == "restricted")
 
 
 def test_the_page_lists_what_the_manifest_holds(made):
@@ -154,7 +154,7 @@ def test_the_coverage_raster_and_its_layer_agree_cell_for_cell(made):
         rasterio.open(folder / "probability.tif") as score,
     ):
         assert source.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG" and source.nodata == -1
-        assert source.tags()["DISCLOSURE"] == run.config.disclosure
+        assert source.tags()["DISCLOSURE"] == run.config.map.disclosure
         assert (source.transform, source.shape) == (score.transform, score.shape)
         looks, unknown = source.read()
         rows, cols = rasterio.transform.rowcol(source.transform, centres.x, centres.y)
@@ -172,7 +172,7 @@ def test_the_item_is_a_stac_item_of_the_run(made):
     item = pystac.Item.from_file(str(folder / "item.json"))
     assert item.id == run.run_id and item.bbox == [5.8, 2.18, 5.96, 2.3]
     assert item.properties["asm:simulated"] is True
-    assert item.properties["asm:disclosure"] == run.config.disclosure
+    assert item.properties["asm:disclosure"] == run.config.map.disclosure
     assert item.properties["start_datetime"].startswith("2021-12-03")
     assert "not evidence of illegality" in item.properties["description"]
     for asset in item.assets.values():
@@ -200,7 +200,7 @@ def test_the_project_beside_and_the_one_inside_are_the_same(made):
 
 def test_every_layer_and_file_says_simulated_and_which_edition(made):
     folder, run, _ = made
-    edition = "Public" if run.config.disclosure == "public" else "RESTRICTED"
+    edition = "Public" if run.config.map.disclosure == "public" else "RESTRICTED"
     for name, _ in pyogrio.list_layers(folder / "map.gpkg"):
         if name != "layer_styles":
             table = pyogrio.read_dataframe(folder / "map.gpkg", layer=name)

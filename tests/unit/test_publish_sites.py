@@ -208,7 +208,7 @@ def test_a_table_that_is_not_published_leaves_no_trace_in_public(
     mapping = tmp_path / "own.toml"
     mapping.write_text('[columns]\npcode = "id"\n', encoding="utf-8")
     run = make_run()
-    run = replace(run, config=replace(run.config, labels_mapping=str(mapping)))
+    run = replace(run, config=run.config.with_keys(labels_mapping=str(mapping)))
     counts = map_folder.publish(joined, run, tmp_path / "run")
     assert joined.sites is not None
     assert counts["sites"] == 0 and counts["sites_held_back"] == len(joined.sites)

@@ -39,7 +39,7 @@ def asked(folder: Path, *rows: str, **changes: Any) -> Any:
     path = folder / "removals.csv"
     path.write_text("\n".join([HEAD, *rows]) + "\n", encoding="utf-8")
     run = make_run(**changes)
-    return replace(run, config=replace(run.config, removals=str(path)))
+    return replace(run, config=run.config.with_keys(removals=str(path)))
 
 
 def test_a_named_site_leaves_with_the_square_around_it(joined: Joined, tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_boxes_grow_to_whole_squares(tmp_path: Path) -> None:
 
 
 def test_the_workspaces_own_list_is_found(tmp_path: Path) -> None:
-    config = Config(workspace=str(tmp_path))
+    config = Config().with_keys(workspace=str(tmp_path))
     assert read_removals(config) is None
     (tmp_path / "removals.csv").write_text(HEAD + "\np01,,,,,,,2022-01-01,\n")
     found = read_removals(config)
@@ -166,11 +166,11 @@ def test_lists_that_cannot_be_read_stop_the_publish(tmp_path: Path, content: byt
     path = tmp_path / "removals.csv"
     path.write_bytes(content)
     with pytest.raises(RemovalsError):
-        read_removals(Config(workspace=str(tmp_path)))
+        read_removals(Config().with_keys(workspace=str(tmp_path)))
     path.unlink()
     path.symlink_to(tmp_path / "nowhere")
     with pytest.raises(RemovalsError):
-        read_removals(Config(workspace=str(tmp_path)))
+        read_removals(Config().with_keys(workspace=str(tmp_path)))
 
 
 @pytest.mark.parametrize(("since", "told"), [("", "it is empty"), ("1/2/2024", "it is '1/2/2024'")])
@@ -178,11 +178,11 @@ def test_a_request_without_a_day_says_so(tmp_path, since, told) -> None:
     path = tmp_path / "removals.csv"
     path.write_text(f"{','.join(COLUMNS)}\nsite1,,,,,,,{since},\n")
     with pytest.raises(RemovalsError, match="since must be the day of the request") as caught:
-        read_removals(Config(removals=str(path)))
+        read_removals(Config().with_keys(removals=str(path)))
     assert told in str(caught.value) and "line 2" in caught.value.where
     path.unlink()
     with pytest.raises(RemovalsError, match="there is no such file") as caught:
-        read_removals(Config(removals=str(path)))
+        read_removals(Config().with_keys(removals=str(path)))
     assert "site,longitude" in caught.value.next_step
 
 

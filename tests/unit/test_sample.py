@@ -170,7 +170,7 @@ def test_the_form_offers_the_three_labels(file) -> None:
 
 
 def test_the_form_is_french_where_the_map_is(world, tmp_path) -> None:
-    context = replace(world[0], config=replace(world[0].config, map_lang="fr"))
+    context = replace(world[0], config=world[0].config.with_keys(map_lang="fr"))
     path = sample.sample_region(context, tmp_path / "s.gpkg")
     with zipfile.ZipFile(tmp_path / "s.qgz") as archive:
         assert b"./s.gpkg|layername=sample" in archive.read("map.qgs")
@@ -187,7 +187,7 @@ def test_a_file_that_is_there_is_never_overwritten(world, file) -> None:
 
 
 def test_exact_places_are_asked_for_by_name(world, tmp_path) -> None:
-    public = replace(world[0], config=Config(region="demo", workspace=str(tmp_path)))
+    public = replace(world[0], config=Config().with_keys(region="demo", workspace=str(tmp_path)))
     with pytest.raises(DisclosureError) as caught:
         sample.sample_region(public, tmp_path / "s.gpkg")
     assert "DISCLOSURE=restricted" in caught.value.next_step
@@ -200,7 +200,7 @@ def test_exact_places_are_asked_for_by_name(world, tmp_path) -> None:
 
 def test_a_stored_sample_that_is_missing_or_damaged_is_named(world, tmp_path) -> None:
     context, predicted, _ = world
-    elsewhere = replace(context, config=replace(context.config, workspace=str(tmp_path)))
+    elsewhere = replace(context, config=context.config.with_keys(workspace=str(tmp_path)))
     store = elsewhere.store("samples")
     with pytest.raises(StageMissingError, match="has not drawn"):
         sample.load_drawn(store, "demo", "0" * 16)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +26,7 @@ COLUMNS = [
 
 
 def config(folder: Path) -> Config:
-    return Config(workspace=str(folder / "work"), filters=8, patches="3")
+    return Config().with_keys(workspace=str(folder / "work"), filters=8, patches="3")
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +77,7 @@ def test_training_again_reuses(trained, capsys) -> None:
 @pytest.mark.parametrize("recipe", ["paper", "mosaiks-api"])
 def test_models_of_other_recipes_score_chips_of_the_same_imagery(tmp_path, recipe) -> None:
     archive = write_archive(tmp_path / "archive")
-    settings = dataclasses.replace(config(tmp_path), recipe=recipe)
+    settings = config(tmp_path).with_keys(recipe=recipe)
     train_chips(archive, "rough", settings)
     model = load(tmp_path, "ridge")
     assert model.bank.recipe == model.manifest["bank"]["recipe"] == recipe

@@ -114,7 +114,7 @@ def test_a_table_is_asked_for_as_a_wfs_gives_it(geoserver: GeoServer, tmp_path: 
 def test_a_command_asks_once_and_the_table_is_the_configured_one(
     geoserver: GeoServer, tmp_path: Path
 ) -> None:
-    config = Config(labels=geoserver.layer, workspace=str(tmp_path))
+    config = Config().with_keys(labels=geoserver.layer, workspace=str(tmp_path))
     first = visits_file(config)
     assert visits_file(config) == first
     assert len(geoserver.asked) == 1
@@ -231,7 +231,9 @@ def test_geojson_gives_the_places_of_a_mapped_table(geoserver: GeoServer, tmp_pa
     row = {"pcode": "zwe1", "site_name": "Runde", "today": "2019-05-02", "mineral1_name": "Gold"}
     row |= {"workers_numb": 40, "processing_steps_mercury": "1", "women_numb": None}
     geoserver.answer = lambda handler: send(handler, features([row, row], totalFeatures=2))
-    config = Config(labels=geoserver.layer, labels_mapping="zimbabwe", workspace=str(tmp_path))
+    config = Config().with_keys(
+        labels=geoserver.layer, labels_mapping="zimbabwe", workspace=str(tmp_path)
+    )
     visits = read_visits(visits_file(config), "zimbabwe")
     assert geoserver.asked[0]["outputFormat"] == ["application/json"]
     assert visits["longitude"].tolist() == [28.1, 28.1]

@@ -50,7 +50,10 @@ def test_before_the_first_block_nobody_guesses() -> None:
 
 
 def test_a_run_is_at_work_killed_or_ended(tmp_path: Path) -> None:
-    config, region = Config(region="demo", workspace=str(tmp_path)), resolve_region("demo")
+    config, region = (
+        Config().with_keys(region="demo", workspace=str(tmp_path)),
+        resolve_region("demo"),
+    )
     path = journal_file(config, "demo")
     with only_run(lock_file(config, "demo"), "predict demo"):
         path.write_text("\n".join(lines()))

@@ -11,7 +11,7 @@ from pipeline.cli.submit import batch_script, settings_text, submit_region
 from pipeline.config import Config, load_config
 from pipeline.errors import ClusterError, DependencyError
 from pipeline.geo.regions import resolve_region
-from pipeline.runtime.settings import Slurm
+from pipeline.runtime.cluster_settings import Slurm
 
 SLURM = Slurm("long", "mining", cores=8, memory="24GiB", directives="--qos=low --exclusive")
 
@@ -23,7 +23,7 @@ def script(config: Config) -> list[str]:
 
 
 def test_a_job_that_works_alone_has_all_cores() -> None:
-    lines = script(Config(region="demo", slurm=SLURM))
+    lines = script(Config(slurm=SLURM).with_keys(region="demo"))
     assert lines[0] == "#!/bin/bash"
     for option in (
         "--partition=long", "--account=mining", "--cpus-per-task=8", "--mem=24576M",
@@ -34,10 +34,10 @@ def test_a_job_that_works_alone_has_all_cores() -> None:
 
 
 def test_a_driver_of_other_jobs_is_small() -> None:
-    lines = script(Config(region="demo", cluster="slurm", slurm=SLURM))
+    lines = script(Config(slurm=SLURM).with_keys(region="demo", cluster="slurm"))
     assert "#SBATCH --cpus-per-task=1" in lines
     assert "#SBATCH --mem=8192M" in lines
-    assert not [line for line in script(Config(region="demo")) if "partition" in line]
+    assert not [line for line in script(Config().with_keys(region="demo")) if "partition" in line]
 
 
 def test_the_job_finds_the_configuration_that_was_asked_for(
@@ -45,17 +45,17 @@ def test_the_job_finds_the_configuration_that_was_asked_for(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'visits "of" \\ é.csv').touch()
-    config = Config(
+    config = Config(slurm=SLURM).with_keys(
         region="demo", workspace="work", labels='visits "of" \\ é.csv', seed=7, min_observed=0.5,
-        source="https://host.org/stac", cluster="slurm", slurm=SLURM,
+        source="https://host.org/stac", cluster="slurm",
     )  # fmt: skip
     file = tmp_path / "a.toml"
     file.write_text(settings_text(config))
     again = load_config(file, {})
-    assert again.workspace == str(tmp_path / "work")
-    assert again.labels == str(tmp_path / config.labels)
+    assert again.workspace.path == str(tmp_path / "work")
+    assert again.labels.file == str(tmp_path / config.labels.file)
     for key in ("region", "seed", "min_observed", "source", "cluster", "slurm", "tls"):
-        assert getattr(again, key) == getattr(config, key)
+        assert again.flat()[key] == config.flat()[key]
 
 
 def test_a_dry_run_prints_and_writes_nothing(
@@ -77,7 +77,7 @@ def sbatch(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_job_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sbatch(tmp_path / "bin", 'test -f "$4" && echo "4711;here"', monkeypatch)
-    config = Config(region="demo", workspace=str(tmp_path / "work"))
+    config = Config().with_keys(region="demo", workspace=str(tmp_path / "work"))
     assert submit_region(config, resolve_region("demo"), "predict", dry_run=False) == "4711"
     written = tmp_path / "work" / "interim" / "submit"
     assert sorted(path.name for path in written.iterdir()) == ["demo.sh", "demo.toml", "logs"]
@@ -85,7 +85,10 @@ def test_the_job_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_refusals_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config, region = Config(region="demo", workspace=str(tmp_path)), resolve_region("demo")
+    config, region = (
+        Config().with_keys(region="demo", workspace=str(tmp_path)),
+        resolve_region("demo"),
+    )
     sbatch(tmp_path / "bin", "echo 'Invalid account' >&2; exit 1", monkeypatch)
     with pytest.raises(ClusterError, match="Invalid account"):
         submit_region(config, region, "predict", dry_run=False)
@@ -97,6 +100,9 @@ def test_refusals_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_workspace_in_a_bucket_stays_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "a.toml"
-    file.write_text(settings_text(Config(workspace="s3://bucket/x", mirror="here")))
+    file.write_text(settings_text(Config().with_keys(workspace="s3://bucket/x", mirror="here")))
     again = load_config(file, {})
-    assert (again.workspace, again.mirror) == ("s3://bucket/x", str(tmp_path / "here"))
+    assert (again.workspace.path, again.workspace.mirror) == (
+        "s3://bucket/x",
+        str(tmp_path / "here"),
+    )

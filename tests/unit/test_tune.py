@@ -43,7 +43,7 @@ def few(monkeypatch) -> list[Setting]:
 
 def run(folder: Path, **keys: object) -> pd.DataFrame:
     return tuning.tune_chips(
-        folder / "chips", folder / "table.csv", Config(workspace=str(folder)), **keys
+        folder / "chips", folder / "table.csv", Config().with_keys(workspace=str(folder)), **keys
     )
 
 

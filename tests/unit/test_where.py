@@ -7,8 +7,8 @@ import pytest
 from pipeline.config import Config, load_config, settings_hash
 from pipeline.errors import ConfigError
 from pipeline.runtime.cluster import Workers
+from pipeline.runtime.cluster_settings import Slurm, Tls, bytes_of, seconds_of
 from pipeline.runtime.jobs import security_of
-from pipeline.runtime.settings import Slurm, Tls, bytes_of, seconds_of
 
 TLS = Tls("ca.pem", "cert.pem", "key.pem")
 
@@ -95,6 +95,8 @@ def test_all_three_speak_encrypted_or_not_at_all() -> None:
 def test_where_it_runs_changes_nothing_in_the_result() -> None:
     usual = settings_hash(Config())
     assert usual == settings_hash(
-        Config(cluster="slurm", workers=3, log="x", workspace="y", slurm=Slurm(jobs=9), tls=TLS)
+        Config(slurm=Slurm(jobs=9), tls=TLS).with_keys(
+            cluster="slurm", workers=3, log="x", workspace="y"
+        )
     )
-    assert usual != settings_hash(Config(seed=2))
+    assert usual != settings_hash(Config().with_keys(seed=2))

@@ -66,7 +66,7 @@ def layer_views(
     list of LayerView
         One for each layer.
     """
-    lang = run.config.map_lang
+    lang = run.config.map.language
     extras: dict[str, dict[str, Any]] = {
         # Placing a thousand labels takes longer than drawing the map.
         "candidates": {
@@ -149,7 +149,7 @@ def project(product: Product, views: list[LayerView], run: RunInfo, geopackage: 
     bytes
         Content of the ``.qgz``.
     """
-    lang = run.config.map_lang
+    lang = run.config.map.language
     by_name = {view.name: view for view in views}
     known = [view.name for view in views if view.name.startswith("context_")]
     bounds = tuple(float(edge) for edge in product.layers["cells"].total_bounds)
@@ -224,7 +224,7 @@ def pack_project(*, created: str, bounds: Sequence[float], **values: Any) -> byt
 
 def title(run: RunInfo, disclosure: str) -> str:
     """Return the map's title: region, what it shows, whether it is simulated, its edition."""
-    lang = run.config.map_lang
+    lang = run.config.map.language
     marks = [say("simulated", lang)] if run.simulated else []
     marks.append(say(disclosure, lang))
     name = f"{run.region.title} – {say('map_title', lang)} ({', '.join(marks)})"

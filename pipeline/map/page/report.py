@@ -91,9 +91,9 @@ def write_report(joined: Joined, run: RunInfo, folder: Path) -> Path:
 def _page(product: Product, run: RunInfo, policy: Policy) -> str:
     model = rules.allowed(policy, product.disclosure, "model", run.model)
     editions = [_edition(product, run, policy, model, lang) for lang in LANGUAGES]
-    lang = run.config.map_lang
+    lang = run.config.map.language
     titles = {
-        one: qgis.title(replace(run, config=replace(run.config, map_lang=one)), product.disclosure)
+        one: qgis.title(replace(run, config=run.config.with_keys(map_lang=one)), product.disclosure)
         for one in LANGUAGES
     }
     colours = sorted({entry[1] for one in editions for entry in one.map.legend})
@@ -316,7 +316,7 @@ def _small_cells(run: RunInfo, lang: str) -> str:
     unknown, all_of_them = (
         run.counts.get(key) for key in ("small_cells_cannot_tell", "small_cells")
     )
-    if run.config.disclosure != rules.PUBLIC or unknown is None:
+    if run.config.map.disclosure != rules.PUBLIC or unknown is None:
         return ""
     return tell("small_cells", lang).format(cell_text(unknown, lang), cell_text(all_of_them, lang))
 

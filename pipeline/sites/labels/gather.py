@@ -63,8 +63,8 @@ def gather_labels(config: Config, labels: Path | None, region: Region, season: s
     AsmAtlasError
         Whatever reading a source raises.
     """
-    visited = labels is not None and are_visits(labels, config.labels_mapping)
-    if config.searched and (labels is None or visited):
+    visited = labels is not None and are_visits(labels, config.labels.mapping)
+    if config.labels.searched and (labels is None or visited):
         raise ConfigError(
             "a searched area says where polygons are all the mines there are; visits never are",
             next_step="name polygons with LABELS=, or leave SEARCHED out",
@@ -72,14 +72,16 @@ def gather_labels(config: Config, labels: Path | None, region: Region, season: s
     parts = []
     if labels is not None and visited:
         about = f"visits in the IPIS form ({labels.name}), positives at GPS-placed visits"
-        visits = label_visits(read_visits(labels, config.labels_mapping), region, season)
+        visits = label_visits(read_visits(labels, config.labels.mapping), region, season)
         parts.append(replace(visits, about=(about,)))
     elif labels is not None:
-        parts.append(label_polygons(labels, region, season, config.searched, config.label_column))
-    if config.inspections:
-        parts.append(label_inspections(config.inspections, region, season))
-    if config.use_sample:
-        parts.append(label_sample(config.use_sample, region, season))
+        parts.append(
+            label_polygons(labels, region, season, config.labels.searched, config.labels.column)
+        )
+    if config.labels.inspections:
+        parts.append(label_inspections(config.labels.inspections, region, season))
+    if config.labels.use_sample:
+        parts.append(label_sample(config.labels.use_sample, region, season))
     if not parts:
         raise NoLabelsError(
             "no labels were given",

@@ -67,7 +67,7 @@ class KnownLayer:
 
 def layers_folder(config: Config) -> Path:
     """Return the folder in which context layers are looked for."""
-    return Path(config.layers) if config.layers else config.home / "layers"
+    return Path(config.map.layers) if config.map.layers else config.workspace.home / "layers"
 
 
 def load_layers(config: Config) -> tuple[KnownLayer, ...]:
@@ -93,15 +93,15 @@ def load_layers(config: Config) -> tuple[KnownLayer, ...]:
         If a service gives nothing usable and there is no saved copy.
     """
     folder = layers_folder(config)
-    if config.layers and not folder.is_dir():
+    if config.map.layers and not folder.is_dir():
         raise LayerError("there is no such folder of context layers", where=str(folder))
-    limits = Limits(config.read_timeout, config.read_seconds)
+    limits = Limits(config.reading.timeout, config.reading.seconds)
     found = []
     for declaration in load_declarations(folder):
         path = layer_file(declaration, folder)
         if path is None and declaration.service:
             check = partial(read_layer, declaration)
-            saved = config.raw / "services"
+            saved = config.workspace.raw / "services"
             path = fetch_saved(declaration.service, saved, ".geojson", check, limits)
         if path is None:
             continue
