@@ -20,7 +20,8 @@ from pipeline.join import used_tables
 from pipeline.map.area_layer import read_estimates, stored_area
 from pipeline.map.disclosure import PUBLIC, SQUARE_DEGREES, load_policy
 from pipeline.map.files.sheets import write_sheets
-from pipeline.map.folder import PROJECT, SHEETS, publish, record_file
+from pipeline.map.folder import PROJECT, REPORT, SHEETS, publish
+from pipeline.map.manifest import MANIFEST, RunManifest, record_file
 from pipeline.map.page.report import write_report
 from pipeline.map.provenance import RunInfo
 from pipeline.map.removals import (
@@ -30,7 +31,6 @@ from pipeline.map.removals import (
     summarise_requests,
 )
 from pipeline.predict import Predicted
-from pipeline.runtime.atomic import read_json
 from pipeline.runtime.code import commit
 from pipeline.runtime.console import say
 from pipeline.runtime.journal import journal
@@ -101,11 +101,11 @@ def deliver(
         say("removals", summarise_requests(joined, removals))
         tell_older(home, requested_areas(joined, removals))
     folder = home / run_id
-    finished = "report.html" if report else "manifest.json"
+    finished = REPORT if report else MANIFEST
     fetched_folder(folder)
-    if (folder / "manifest.json").is_file() and (folder / finished).is_file():
+    if (folder / MANIFEST).is_file() and (folder / finished).is_file():
         say("publish", f"nothing to do: {folder} is up to date")
-        if (folder / "report.html").is_file():
+        if (folder / REPORT).is_file():
             point_to(home / "latest", run_id)
         _print(folder, sheets)
         return folder
@@ -132,7 +132,7 @@ def deliver(
         images=(min(images[0]), max(images[1])),
         area=area,
     )
-    if not (folder / "manifest.json").is_file():
+    if not (folder / MANIFEST).is_file():
         page = partial(write_report, joined, run) if report else None
         counts = publish(joined, run, folder, page)
         journal.worked = True
@@ -141,7 +141,7 @@ def deliver(
         write_report(joined, run, folder)
         journal.worked = True
     if report:
-        say("report", str(folder / "report.html"))
+        say("report", str(folder / REPORT))
         point_to(home / "latest", run_id)
     _print(folder, sheets)
     return folder
@@ -166,9 +166,9 @@ def tell_older(home: Path, areas: NDArray[np.object_]) -> None:
     areas : numpy.ndarray of shapely.Polygon
         Of ``pipeline.map.removals.requested_areas``.
     """
-    fetched_folder(home, "manifest.json")
-    made = [*home.glob("*/manifest.json"), *home.glob("changes/*/manifest.json")]
-    folders = [file.parent for file in made if read_json(file).get("disclosure") == "public"]
+    fetched_folder(home, MANIFEST)
+    made = [*home.glob(f"*/{MANIFEST}"), *home.glob(f"changes/*/{MANIFEST}")]
+    folders = [file.parent for file in made if RunManifest.read(file.parent).disclosure == PUBLIC]
     for folder in sorted([*folders, *home.glob("explained/square-*")]):
         if folder.name != "latest" and shows_requested(fetched_folder(folder), areas):
             say("removals", f"{folder} still shows what was asked to leave: delete it")
@@ -182,9 +182,9 @@ def tell_without_visits(home: Path) -> None:
     home : pathlib.Path
         The region's folder; ``latest`` is the map before.
     """
-    fetched_folder(home, "manifest.json")
-    before = home / "latest" / "manifest.json"
-    tables = read_json(before).get("tables", []) if before.is_file() else []
+    fetched_folder(home, MANIFEST)
+    before = home / "latest"
+    tables = RunManifest.read(before).tables if (before / MANIFEST).is_file() else []
     if any(table["name"] == "visits" for table in tables):
         say(
             "join",

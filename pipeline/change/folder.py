@@ -7,6 +7,7 @@ as the map itself is.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from pipeline.map.files import geopackage, qgis, symbology
 from pipeline.map.files.inspection import plain_csv
 from pipeline.map.files.symbology import Layer, Rule
 from pipeline.map.files.views import LayerView
-from pipeline.map.folder import MANIFEST, file_digest, provenance, rows_of, to_json
+from pipeline.map.manifest import RunManifest, file_digest
 from pipeline.runtime.files import whole_folder
 from pipeline.words.map_words import say, warning, warnings
 
@@ -61,16 +62,15 @@ def write_changes(
         If it cannot be read back, or rows were lost.
     """
     with whole_folder(folder) as beside:
-        facts = provenance(product, run, policy) | {"seasons": list(seasons)}
-        _package(product, run, policy, facts, seasons, beside)
+        manifest = RunManifest.of(product, run, policy, seasons)
+        _package(product, run, policy, manifest, seasons, beside)
         for name, file in _TABLE_FILES.items():
             if name in product.tables:
                 (beside / file).write_text(plain_csv(product.tables[name]), encoding="utf-8")
         write_page(product, run, policy, seasons, beside / PAGE)
         files = {path.name: file_digest(path) for path in sorted(beside.iterdir())}
         counts = {name: len(layer) for name, layer in product.layers.items()}
-        manifest = facts | {"counts": counts, "files": files}
-        (beside / MANIFEST).write_text(to_json(manifest), encoding="utf-8")
+        replace(manifest, counts=counts, files=files).write(beside)
         check_changes(product, run, policy, beside)
         for stray in beside.glob("*.aux.xml"):
             stray.unlink()
@@ -113,14 +113,14 @@ def _package(
     product: Product,
     run: RunInfo,
     policy: Policy,
-    facts: dict[str, object],
+    manifest: RunManifest,
     seasons: tuple[str, str],
     folder: Path,
 ) -> None:
     lang = run.config.map.language
     words = f"{warning(lang, run.simulated)} {say(f'{product.disclosure}_long', lang)}"
     title = title_of(run, product.disclosure, seasons, lang)
-    tables = {**product.tables, "provenance": rows_of(facts).assign(simulated=run.simulated)}
+    tables = {**product.tables, "provenance": manifest.rows().assign(simulated=run.simulated)}
     views = [
         _view(name, frame, product, policy, lang)
         for name, frame in [*product.layers.items(), *tables.items()]

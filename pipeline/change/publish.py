@@ -12,7 +12,7 @@ from pipeline.composite import failed_scenes
 from pipeline.config import fingerprint, settings_hash
 from pipeline.join import used_tables
 from pipeline.map.disclosure import load_policy, policy_of
-from pipeline.map.folder import MANIFEST
+from pipeline.map.manifest import MANIFEST
 from pipeline.map.provenance import RunInfo
 from pipeline.map.removals import read_removals, requested_areas
 from pipeline.predict import Predicted

@@ -36,6 +36,7 @@ from pipeline.imagery.pixels import (
 )
 from pipeline.join import join_predictions
 from pipeline.map.disclosure import PUBLIC, allowed, load_policy, refuse_young
+from pipeline.map.manifest import plain
 from pipeline.map.removals import read_removals, remove_requested
 from pipeline.predict import Predicted, predict_cells, read_predictions
 from pipeline.publish import scene_row
@@ -317,8 +318,8 @@ def _facts(
         "disclosure": edition,
         "words": f"{warning(lang, predicted.scenes.simulated)} {words(f'{edition}_long', lang)}",
         "bounds": [west, south, east, north],
-        "stored": _plain(allowed(policy, edition, "cells", rows[0])),
-        "rebuilt": _plain(allowed(policy, edition, "cells", rows[1])),
+        "stored": plain(allowed(policy, edition, "cells", rows[0])),
+        "rebuilt": plain(allowed(policy, edition, "cells", rows[1])),
         "same": not found.differences,
         "differences": found.differences,
         "model": allowed(
@@ -340,11 +341,3 @@ def _strongest(table: pd.DataFrame) -> int:
     """Return the row that speaks for a square of several cells, as on the public map."""
     rank = table["class"].map({name: at for at, name in enumerate(WEAKEST_FIRST)}).to_numpy()
     return int(np.lexsort((table["probability"].fillna(-1).to_numpy(), rank))[-1])
-
-
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    out = {}
-    for name, value in row.items():
-        value = value.item() if isinstance(value, np.generic) else value
-        out[name] = None if isinstance(value, float) and not np.isfinite(value) else value
-    return out

@@ -1,4 +1,4 @@
-"""Stage 10: joined rows -> styled GeoPackage, QGIS project, COG, STAC item and manifest.
+"""A map's folder: styled GeoPackage, QGIS project, COGs, STAC item and manifest.
 
 Everything is written into a folder beside the run's, flushed to disk, opened again and held against
 the rules of disclosure; only then does the folder take its place, in one moment. A folder without a
@@ -7,16 +7,11 @@ manifest is not a published map.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
-import os
-import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 import pystac
 import rasterio
@@ -26,25 +21,21 @@ from pipeline.errors import StoreCorruptError
 from pipeline.geo.geopackage import column_names
 from pipeline.map import disclosure as rules
 from pipeline.map.check import check_folder
-from pipeline.map.credit import credit
 from pipeline.map.files import geopackage, inspection, qgis, raster
-from pipeline.map.files.crate import CRATE, crate
 from pipeline.map.files.views import LayerView
-from pipeline.runtime.atomic import restore
-from pipeline.runtime.files import put_in_place, whole_file
-from pipeline.words.map_words import say, warning, warnings
+from pipeline.map.manifest import RunManifest, file_digest, to_json
+from pipeline.runtime.files import whole_folder
+from pipeline.words.map_words import say, warning
 
 if TYPE_CHECKING:
     from pipeline.map.disclosure import Policy, Product
     from pipeline.map.provenance import RunInfo
     from pipeline.sites.join import Joined
 
-MAP, PROJECT, COG, COVERAGE, ITEM, MANIFEST = (
-    "map.gpkg", "map.qgz", "probability.tif", "coverage.tif", "item.json", "manifest.json",
+MAP, PROJECT, COG, COVERAGE, ITEM = (
+    "map.gpkg", "map.qgz", "probability.tif", "coverage.tif", "item.json",
 )  # fmt: skip
 FILES = (MAP, PROJECT, COG, COVERAGE, *inspection.FILES, ITEM)
-# Lists of the facts: what the provenance calls their members, and which part names one.
-_LISTED = {"scenes": ("scene", "id"), "tables": ("table", "name")}
 REPORT, SHEETS = "report.html", "inspection.pdf"
 
 
@@ -79,21 +70,13 @@ def publish(
     policy = rules.policy_of(joined)
     product = rules.disclose(joined, run, policy)
     counts = count(product)
-    restore(folder)
-    staging = folder.parent / f".{folder.name}.partial"
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
-    try:
-        _write(product, run, policy, counts, staging)
+    with whole_folder(folder) as part:
+        _write(product, run, policy, counts, part)
         if also is not None:
-            also(staging)
-        check(product, policy, staging)
-        for stray in staging.glob("*.aux.xml"):
+            also(part)
+        check(product, policy, part)
+        for stray in part.glob("*.aux.xml"):
             stray.unlink()  # GDAL's notes on what the check has read
-        _flush(staging)
-        put_in_place(staging, folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return counts
 
 
@@ -113,70 +96,11 @@ def count(product: Product) -> dict[str, int]:
     return counts
 
 
-def provenance(product: Product, run: RunInfo, policy: Policy) -> dict[str, Any]:
-    """Return what the map was made from, as the manifest tells it; nothing that is denied.
-
-    Parameters
-    ----------
-    product : Product
-        What is published.
-    run : RunInfo
-        What it was made from.
-    policy : mapping
-        The columns' rules.
-
-    Returns
-    -------
-    dict
-        JSON.
-    """
-
-    def allowed(layer: str, record: dict[str, Any]) -> dict[str, Any]:
-        return rules.allowed(policy, product.disclosure, layer, record)
-
-    return {
-        "run": run.run_id,
-        "region": run.region.name,
-        "title": run.region.title,
-        "simulated": run.simulated,
-        "disclosure": product.disclosure,
-        "square_degrees": product.square,
-        "created": run.created,
-        "code_version": run.code_version,
-        "code_commit": run.code_commit,
-        "configuration_hash": run.config_hash,
-        "configuration": allowed("config", run.config.flat()),
-        "model": allowed("model", run.model),
-        "images": {"first": run.images[0], "last": run.images[1]},
-        "tables": [allowed("tables", table) for table in run.tables],
-        "scenes": [allowed("scenes", scene) for scene in run.scenes],
-        "words": dict(zip(("en", "fr"), warnings("en", run.simulated), strict=True)),
-        "credit": credit(product, run, "en"),
-        "context": {
-            layer.declaration.table: f"{layer.declaration.credit}; {layer.declaration.licence}"
-            for layer in product.known_layers
-        },
-    }
-
-
-def record_file(folder: Path, path: Path) -> None:
-    """Enter a file that came after the manifest (the report) into it."""
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    manifest["files"][path.name] = file_digest(path)
-    _write_manifest(folder, manifest)
-
-
-def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    for name, record in ((CRATE, crate(manifest)), (MANIFEST, manifest)):
-        with whole_file(folder / name) as part:
-            part.write_text(to_json(record), encoding="utf-8")
-
-
 def _write(
     product: Product, run: RunInfo, policy: Policy, counts: dict[str, int], folder: Path
 ) -> None:
     lang = run.config.map.language
-    facts = provenance(product, run, policy)
+    manifest = RunManifest.of(product, run, policy)
     words = f"{warning(lang, run.simulated)} {say(f'{product.disclosure}_long', lang)}"
     tags = {
         "TITLE": qgis.title(run, product.disclosure),
@@ -186,7 +110,7 @@ def _write(
         "RUN": run.run_id,
         "MODEL": str(run.model.get("id", "")),
     }
-    tables = {"provenance": rows_of(facts).assign(simulated=run.simulated), **product.tables}
+    tables = {"provenance": manifest.rows().assign(simulated=run.simulated), **product.tables}
     columns = {}
     for name, frame in [*product.layers.items(), *tables.items()]:
         plain = pd.DataFrame(frame.drop(columns="geometry", errors="ignore"))
@@ -217,12 +141,9 @@ def _write(
     about |= {"created": run.created, "run": run.run_id, "simulated": tags["SIMULATED"]}
     points = inspection.inspection_points(product.layers["candidates"], product.disclosure)
     inspection.write_inspection(folder, points, about, policy, lang)
-    (folder / ITEM).write_text(to_json(_item(product, run, facts, folder)), encoding="utf-8")
+    (folder / ITEM).write_text(to_json(_item(product, run, manifest, folder)), encoding="utf-8")
     files = {name: file_digest(folder / name) for name in FILES}
-    manifest = facts | {"counts": run.counts | counts, "files": files}
-    for name in FILES:
-        _flush(folder / name)
-    _write_manifest(folder, manifest)
+    replace(manifest, counts=run.counts | counts, files=files).write(folder)
 
 
 def _notes(view: LayerView, policy: Policy, disclosure: str) -> dict[str, str]:
@@ -236,26 +157,7 @@ def _notes(view: LayerView, policy: Policy, disclosure: str) -> dict[str, str]:
     return notes
 
 
-def rows_of(facts: dict[str, Any]) -> pd.DataFrame:
-    """Flatten the facts into rows of section, item and value, for the table in the GeoPackage."""
-    rows = []
-    for key, value in facts.items():
-        if key in _LISTED:
-            section, name = _LISTED[key]
-            for one in value:
-                rest = ", ".join(f"{k} {v}" for k, v in one.items() if k != name)
-                rows.append((section, str(one.get(name, "")), rest))
-        elif isinstance(value, dict):
-            rows += [
-                (key, k, v if isinstance(v, str) else json.dumps(v, default=str, sort_keys=True))
-                for k, v in value.items()
-            ]
-        else:
-            rows.append(("run", key, str(value)))
-    return pd.DataFrame(rows, columns=["section", "item", "value"])
-
-
-def _item(product: Product, run: RunInfo, facts: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _item(product: Product, run: RunInfo, manifest: RunManifest, folder: Path) -> dict[str, Any]:
     """Describe the run as a STAC item whose footprint is the box around its squares."""
     digits = rules.DECIMALS[product.disclosure]
     bounds = product.layers["cells"].total_bounds
@@ -271,7 +173,7 @@ def _item(product: Product, run: RunInfo, facts: dict[str, Any], folder: Path) -
         end_datetime=pd.Timestamp(run.images[1]).tz_localize(None).to_pydatetime(),
         properties={
             "title": qgis.title(run, product.disclosure),
-            "description": " ".join(facts["words"].values()),
+            "description": " ".join(manifest.words.values()),
             "created": run.created,
             "proj:code": "EPSG:4326",
             "processing:software": {"asm-atlas": run.code_version},
@@ -347,36 +249,3 @@ def check(product: Product, policy: Policy, folder: Path) -> None:
         if len(places) != len(product.layers["candidates"]):
             raise StoreCorruptError("rows were lost while writing", where=name)
     pystac.Item.from_file(str(folder / ITEM))
-
-
-def file_digest(path: Path) -> dict[str, str | int]:
-    """Return the sha256 and the size of a file, as manifests tell them."""
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return {"sha256": digest, "bytes": path.stat().st_size}
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def to_json(value: Any) -> str:
-    """Return a value as indented JSON; NaN becomes null, what JSON has no form for becomes text."""
-    return json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _plain(value: Any) -> Any:
-    """Turn a value into what JSON can hold: NaN becomes null, what has no form becomes text."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, dict):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, bool | int | str) else str(value)

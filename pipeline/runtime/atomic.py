@@ -78,13 +78,21 @@ def local_file(path: Path, first: Callable[[Path], object] | None = None) -> Ite
     part = aside(path)
     try:
         yield part
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
+        flush(part)
         if first is not None:
             first(part)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def flush(path: Path) -> None:
+    """See that a file or folder is on disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def aside(path: Path) -> Path:

@@ -5,7 +5,6 @@ In a workspace on object storage the bucket gets them first.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -13,7 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.runtime import mirror
-from pipeline.runtime.atomic import exchange, json_bytes, local_file, mark, stepped_aside, sweep
+from pipeline.runtime.atomic import (
+    exchange,
+    flush,
+    json_bytes,
+    local_file,
+    mark,
+    restore,
+    stepped_aside,
+    sweep,
+)
 
 
 def whole_file(path: Path) -> AbstractContextManager[Path]:
@@ -51,15 +59,14 @@ def whole_folder(path: Path) -> Iterator[Path]:
         An empty folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    restore(path)
     sweep(path)
     beside = path.with_name(f".{path.name}.{mark()}")
     beside.mkdir()
     try:
         yield beside
-        for file in beside.rglob("*"):
-            if file.is_file():
-                with file.open("rb") as handle:
-                    os.fsync(handle.fileno())
+        for part in (*beside.rglob("*"), beside):
+            flush(part)
         put_in_place(beside, path)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
@@ -94,11 +101,7 @@ def put_in_place(new: Path, path: Path) -> None:
             old.rename(path)
             raise
         shutil.rmtree(old, ignore_errors=True)
-    handle = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    flush(path.parent)
 
 
 def write_json(path: Path, value: Any) -> None:

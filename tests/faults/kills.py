@@ -127,10 +127,13 @@ def kill_once(
     reader = Reader(folder.parent / "latest" / "map.gpkg")
     reader.start()
     process = run_atlas(workspace, chance.choice(["publish", "report"]), "--map-lang", "fr")
-    staging = folder.parent / f".{folder.name}.partial"
     end = time.monotonic() + seconds
     if chance.random() < 0.8:  # mostly while it writes, else at any moment
-        while process.poll() is None and not staging.exists() and time.monotonic() < end:
+        while (
+            process.poll() is None
+            and not list(folder.parent.glob(f".{folder.name}.*"))
+            and time.monotonic() < end
+        ):
             time.sleep(0.002)
         end = time.monotonic() + seconds * 0.6
     time.sleep(chance.uniform(0, max(0.0, end - time.monotonic())))

@@ -83,7 +83,7 @@ def test_a_second_run_redoes_nothing(made: Any, capsys: pytest.CaptureFixture[st
     before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     assert monitor_region(context, SEASON, LATER) == folder
     said = capsys.readouterr().out
-    assert "0 compared" in said and "nothing to do" in said
+    assert "0 made" in said and "nothing to do" in said
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
     assert (folder.parent / "latest").resolve() == folder.resolve()
 

@@ -26,6 +26,9 @@ from pipeline.geo.regions import Region
 from pipeline.map import disclosure
 from pipeline.map import folder as map_folder
 from pipeline.map.files import geopackage, qgis
+from pipeline.map.files.crate import CRATE
+from pipeline.map.manifest import record_file
+from pipeline.runtime import atomic
 from pipeline.sites.join import join_cells
 from pipeline.sites.visits import read_visits
 
@@ -107,10 +110,10 @@ def test_the_crate_tells_what_the_manifest_tells(made):
 
 def test_a_file_that_comes_later_is_in_both_records(made):
     folder, _, _ = made
-    before = {name: (folder / name).read_bytes() for name in ("manifest.json", map_folder.CRATE)}
+    before = {name: (folder / name).read_bytes() for name in ("manifest.json", CRATE)}
     try:
         (folder / "inspection.pdf").write_bytes(b"%PDF-1.7")
-        map_folder.record_file(folder, folder / "inspection.pdf")
+        record_file(folder, folder / "inspection.pdf")
         for name in before:
             assert "inspection.pdf" in (folder / name).read_text(encoding="utf-8")
     finally:
@@ -231,8 +234,9 @@ def test_publishing_again_replaces_the_map_and_drops_the_old_page(joined, tmp_pa
     folder = tmp_path / "a"
     map_folder.publish(joined, make_run(disclosure="restricted"), folder)
     (folder / "report.html").write_text("of the restricted map")
-    (tmp_path / ".a.partial").mkdir()
-    (tmp_path / ".a.partial" / "left.over").write_text("by a run that was killed")
+    left = tmp_path / f".a.{atomic.mark().replace(str(os.getpid()), '4194305')}"
+    left.mkdir()
+    (left / "left.over").write_text("by a run that was killed")
     map_folder.publish(joined, make_run(), folder)
     assert {path.name for path in folder.iterdir()} == FILES
     assert [path.name for path in tmp_path.iterdir()] == ["a"]

@@ -22,6 +22,7 @@ import rasterio
 
 from pipeline.config import SURROUNDINGS
 from pipeline.errors import InputFileError, StageMissingError
+from pipeline.map.manifest import MANIFEST, RunManifest
 
 Clean = Callable[[str], str]
 _TEXT = (".html", ".csv", ".geojson", ".gpx", ".json", ".txt", ".md")
@@ -56,16 +57,16 @@ def content_hashes(folder: Path) -> dict[str, str]:
         If a file cannot be read.
     """
     try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        manifest = RunManifest.read(folder)
         # To the second: files end a moment in their own ways.
-        own = {manifest["run"]: "RUN", manifest["created"][:19]: "CREATED"}
-        card = ((manifest.get("model") or {}).get("files") or {}).get("card.md", "")
-        trained = str((manifest.get("model") or {}).get("created", ""))[:19]
-    except (OSError, ValueError, KeyError, TypeError):
+        own = {manifest.run: "RUN", manifest.created[:19]: "CREATED"}
+        card = (manifest.model.get("files") or {}).get("card.md", "")
+        trained = str(manifest.model.get("created", ""))[:19]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise StageMissingError(
             "no published run lies here", where=str(folder), next_step="make predict REGION=..."
         ) from None
-    workspace = str((manifest.get("configuration") or {}).get("workspace") or "")
+    workspace = str(manifest.configuration.get("workspace") or "")
     # The card of a model says when it was trained.
     own |= {value: name for value, name in ((trained, "TRAINED"), (card, "CARD")) if value}
     own |= {workspace: "WORKSPACE"} if len(workspace) > 1 else {}
@@ -92,7 +93,7 @@ def whole_hash(found: dict[str, str]) -> str:
 
 
 def _parts(path: Path, clean: Clean) -> Iterator[tuple[str, str]]:
-    if path.name == "manifest.json":
+    if path.name == MANIFEST:
         yield "", _digest(clean(_manifest(path)))
     elif path.name in _LISTS:
         yield "", _digest(clean(json.dumps(_without_bytes(json.loads(path.read_text())))))

@@ -26,6 +26,7 @@ from pipeline.map import disclosure as rules
 from pipeline.map import folder as map_folder
 from pipeline.map.credit import credit
 from pipeline.map.files import qgis
+from pipeline.map.manifest import MANIFEST, RunManifest, record_file
 from pipeline.map.page import figures
 from pipeline.map.page.map_data import map_data
 from pipeline.map.page.recorded import retell
@@ -83,8 +84,8 @@ def write_report(joined: Joined, run: RunInfo, folder: Path) -> Path:
     with whole_file(page) as part:
         part.write_text(qgis.printable(text), encoding="utf-8")
         check.check_page(part, product.disclosure, policy)
-    if (folder / map_folder.MANIFEST).exists():
-        map_folder.record_file(folder, page)
+    if (folder / MANIFEST).exists():
+        record_file(folder, page)
     return page
 
 
@@ -457,8 +458,7 @@ def page_facts(product: Product, run: RunInfo, policy: Policy, lang: str) -> lis
     list of (str, str)
         Names and values.
     """
-    facts = map_folder.provenance(product, run, policy)
-    settings = facts["configuration"]
+    manifest = RunManifest.of(product, run, policy)
     plain = (
         "run",
         "region",
@@ -469,8 +469,8 @@ def page_facts(product: Product, run: RunInfo, policy: Policy, lang: str) -> lis
         "code_commit",
         "configuration_hash",
     )
-    rows = [(name_of(key, lang), cell_text(facts[key], lang, 3)) for key in plain]
-    for one in facts["tables"]:
+    rows = [(name_of(key, lang), cell_text(getattr(manifest, key), lang, 3)) for key in plain]
+    for one in manifest.tables:
         told = [one[key] for key in ("sha256", "fetched") if key in one]
         rows.append((name_of("table", lang).format(one["name"]), ", ".join(told)))
     names = policy.get("config", {})
@@ -479,7 +479,7 @@ def page_facts(product: Product, run: RunInfo, policy: Policy, lang: str) -> lis
             name_of("setting", lang).format(names[key].alias(lang) if key in names else key),
             cell_text(value, lang),
         )
-        for key, value in settings.items()
+        for key, value in manifest.configuration.items()
         if value != ""
     ]
     return rows
