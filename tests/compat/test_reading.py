@@ -25,7 +25,7 @@ from pipeline.geo.grid import Block
 from pipeline.imagery.forecast import seen_rates
 from pipeline.map.area_layer import read_estimates, stored_area
 from pipeline.map.files.content_hash import content_hashes
-from pipeline.map.folder import record_file
+from pipeline.map.manifest import record_file
 from pipeline.predict import read_predictions
 from pipeline.publish import tell_older, tell_without_visits
 from pipeline.runtime.atomic import read_json
