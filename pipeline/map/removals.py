@@ -313,7 +313,7 @@ def shows_requested(folder: Path, areas: NDArray[np.object_]) -> bool:
     folder : pathlib.Path
         Of a map, of a comparison of seasons, or of one square that was explained.
     areas : numpy.ndarray of shapely.Polygon
-        Of ``areas_of``.
+        Of ``requested_areas``.
 
     Returns
     -------

@@ -107,8 +107,8 @@ def sweep(path: Path) -> None:
     Parameters
     ----------
     path : pathlib.Path
-        A file or folder as given to :func:`whole_file` or :func:`whole_folder`. What a process of
-        this machine began that is gone, or anybody more than a day ago, is deleted.
+        A file or folder that is written whole (:mod:`pipeline.runtime.files`). What was begun by a
+        process of this machine that is gone, or by anybody more than a day ago, is deleted.
     """
     with contextlib.suppress(OSError):
         for left in path.parent.glob(f".{glob.escape(path.stem)}.*"):

@@ -1,10 +1,11 @@
 """Candidates: clusters of likely mining that no known site explains, ranked, with the reasons.
 
 Cells that touch, corners included, and are at least possible make a cluster; it counts if one of
-its cells is likely. Clusters too large for one visit are cut into parts (:mod:`~.parts`). A cluster
-in reach of a site whose place is known by GPS is that site, not a candidate. A site whose place is
-only known to some kilometres cannot be told to be this cluster rather than its neighbour: the
-cluster stays, marked by ``known_sites``, and counts for less.
+its cells is likely. Clusters too large for one visit are cut into parts
+(:mod:`pipeline.sites.clusters`). A cluster in reach of a site whose place is known by GPS is that
+site, not a candidate. A site whose place is only known to some kilometres cannot be told to be this
+cluster rather than its neighbour: the cluster stays, marked by ``known_sites``, and counts for
+less.
 
 A cell that stands alone needs more evidence: the odds of its score must be twice those at the
 threshold of likely. In a cluster the neighbours, judged from other pixels, say the same; evidence

@@ -2,7 +2,7 @@
 
 GDAL writes the layers; what QGIS alone knows (``layer_styles``, ``qgis_projects``) and the names of
 columns (the Schema extension) are added with SQLite. The file is complete only when
-``write_geopackage`` returns; the caller writes into a folder that nobody looks at yet.
+:func:`dress` returns; the caller writes into a folder that nobody looks at yet.
 """
 
 from __future__ import annotations

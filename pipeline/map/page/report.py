@@ -1,4 +1,4 @@
-"""Stage 11: the page, one file with its pictures, its data and its own script inside.
+"""The page, one file with its pictures, its data and its own script inside.
 
 Both languages are in it. Without its script the page is what it was on paper: pictures and tables.
 The browser is told to run and to load nothing but what the page holds, by hash.
