@@ -31,7 +31,7 @@ from pipeline.geo.distance import cell_area_km2
 from pipeline.map.disclosure import RESTRICTED
 from pipeline.predict import Predicted, read_predictions
 from pipeline.run import predict_region
-from pipeline.runtime.atomic import read_json
+from pipeline.runtime.commits import Record
 from pipeline.runtime.console import say
 from pipeline.runtime.files import whole_file
 from pipeline.runtime.journal import journal
@@ -308,11 +308,8 @@ def load_drawn(store: Path, region: str, sample: str) -> Drawn:
             where=str(record),
             next_step="use the WORKSPACE that it was drawn in; its strata are kept there",
         )
-    try:
-        inputs = read_json(record)["inputs"]
-        entry = ledger.find(store, region, inputs, ".parquet")
-    except (OSError, ValueError, KeyError, TypeError):
-        entry = None
+    inputs = Record.read(record).inputs or {}
+    entry = ledger.find(store, region, inputs, ".parquet")
     if entry is None or ledger.key_of(inputs) != sample:
         raise StoreCorruptError(
             "the stored sample is not the one that was drawn",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ import shapely
 from pipeline.geo import grid
 from pipeline.imagery.hrefs import is_remote
 from pipeline.imagery.items import Scene
+from pipeline.runtime.commits import Record
 from pipeline.runtime.console import say
 
 # Compressed bytes of a 10 m pixel in a Sentinel-2 COG: a band of 10,980 x 10,980 px and 120 to
@@ -181,15 +182,14 @@ def seen_rates(store: Path, remote: bool) -> tuple[float, float] | None:
     """
     seconds, sizes = [], []
     for path in itertools.islice(store.glob("*/*.json"), _LATEST):
-        try:
-            entry = json.loads(path.read_text(encoding="utf-8"))
-            facts = entry["facts"]
-            if facts["remote"] is not remote:
-                continue
-            seconds.append(entry["seconds"] / max(1, facts["scenes"]))
-            sizes.append(path.with_suffix(".tif").stat().st_size)
-        except (OSError, ValueError, KeyError, TypeError):
+        entry = Record.read(path)
+        facts = entry.facts or {}
+        if facts.get("remote") is not remote:
             continue
+        with contextlib.suppress(OSError, KeyError, TypeError):
+            rate = (entry.seconds or 0.0) / max(1, facts["scenes"])
+            sizes.append(path.with_suffix(".tif").stat().st_size)
+            seconds.append(rate)
     return (median(seconds), median(sizes)) if seconds and sizes else None
 
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import NoAnswerError, StoreCorruptError
-from pipeline.runtime.atomic import aside, json_bytes, local_file, read_json, sha256_of
+from pipeline.runtime.atomic import aside, json_bytes, local_file, sha256_of
 from pipeline.runtime.files import write_json
 from pipeline.runtime.mirror import Remote, remote_of
 from pipeline.runtime.objects import Found
@@ -25,18 +25,78 @@ _TRIES = 8
 
 
 @dataclass(frozen=True)
+class Record:
+    """What the entry of a block says: JSON next to its file, read and written here alone.
+
+    Parameters
+    ----------
+    status : str
+        ``done`` or ``failed``; empty: there is no entry that can be read.
+    sha256 : str
+        Of the file.
+    facts : dict or None
+        What the stage wants to count without opening the file.
+    seconds : float or None
+        What it took to make.
+    cause, text : str
+        Class and words of the error.
+    inputs : dict or None
+        Everything that the result depends on.
+    attempt : str
+        On object storage, which attempt counts.
+    """
+
+    status: str = ""
+    sha256: str = ""
+    facts: dict[str, Any] | None = None
+    seconds: float | None = None
+    cause: str = ""
+    text: str = ""
+    inputs: dict[str, Any] | None = None
+    attempt: str = ""
+
+    @classmethod
+    def read(cls, data: bytes | Path) -> Record:
+        """Read an entry, or the file of one; what cannot be read says nothing."""
+        try:
+            value = json.loads(data.read_bytes() if isinstance(data, Path) else data)
+            record = cls(**{key: part for key, part in value.items() if key in _KEYS})
+        except (OSError, ValueError, TypeError, AttributeError):
+            return cls()
+        whole = record.failed or (record.done and record.sha256 and record.facts is not None)
+        return record if whole else cls()
+
+    @property
+    def done(self) -> bool:
+        """Whether the file was made."""
+        return self.status == "done"
+
+    @property
+    def failed(self) -> bool:
+        """Whether it could not be made."""
+        return self.status == "failed"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is written; JSON."""
+        return {key: part for key, part in vars(self).items() if part not in ("", None)}
+
+
+_KEYS = {one.name for one in fields(Record)}
+
+
+@dataclass(frozen=True)
 class Seen:
     """An entry as it was found.
 
     Parameters
     ----------
-    entry : dict
-        What it says; empty: there is none that can be read.
+    record : Record
+        What it says.
     tag : str
         Names this version of it in the bucket; empty: there was none.
     """
 
-    entry: dict[str, Any]
+    record: Record = field(default_factory=Record)
     tag: str = ""
 
 
@@ -55,25 +115,22 @@ def look(record: Path) -> Seen:
     """
     remote = remote_of(record)
     if remote is None:
-        try:
-            return Seen(_checked(read_json(record)))
-        except (OSError, ValueError):
-            return Seen({})
+        return Seen(Record.read(record))
     found = remote.bucket.get(remote.key)
     if found is None:
-        return Seen({})
+        return Seen()
     keep(record, found.data)
     return as_seen(found)
 
 
-def bring(stored: Path, entry: dict[str, Any]) -> bool:
+def bring(stored: Path, entry: Record) -> bool:
     """See that the file of a block is here, and is what its entry says.
 
     Parameters
     ----------
     stored : pathlib.Path
         Its path.
-    entry : dict
+    entry : Record
         Says ``done``.
 
     Returns
@@ -82,7 +139,7 @@ def bring(stored: Path, entry: dict[str, Any]) -> bool:
         False: it is lost, or is something else.
     """
     try:
-        if sha256_of(stored) == entry["sha256"]:
+        if sha256_of(stored) == entry.sha256:
             return True
     except OSError:
         pass
@@ -91,22 +148,22 @@ def bring(stored: Path, entry: dict[str, Any]) -> bool:
         return False
     try:
         with local_file(stored) as beside:
-            there = remote.bucket.download(attempted(remote.key, entry.get("attempt", "")), beside)
-            if not there or sha256_of(beside) != entry["sha256"]:
+            there = remote.bucket.download(attempted(remote.key, entry.attempt), beside)
+            if not there or sha256_of(beside) != entry.sha256:
                 raise FileNotFoundError
     except FileNotFoundError:
         return False
     return True
 
 
-def commit(record: Path, entry: dict[str, Any], seen: Seen, stored: Path | None) -> dict[str, Any]:
+def commit(record: Path, entry: Record, seen: Seen, stored: Path | None) -> Record:
     """Let an attempt count, unless another does already.
 
     Parameters
     ----------
     record : pathlib.Path
         Path of the entry.
-    entry : dict
+    entry : Record
         What it is to say.
     seen : Seen
         What it said when the attempt began: that may be replaced.
@@ -115,17 +172,17 @@ def commit(record: Path, entry: dict[str, Any], seen: Seen, stored: Path | None)
 
     Returns
     -------
-    dict
+    Record
         The entry that counts; where it is another's, so is the file at ``stored`` now.
     """
     remote = remote_of(record)
     if remote is None:
-        write_json(record, entry)
+        write_json(record, entry.to_dict())
         return entry
-    entry = entry | {"attempt": uuid.uuid4().hex[:12]}
+    entry = replace(entry, attempt=uuid.uuid4().hex[:12])
     own = ""
     if stored is not None:
-        own = attempted(remote.key, entry["attempt"], stored.suffix)
+        own = attempted(remote.key, entry.attempt, stored.suffix)
         remote.bucket.upload(stored, own, once=True)
     counts = _commit(remote, record, entry, seen, stored)
     if own and counts is not entry:
@@ -133,10 +190,8 @@ def commit(record: Path, entry: dict[str, Any], seen: Seen, stored: Path | None)
     return counts
 
 
-def _commit(
-    remote: Remote, record: Path, entry: dict[str, Any], seen: Seen, stored: Path | None
-) -> dict[str, Any]:
-    data = json_bytes(entry)
+def _commit(remote: Remote, record: Path, entry: Record, seen: Seen, stored: Path | None) -> Record:
+    data = json_bytes(entry.to_dict())
     for _ in range(_TRIES):
         if seen.tag:
             done = remote.bucket.swap(remote.key, data, seen.tag)
@@ -146,8 +201,8 @@ def _commit(
             keep(record, data)
             return entry
         seen = look(record)
-        other = seen.entry
-        if other.get("status") == "done" and (stored is None or bring(stored, other)):
+        other = seen.record
+        if other.done and (stored is None or bring(stored, other)):
             return other
     raise NoAnswerError(
         "an entry changes again and again while it is written",
@@ -156,15 +211,15 @@ def _commit(
     )
 
 
-def refuse(stored: Path, entry: dict[str, Any]) -> StoreCorruptError:
+def refuse(stored: Path, attempt: str) -> StoreCorruptError:
     """Say that a block which counted is lost, so that the next run makes it anew.
 
     Parameters
     ----------
     stored : pathlib.Path
         Where its file would be.
-    entry : dict
-        Its ``sha256`` and ``attempt``.
+    attempt : str
+        That its entry named.
 
     Returns
     -------
@@ -173,9 +228,9 @@ def refuse(stored: Path, entry: dict[str, Any]) -> StoreCorruptError:
     """
     record = stored.with_suffix(".json")
     seen = look(record)
-    if seen.entry.get("attempt") == entry["attempt"]:
-        lost = {"status": "failed", "cause": "StoreCorruptError", "text": "its file is lost"}
-        commit(record, seen.entry | lost, seen, None)
+    if seen.record.attempt == attempt:
+        cause, text = StoreCorruptError.__name__, "its file is lost"
+        commit(record, replace(seen.record, status="failed", cause=cause, text=text), seen, None)
     return StoreCorruptError(
         "a stored block is lost, or is not what was written",
         where=str(stored),
@@ -217,16 +272,4 @@ def keep(record: Path, data: bytes) -> None:
 
 def as_seen(found: Found) -> Seen:
     """Return an entry as it was read from a bucket; what cannot be read says nothing."""
-    try:
-        return Seen(_checked(json.loads(found.data)), found.etag)
-    except ValueError:
-        return Seen({}, found.etag)
-
-
-def _checked(value: Any) -> dict[str, Any]:
-    """Return an entry that can be used; ValueError: it is none."""
-    if not isinstance(value, dict) or value.get("status") not in ("done", "failed"):
-        raise ValueError("no entry")
-    if value["status"] == "done" and not {"sha256", "facts"} <= value.keys():
-        raise ValueError("no whole entry")
-    return value
+    return Seen(Record.read(found.data), found.etag)

@@ -55,7 +55,7 @@ def survey(root: Path, units: Iterable[str]) -> frozenset[str] | None:
         doubtful = [key for key in files if key not in entries or len(files[key]) > 1]
         for key in doubtful:
             found = store.get(f"{remote.key}/{unit}/{key}.json")
-            counts = as_seen(found).entry.get("attempt") if found else None
+            counts = as_seen(found).record.attempt if found else None
             store.delete(one.key for attempt, one in files[key] if attempt != counts)
     for start in range(0, len(unread), 1000):
         for name, found in store.get_many(unread[start : start + 1000]).items():

@@ -18,8 +18,8 @@ from typing import Any
 
 from pipeline.config import fingerprint
 from pipeline.errors import AsmAtlasError, ObjectStoreError
-from pipeline.runtime.atomic import local_file, read_json, sha256_of
-from pipeline.runtime.commits import Seen, bring, commit, look, refuse
+from pipeline.runtime.atomic import local_file, sha256_of
+from pipeline.runtime.commits import Record, Seen, bring, commit, look, refuse
 from pipeline.runtime.journal import journal
 from pipeline.runtime.mirror import is_mirror
 
@@ -108,11 +108,8 @@ def find(
     stored, record = _places(root, unit, inputs, suffix)
     if known is None:
         return _stored(unit, stored, look(record))
-    try:
-        entry = read_json(record) if f"{unit}/{stored.stem}" in known else {}
-        return _entry(unit, stored, entry, True) if entry["status"] == "done" else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    found = Record.read(record) if f"{unit}/{stored.stem}" in known else Record()
+    return _entry(unit, stored, found, reused=True) if found.done else None
 
 
 def file_of(entry: Entry) -> Path:
@@ -134,10 +131,9 @@ def file_of(entry: Entry) -> Path:
         If the bucket has lost it. The unit counts as failed then.
     """
     stored = Path(entry.path)
-    if is_mirror(stored):
-        says = {"sha256": entry.sha256, "attempt": entry.attempt}
-        if not bring(stored, says):
-            raise refuse(stored, says)
+    says = Record("done", entry.sha256, attempt=entry.attempt)
+    if is_mirror(stored) and not bring(stored, says):
+        raise refuse(stored, entry.attempt)
     return stored
 
 
@@ -187,9 +183,9 @@ def build(
     except AsmAtlasError as error:
         return fail(root, unit, inputs, suffix, error, seen)
     seconds = round(time.time() - started, 3)
-    done = {"status": "done", "sha256": sha256_of(stored), "facts": facts, "seconds": seconds}
+    done = Record("done", sha256_of(stored), facts, seconds, inputs=inputs)
     journal.worked = True
-    return _entry(unit, stored, commit(record, done | {"inputs": inputs}, seen, stored))
+    return _entry(unit, stored, commit(record, done, seen, stored))
 
 
 def has_failed(
@@ -222,10 +218,7 @@ def has_failed(
     stored, record = _places(root, unit, inputs, suffix)
     if known is not None and f"{unit}/{stored.stem}" not in known:
         return False
-    try:
-        return bool(read_json(record)["status"] == "failed")
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+    return Record.read(record).failed
 
 
 def fail(
@@ -259,9 +252,9 @@ def fail(
         With ``error`` set; on object storage, what another has made of it meanwhile.
     """
     stored, record = _places(root, unit, inputs, suffix)
-    failed = {"status": "failed", "cause": type(error).__name__, "text": str(error)}
-    counts = commit(record, failed | {"inputs": inputs}, seen or Seen({}), None)
-    if counts["status"] == "done":
+    failed = Record("failed", cause=type(error).__name__, text=str(error), inputs=inputs)
+    counts = commit(record, failed, seen or Seen(), None)
+    if counts.done:
         return _entry(unit, stored, counts)
     # It travels from worker to client without what led to it: rasterio's own exceptions pickle, but
     # cannot be read back.
@@ -271,15 +264,15 @@ def fail(
 
 def _stored(unit: str, stored: Path, seen: Seen) -> Entry | None:
     """Return a unit as its entry says, if that says so and the file is what it says."""
-    if seen.entry.get("status") != "done" or not bring(stored, seen.entry):
+    if not seen.record.done or not bring(stored, seen.record):
         return None
-    return _entry(unit, stored, seen.entry, reused=True)
+    return _entry(unit, stored, seen.record, reused=True)
 
 
-def _entry(unit: str, stored: Path, says: dict[str, Any], reused: bool = False) -> Entry:
-    seconds, attempt = float(says.get("seconds", 0)), says.get("attempt", "")
-    sha256, facts = says["sha256"], says["facts"]
-    return Entry(unit, str(stored), sha256, facts, reused, None, seconds, attempt)
+def _entry(unit: str, stored: Path, says: Record, reused: bool = False) -> Entry:
+    return Entry(
+        unit, str(stored), says.sha256, says.facts, reused, None, says.seconds or 0.0, says.attempt
+    )
 
 
 def _places(root: Path, unit: str, inputs: dict[str, Any], suffix: str) -> tuple[Path, Path]:
