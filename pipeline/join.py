@@ -20,12 +20,12 @@ from pipeline.runtime.console import say
 from pipeline.sites.answer_codes import count_unrecognised
 from pipeline.sites.column_mapping import load_mapping
 from pipeline.sites.join import Joined, join_cells
-from pipeline.sites.labels.gather import are_visits
 from pipeline.sites.layers.attach import layers_near
 from pipeline.sites.layers.read import KnownLayer, load_layers
 from pipeline.sites.ranking import RANDOM
 from pipeline.sites.scorecard import rules_fingerprint
 from pipeline.sites.service import came_from, is_address
+from pipeline.sites.visit_tables import are_visits
 from pipeline.sites.visits import read_visits, visits_file
 from pipeline.workflow import ledger
 from pipeline.workflow.context import Context

@@ -19,11 +19,9 @@ from pipeline.geo import grid
 from pipeline.join import labels_file
 from pipeline.runtime.console import say
 from pipeline.scenes import SceneList
-from pipeline.sites.column_mapping import load_mapping
 from pipeline.sites.labels.background import with_background
-from pipeline.sites.labels.gather import are_visits, gather_labels
+from pipeline.sites.labels.gather import gather_labels
 from pipeline.sites.labels.rows import Labels, one_row_per_cell, shift_season
-from pipeline.sites.service import is_address
 from pipeline.training.dataset import build_dataset, read_dataset
 from pipeline.training.misread_pairs import misread_cells
 from pipeline.training.model_choice import registries
@@ -97,7 +95,7 @@ def train_models(
         + (", background more than 1 km from every known site" if unlabelled else "")
         + "".join(f", {count} {reason}" for reason, count in labels.left_out.items() if count),
         data_hash=entry.sha256,
-        licence=_licence(context, found),
+        licence=_licence(labels, found),
         ground=f"region {context.region.title}",
         squares=squares_of(lon, lat),
         how="spatial folds, whole 0.1-degree blocks held out"
@@ -111,21 +109,12 @@ def train_models(
     return register_models(table, bank, about, registry), blended
 
 
-def _licence(context: Context, found: SceneList) -> str:
-    # The demo's visits are simulated as its imagery is; real ones stay IPIS's on any imagery.
-    config = context.config
-    own = [config.labels.inspections, config.labels.use_sample]
-    labels = config.labels.file
-    visits = is_address(labels) or are_visits(Path(labels), config.labels.mapping)
-    own += [labels] if labels and not visits else []
-    own = [Path(path).name for path in own if path]
-    if found.simulated and not labels and not own:
-        return "simulated"
-    visited = ["IPIS open data, ODC-BY 1.0 (credit IPIS)"] * visits
-    if visits and config.labels.mapping:
-        visited = [load_mapping(config.labels.mapping).credit or "visits: not stated"]
-    credit = "; ".join([*visited, *(f"{name}: not stated" for name in own)])
-    return f"{credit}; imagery simulated" if found.simulated else credit
+def _licence(labels: Labels, found: SceneList) -> str:
+    # The demo's visits are simulated as its imagery is; real labels keep their own licence.
+    credit = "; ".join(labels.credits)
+    if found.simulated:
+        return f"{credit}; imagery simulated" if credit else "simulated"
+    return credit
 
 
 def dataset_region(context: Context, only: bool = False) -> None:

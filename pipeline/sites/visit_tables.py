@@ -83,21 +83,23 @@ def describe_row(row: int) -> str:
     return f"visit {row + 1:,} (about line {row + 2:,})"
 
 
-def looks_like_visits(path: Path) -> bool:
-    """Say whether a GeoPackage or GeoJSON file holds visits rather than outlines.
+def are_visits(path: Path, mapping: str = "") -> bool:
+    """Say whether a file of labels is a table of visits, rather than polygons.
 
     Parameters
     ----------
     path : pathlib.Path
         The file.
+    mapping : str, optional
+        The configured mapping of a table's columns: with one, it is.
 
     Returns
     -------
     bool
-        Whether a GeoPackage has a table or layer ``visits``. Any CSV file does.
+        Whether it is a CSV file, a GeoPackage with a table or layer ``visits``, or has a mapping.
     """
-    if path.suffix.lower() != ".gpkg":
-        return path.suffix.lower() == ".csv"
+    if mapping or path.suffix.lower() != ".gpkg":
+        return bool(mapping) or path.suffix.lower() == ".csv"
     return path.is_file() and TABLE in [*table_names(path), *layer_names(path)]
 
 

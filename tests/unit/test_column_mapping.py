@@ -18,8 +18,8 @@ from pipeline.errors import DeclarationError, VisitsError
 from pipeline.runtime.package_data import data_folder
 from pipeline.sites.answer_codes import add_codes, code_meanings, comparable, count_unrecognised
 from pipeline.sites.column_mapping import load_mapping
-from pipeline.sites.labels.gather import are_visits
 from pipeline.sites.scorecard import with_status
+from pipeline.sites.visit_tables import are_visits
 from pipeline.sites.visits import all_sites, read_visits
 
 CAR = {

@@ -8,31 +8,13 @@ from pathlib import Path
 from pipeline.config import Config
 from pipeline.errors import ConfigError, NoLabelsError
 from pipeline.geo.regions import Region
-from pipeline.sites.labels.inspections import label_inspections, label_sample
-from pipeline.sites.labels.polygons import label_polygons
-from pipeline.sites.labels.rows import Labels, combine
-from pipeline.sites.labels.visits import label_visits
-from pipeline.sites.visit_tables import looks_like_visits
-from pipeline.sites.visits import read_visits
+from pipeline.sites.labels.inspections import INSPECTIONS, SAMPLE
+from pipeline.sites.labels.polygons import POLYGONS
+from pipeline.sites.labels.rows import LabelKind, Labels, combine
+from pipeline.sites.labels.visits import VISITS
 from pipeline.workflow.commands import make_command
 
-
-def are_visits(path: Path, mapping: str = "") -> bool:
-    """Say whether a file of labels is a table of visits, rather than polygons.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file.
-    mapping : str, optional
-        The configured mapping of a table's columns: with one, it is.
-
-    Returns
-    -------
-    bool
-        Whether it is a CSV file, a GeoPackage with a table ``visits``, or has a mapping.
-    """
-    return bool(mapping) or looks_like_visits(path)
+KINDS: tuple[LabelKind, ...] = (VISITS, POLYGONS, INSPECTIONS, SAMPLE)
 
 
 def gather_labels(config: Config, labels: Path | None, region: Region, season: str) -> Labels:
@@ -63,25 +45,17 @@ def gather_labels(config: Config, labels: Path | None, region: Region, season: s
     AsmAtlasError
         Whatever reading a source raises.
     """
-    visited = labels is not None and are_visits(labels, config.labels.mapping)
-    if config.labels.searched and (labels is None or visited):
+    if config.labels.searched and POLYGONS.file(config, labels) is None:
         raise ConfigError(
             "a searched area says where polygons are all the mines there are; visits never are",
             next_step="name polygons with LABELS=, or leave SEARCHED out",
         )
     parts = []
-    if labels is not None and visited:
-        about = f"visits in the IPIS form ({labels.name}), positives at GPS-placed visits"
-        visits = label_visits(read_visits(labels, config.labels.mapping), region, season)
-        parts.append(replace(visits, about=(about,)))
-    elif labels is not None:
-        parts.append(
-            label_polygons(labels, region, season, config.labels.searched, config.labels.column)
-        )
-    if config.labels.inspections:
-        parts.append(label_inspections(config.labels.inspections, region, season))
-    if config.labels.use_sample:
-        parts.append(label_sample(config.labels.use_sample, region, season))
+    for kind in KINDS:
+        path = kind.file(config, labels)
+        if path is not None:
+            part, credit = kind.read(path, region, season, config), kind.credit(path, config)
+            parts.append(replace(part, credits=(credit,) if credit else ()))
     if not parts:
         raise NoLabelsError(
             "no labels were given",

@@ -23,6 +23,7 @@ from pipeline.sites.labels.rows import (
     CHECKED,
     MINE,
     NOT,
+    LabelKind,
     Labels,
     make_rows,
     one_row_per_cell,
@@ -140,6 +141,16 @@ def label_sample(path: str | Path, region: Region, season: str) -> Labels:
     numbers = cells.astype(np.int64)
     lon, lat = grid.cell_centres(numbers)
     return _labels(found, numbers, lon, lat, path, region, season, (identity,))
+
+
+INSPECTIONS = LabelKind(
+    lambda config, labels: Path(config.labels.inspections) if config.labels.inspections else None,
+    lambda path, region, season, config: label_inspections(path, region, season),
+)
+SAMPLE = LabelKind(
+    lambda config, labels: Path(config.labels.use_sample) if config.labels.use_sample else None,
+    lambda path, region, season, config: label_sample(path, region, season),
+)
 
 
 def _labels(

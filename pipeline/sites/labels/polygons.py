@@ -19,7 +19,16 @@ from pipeline.errors import LabelsError, NoLabelsError
 from pipeline.geo.overlap import MIN_AREA_HA, polygon_labels, shared_hectares
 from pipeline.geo.regions import Region
 from pipeline.geo.vector_files import layer_names, read_vector
-from pipeline.sites.labels.rows import CHECKED, MINE, NOT, Labels, make_rows, shift_for_date
+from pipeline.sites.labels.rows import (
+    CHECKED,
+    MINE,
+    NOT,
+    LabelKind,
+    Labels,
+    make_rows,
+    shift_for_date,
+)
+from pipeline.sites.visit_tables import are_visits
 
 DATES = ("date", "year")
 _ALIKE = "drawn as a look-alike"
@@ -101,6 +110,16 @@ def label_polygons(
             + (f", negatives in the searched area ({Path(searched).name})" if searched else ""),
         ),
     )
+
+
+POLYGONS = LabelKind(
+    lambda config, labels: (
+        None if labels is None or are_visits(labels, config.labels.mapping) else labels
+    ),
+    lambda path, region, season, config: label_polygons(
+        path, region, season, config.labels.searched, config.labels.column
+    ),
+)
 
 
 def label_dates(found: pd.DataFrame, where: str) -> list[str]:

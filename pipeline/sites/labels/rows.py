@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from pipeline.geo import grid
 from pipeline.geo.seasons import season_windows
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
+    from pipeline.geo.regions import Region
 
 MINE, NOT, UNLABELLED = 1, 0, -1
 COLUMNS = ("cell", "label", "source", "date", "shift", "weight", "what", "size")
@@ -48,6 +54,8 @@ class Labels:
         The sources, in words.
     samples : tuple of str
         Identities of the samples for area estimates that have become labels.
+    credits : tuple of str
+        Whom to credit, and the licences, in words.
     """
 
     rows: pd.DataFrame
@@ -58,6 +66,7 @@ class Labels:
     searched: NDArray[np.object_] = field(default_factory=lambda: np.empty(0, object))
     about: tuple[str, ...] = ()
     samples: tuple[str, ...] = ()
+    credits: tuple[str, ...] = ()
 
     @property
     def positives(self) -> pd.DataFrame:
@@ -72,6 +81,31 @@ class Labels:
     def with_rows(self, rows: pd.DataFrame) -> Labels:
         """Return the same with other rows, one for each cell and season."""
         return replace(self, rows=one_row_per_cell(rows))
+
+
+def not_stated(path: Path, config: Config) -> str:
+    """Say that nobody has said whose labels these are."""
+    return f"{path.name}: not stated"
+
+
+@dataclass(frozen=True)
+class LabelKind:
+    """A kind of labels: where its file is named, how it is read, whom to credit.
+
+    Parameters
+    ----------
+    file : callable
+        Given the configuration and the file that LABELS names (or None): the file that holds such
+        labels, or None.
+    read : callable
+        Given the file, region, configured season and configuration: its ``Labels``.
+    credit : callable, optional
+        Given the file and the configuration: whom to credit, and the licence; empty: nobody.
+    """
+
+    file: Callable[[Config, Path | None], Path | None]
+    read: Callable[[Path, Region, str, Config], Labels]
+    credit: Callable[[Path, Config], str] = not_stated
 
 
 def make_rows(
@@ -167,6 +201,7 @@ def combine(parts: Sequence[Labels]) -> Labels:
         np.concatenate([part.searched for part in parts]),
         tuple(text for part in parts for text in part.about),
         tuple(sample for part in parts for sample in part.samples),
+        tuple(credit for part in parts for credit in part.credits),
     )
 
 

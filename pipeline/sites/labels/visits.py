@@ -6,15 +6,21 @@ known to be free of mining, since no table of visits is exhaustive: they are unl
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import shapely
 
+from pipeline.config import Config
 from pipeline.errors import NoLabelsError
 from pipeline.geo import grid
 from pipeline.geo.regions import Region
-from pipeline.sites.labels.rows import MINE, Labels, make_rows, shift_for_date
-from pipeline.sites.visits import all_sites, recorded_by_others
+from pipeline.sites.column_mapping import load_mapping
+from pipeline.sites.labels.rows import MINE, LabelKind, Labels, make_rows, shift_for_date
+from pipeline.sites.visit_tables import are_visits
+from pipeline.sites.visits import all_sites, read_visits, recorded_by_others
 
 OUTSIDE, NOT_ON_SITE, OTHERS = (
     "outside the region", "not visited on site", "recorded by others than IPIS",
@@ -96,6 +102,27 @@ def label_visits(visits: pd.DataFrame, region: Region, season: str) -> Labels:
     west, south, east, north = shapely.buffer(region.geometry, 0.2).bounds
     near = precise & (lon > west) & (lon < east) & (lat > south) & (lat < north)
     return Labels(positives.reset_index(drop=True), places[near], left_out)
+
+
+def _read(path: Path, region: Region, season: str, config: Config) -> Labels:
+    about = f"visits in the IPIS form ({path.name}), positives at GPS-placed visits"
+    labels = label_visits(read_visits(path, config.labels.mapping), region, season)
+    return replace(labels, about=(about,))
+
+
+def _credit(path: Path, config: Config) -> str:
+    if not config.labels.file:  # the demo's own visits
+        return ""
+    if config.labels.mapping:
+        return load_mapping(config.labels.mapping).credit or "visits: not stated"
+    return "IPIS open data, ODC-BY 1.0 (credit IPIS)"
+
+
+VISITS = LabelKind(
+    lambda config, labels: labels if labels and are_visits(labels, config.labels.mapping) else None,
+    _read,
+    _credit,
+)
 
 
 def _next_step(left_out: dict[str, int]) -> str:
