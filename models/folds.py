@@ -13,11 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.cluster.vq import kmeans2
-from sklearn.neighbors import BallTree
 
 from models.errors import TrainingError
+from models.sphere import PointIndex
 
-EARTH_RADIUS_KM = 6_371.0088
 # Rows without a place stay with their neighbours in the list, in runs of so many.
 RUN_ROWS = 20
 _STARTS = 20
@@ -223,10 +222,7 @@ def _near(
 ) -> NDArray[np.bool_]:
     """Whether a row lies within reach of any row that is held out."""
     placed = np.isfinite(lon) & np.isfinite(lat)
-    points = np.radians(np.column_stack([lat, lon]))
     near = np.zeros(len(lon), bool)
-    if (placed & held).any():
-        tree = BallTree(points[placed & held], metric="haversine")
-        away = tree.query(points[placed], k=1)[0][:, 0] * EARTH_RADIUS_KM
-        near[placed] = away <= reach_km
+    away = PointIndex(lon[placed & held], lat[placed & held]).nearest(lon[placed], lat[placed])[1]
+    near[placed] = away <= reach_km
     return near

@@ -1,7 +1,6 @@
-"""How far things lie apart on the globe: points, cells of the grid, and other people's shapes.
+"""How far cells of the grid and other people's shapes lie from places, and how large cells are.
 
-Distances are great-circle kilometres on a sphere of the Earth's mean radius; against the ellipsoid
-they are off by at most 0.6 %.
+Distances are great-circle kilometres (:mod:`models.sphere`).
 """
 
 from __future__ import annotations
@@ -9,11 +8,10 @@ from __future__ import annotations
 import numpy as np
 import shapely
 from numpy.typing import ArrayLike, NDArray
-from sklearn.neighbors import BallTree
 
+from models.sphere import Floats, PointIndex, great_circle_km
 from pipeline.geo import grid
 
-EARTH_RADIUS_KM = 6371.0088
 # The nearest square is among those of the nearest centres; beyond this many, a square that is
 # nearer by a few metres may be overlooked (at most 0.12 km, where all of them are far away).
 _NEAR_CELLS = 9
@@ -21,104 +19,6 @@ _NEAR_CELLS = 9
 _CELL_REACH_KM = 0.4
 _WGS84_A_KM = 6378.137
 _WGS84_E2 = 0.00669437999014
-
-Floats = NDArray[np.float64]
-
-
-def great_circle_km(lon1: ArrayLike, lat1: ArrayLike, lon2: ArrayLike, lat2: ArrayLike) -> Floats:
-    """Distance between points given in degrees, in kilometres; arrays broadcast.
-
-    Parameters
-    ----------
-    lon1, lat1, lon2, lat2 : array_like of float
-        Degrees; they broadcast.
-
-    Returns
-    -------
-    numpy.ndarray of float64
-        Kilometres.
-    """
-    a, b, c, d = (np.radians(np.asarray(x, float)) for x in (lon1, lat1, lon2, lat2))
-    half = np.sin((d - b) / 2) ** 2 + np.cos(b) * np.cos(d) * np.sin((c - a) / 2) ** 2
-    distance: Floats = 2 * EARTH_RADIUS_KM * np.arcsin(np.sqrt(np.clip(half, 0, 1)))
-    return distance
-
-
-class PointIndex:
-    """Points to which distances are asked, in a tree.
-
-    Parameters
-    ----------
-    lon, lat : array_like of float, shape (n,)
-        Degrees, EPSG:4326; n may be 0.
-    """
-
-    def __init__(self, lon: ArrayLike, lat: ArrayLike) -> None:
-        self.lon, self.lat = np.asarray(lon, float), np.asarray(lat, float)
-        self._tree = (
-            BallTree(self._radians(lon, lat), metric="haversine") if self.lon.size else None
-        )
-
-    def nearest(self, lon: ArrayLike, lat: ArrayLike) -> tuple[NDArray[np.int64], Floats]:
-        """Return index of and distance to the nearest point (-1 and NaN where there are none)."""
-        index, distance = self.k_nearest(lon, lat, 1)
-        return index[:, 0], distance[:, 0]
-
-    def k_nearest(
-        self, lon: ArrayLike, lat: ArrayLike, count: int
-    ) -> tuple[NDArray[np.int64], Floats]:
-        """Return indices of and distances to the nearest points, shape (queries, <= ``count``).
-
-        Parameters
-        ----------
-        lon, lat : array_like of float, shape (n,)
-            Degrees.
-        count : int
-            How many points are wanted.
-
-        Returns
-        -------
-        indices : numpy.ndarray of int64
-            Positions of points, the nearest first.
-        distances : numpy.ndarray of float64
-            Kilometres.
-        """
-        size = np.asarray(lon).size
-        if self._tree is None or size == 0:
-            return np.full((size, 1), -1), np.full((size, 1), np.nan)
-        count = min(count, self.lon.size)
-        distance, index = self._tree.query(self._radians(lon, lat), k=count)
-        return index.astype(np.int64), distance * EARTH_RADIUS_KM
-
-    def within(
-        self, lon: ArrayLike, lat: ArrayLike, radius_km: ArrayLike
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return pairs (query, point) that lie within each query's radius, query by query.
-
-        Parameters
-        ----------
-        lon, lat : array_like of float, shape (n,)
-            Degrees.
-        radius_km : array_like of float
-            Kilometres; one, or one for each query.
-
-        Returns
-        -------
-        queries, points : numpy.ndarray of int64, shape (pairs,)
-            Positions of queries and of points.
-        """
-        size = np.asarray(lon).size
-        if self._tree is None or size == 0:
-            return np.empty(0, np.int64), np.empty(0, np.int64)
-        radii = np.broadcast_to(np.asarray(radius_km, float), (size,)) / EARTH_RADIUS_KM
-        found = self._tree.query_radius(self._radians(lon, lat), radii)
-        queries = np.repeat(np.arange(size), [len(item) for item in found])
-        return queries, np.concatenate(found).astype(np.int64)
-
-    @staticmethod
-    def _radians(lon: ArrayLike, lat: ArrayLike) -> Floats:
-        radians: Floats = np.radians(np.column_stack([np.ravel(lat), np.ravel(lon)]).astype(float))
-        return radians
 
 
 class CellIndex:

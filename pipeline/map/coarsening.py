@@ -12,9 +12,9 @@ import pandas as pd
 import shapely
 from numpy.typing import ArrayLike, NDArray
 from pyproj import Geod
-from scipy.spatial import cKDTree
 from shapely.geometry.base import BaseGeometry
 
+from models.sphere import PointIndex
 from pipeline.classes import CANNOT_TELL, WEAKEST_FIRST
 from pipeline.geo import grid
 
@@ -28,7 +28,6 @@ _OF_THE_STRONGEST = (
     "dispute",
     "applicable",
 )
-EARTH_KM = 6371.0088
 _GEOD = Geod(ellps="WGS84")
 
 
@@ -98,25 +97,11 @@ def coarse_cells(
             merged[name] = pd.Series(days, index=merged.index).mask(merged[name].isna(), None)
     merged = merged.reset_index()
     west, south, east, north = square_bounds(merged["cell"], 0.01)
-    merged["nearest_site_km"] = _nearest_km((west + east) / 2, (south + north) / 2, sites)
+    # From what this product shows of the sites: their rounded places.
+    places = shapely.get_coordinates([] if sites is None else round_points(sites, 2).geometry)
+    km = PointIndex(*places.T).nearest((west + east) / 2, (south + north) / 2)[1]
+    merged["nearest_site_km"] = np.round(km, 1).astype(np.float32)
     return merged
-
-
-def _nearest_km(
-    lon: NDArray[np.float64], lat: NDArray[np.float64], sites: gpd.GeoDataFrame | None
-) -> NDArray[np.float32]:
-    """Great-circle distance to the nearest site's rounded place; NaN where there is no site."""
-    if sites is None or not len(sites):
-        return np.full(len(lon), np.nan, np.float32)
-    places = round_points(sites, 2).geometry
-    chord = cKDTree(_unit(places.x, places.y)).query(_unit(lon, lat))[0]
-    km: NDArray[np.float64] = 2 * EARTH_KM * np.arcsin(np.clip(chord / 2, 0, 1))
-    return np.round(km, 1).astype(np.float32)
-
-
-def _unit(lon: ArrayLike, lat: ArrayLike) -> NDArray[np.float64]:
-    x, y = np.radians(np.asarray(lon, float)), np.radians(np.asarray(lat, float))
-    return np.stack([np.cos(y) * np.cos(x), np.cos(y) * np.sin(x), np.sin(y)], axis=1)
 
 
 def round_points(points: gpd.GeoDataFrame, decimals: int) -> gpd.GeoDataFrame:

@@ -15,9 +15,10 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
+from models.sphere import PointIndex
 from pipeline.classes import CALLED, CANNOT_TELL, INDUSTRIAL, classify
 from pipeline.geo import grid
-from pipeline.geo.distance import CellIndex, PointIndex
+from pipeline.geo.distance import CellIndex
 from pipeline.geo.regions import Region
 from pipeline.sites.candidates import Reach, Search, find_candidates
 from pipeline.sites.layers.attach import in_industrial

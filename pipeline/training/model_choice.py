@@ -13,8 +13,8 @@ from features.scaling import Scaling
 from models.errors import ModelError, ModelNotFoundError
 from models.model import Model
 from models.registry import SHIPPED, find_model, load_model, read_manifest, registered
+from models.sphere import great_circle_km
 from pipeline.errors import ModelMismatchError, NoModelError, UnknownModelError
-from pipeline.geo.distance import great_circle_km
 from pipeline.runtime.console import say
 from pipeline.scenes import SceneList
 from pipeline.workflow.commands import make_command

@@ -12,8 +12,8 @@ from models.calibration import Calibration, calibrate
 from models.pu import calibrate_unlabelled, estimate_prior, thresholds_unlabelled, true_share
 from models.scores import thresholds
 from models.sensitivity import sensitivity
+from models.sphere import PointIndex
 from pipeline.geo import grid
-from pipeline.geo.distance import PointIndex
 from pipeline.training.dataset import TrainingTable
 
 # Visitors go from place to place: the mean distance to so many others says how remote one is.

@@ -5,12 +5,11 @@ import pyproj
 import pytest
 import shapely
 
+from models.sphere import PointIndex, great_circle_km
 from pipeline.geo import grid
 from pipeline.geo.distance import (
     CellIndex,
-    PointIndex,
     cell_area_km2,
-    great_circle_km,
     nearest_shape,
 )
 

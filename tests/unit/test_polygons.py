@@ -15,7 +15,7 @@ from pipeline.errors import InputFileError, LabelsError, NoLabelsError
 from pipeline.geo import grid
 from pipeline.geo.distance import cell_area_km2, nearest_shape
 from pipeline.geo.regions import Region, resolve_region
-from pipeline.sites.labels.background import BACKGROUND_DISTANCE_M, with_background
+from pipeline.sites.labels.background import BACKGROUND_KM, with_background
 from pipeline.sites.labels.polygons import label_polygons
 from pipeline.sites.labels.rows import MINE, NOT, UNLABELLED, Labels
 
@@ -91,7 +91,7 @@ def test_negatives_lie_inside_the_searched_area_far_from_every_mine(tmp_path) ->
     assert len(negatives) > 100
     assert shapely.covers(half, boxes).all()
     away = nearest_shape(labels.shapes, boxes)[1]
-    assert away.min() * 1000 >= BACKGROUND_DISTANCE_M
+    assert away.min() >= BACKGROUND_KM
     unlabelled = rows.loc[rows["label"] == UNLABELLED, "cell"].to_numpy()
     assert grid.cell_centres(unlabelled)[0].min() > (west + east) / 2
     assert not np.isin(labels.touched, rows["cell"]).any()

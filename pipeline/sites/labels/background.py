@@ -11,16 +11,15 @@ import numpy as np
 import pandas as pd
 import shapely
 from numpy.typing import NDArray
-from sklearn.neighbors import BallTree
 
+from models.sphere import PointIndex
 from pipeline.geo import grid
 from pipeline.geo.distance import nearest_shape
 from pipeline.geo.regions import Region
 from pipeline.sites.labels.rows import NOT, UNLABELLED, Labels, make_rows
 
-EARTH_RADIUS_M = 6_371_008.8
 # Mines reach beyond the point where the visitor stood, and beyond the outline that was drawn.
-BACKGROUND_DISTANCE_M = 1_000.0
+BACKGROUND_KM = 1.0
 # Sources of the rows that are added here.
 BACKGROUND, SEARCHED = "background", "searched area"
 
@@ -70,11 +69,12 @@ def far_from_mines(cells: NDArray[np.int64], labels: Labels) -> NDArray[np.bool_
         False too for cells that a source leaves out.
     """
     far = ~np.isin(cells, labels.touched)
-    if len(labels.places):
-        far &= _far_from_points(cells, labels.places)
+    lon, lat, radius_m = labels.places.T
+    near = PointIndex(*grid.cell_centres(cells)).within(lon, lat, BACKGROUND_KM + radius_m / 1000)
+    far[near[1]] = False
     if len(labels.shapes):
         boxes = shapely.box(*grid.cell_bounds(cells))
-        far &= nearest_shape(labels.shapes, boxes)[1] * 1000 >= BACKGROUND_DISTANCE_M
+        far &= nearest_shape(labels.shapes, boxes)[1] >= BACKGROUND_KM
     return far
 
 
@@ -86,21 +86,3 @@ def cells_within(cells: NDArray[np.int64], shapes: NDArray[np.object_]) -> NDArr
         shapely.prepare(shape)
         result |= shapely.covers(shape, boxes)
     return result
-
-
-def _far_from_points(cells: NDArray[np.int64], places: NDArray[np.float64]) -> NDArray[np.bool_]:
-    lon, lat = grid.cell_centres(cells)
-    tree = BallTree(np.radians(places[:, 1::-1]), metric="haversine")
-    reach = (BACKGROUND_DISTANCE_M + places[:, 2].max()) / EARTH_RADIUS_M
-    if not len(cells):
-        return np.empty(0, bool)
-    near, distances = tree.query_radius(
-        np.radians(np.column_stack([lat, lon])), reach, return_distance=True
-    )
-    return np.array(
-        [
-            not np.any(away * EARTH_RADIUS_M < BACKGROUND_DISTANCE_M + places[index, 2])
-            for index, away in zip(near, distances, strict=True)
-        ],
-        bool,
-    )

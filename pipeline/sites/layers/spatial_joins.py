@@ -11,7 +11,8 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from pipeline.geo.distance import great_circle_km, nearest_shape
+from models.sphere import great_circle_km
+from pipeline.geo.distance import nearest_shape
 
 # Degrees (0.1 mm): the last bits of two borders' coordinates may leave as much between them.
 _GAP = 1e-9
