@@ -9,7 +9,7 @@ import pytest
 from sample_labels import draw_labels
 from sample_visits import write_visits
 
-from pipeline.config import Config
+from pipeline.config import Config, LabelSettings
 from pipeline.geo import grid
 from pipeline.geo.regions import Region, resolve_region
 from pipeline.sites.labels import gather
@@ -28,7 +28,7 @@ def visits(tmp_path: Path) -> Path:
     return write_visits(tmp_path / "v.csv", site)
 
 
-def _read_list(path: Path, region: Region, season: str, config: Config) -> Labels:
+def _read_list(path: Path, region: Region, season: str, settings: LabelSettings) -> Labels:
     cells = np.loadtxt(path, np.int64, ndmin=1)
     rows = make_rows(cells, MINE, "list", path.name)
     return Labels(rows, np.empty((0, 3)), {}, about=(f"listed cells ({path.name})",))
@@ -37,9 +37,9 @@ def _read_list(path: Path, region: Region, season: str, config: Config) -> Label
 def test_a_kind_of_labels_is_one_class_and_one_line(tmp_path, visits, monkeypatch) -> None:
     listed = tmp_path / "mines.lst"
     listed.write_text(f"{CELLS[7, 7]}\n")
-    lists = LabelKind(lambda config, labels: listed, _read_list)
+    lists = LabelKind(lambda settings, labels: listed, _read_list)
     monkeypatch.setattr(gather, "KINDS", (*KINDS, lists))
-    labels = gather_labels(Config(labels=str(visits)), visits, REGION, SEASON)
+    labels = gather_labels(Config(labels=LabelSettings(file=str(visits))), visits, REGION, SEASON)
     assert set(labels.positives["cell"]) == {CELLS[4, 1], CELLS[7, 7]}
     assert labels.about[-1] == "listed cells (mines.lst)"
     assert labels.credits == (
@@ -49,18 +49,20 @@ def test_a_kind_of_labels_is_one_class_and_one_line(tmp_path, visits, monkeypatc
 
 
 def test_each_file_is_of_one_kind(tmp_path, visits) -> None:
-    both = Config(inspections="seen.csv", use_sample="sample.gpkg")
+    both = LabelSettings(inspections="seen.csv", use_sample="sample.gpkg")
     for labels, first in ((visits, "v.csv"), (Path("outlines.geojson"), "outlines.geojson")):
         files = [kind.file(both, labels) for kind in KINDS]
         assert [file.name for file in files if file] == [first, "seen.csv", "sample.gpkg"]
-    assert [kind.file(Config(), None) for kind in KINDS] == [None] * len(KINDS)
+    assert [kind.file(LabelSettings(), None) for kind in KINDS] == [None] * len(KINDS)
 
 
 def test_labels_bring_their_credit(tmp_path, visits) -> None:
     sample = draw_labels(tmp_path / "s.gpkg", CELLS[4, :1], ["mine"])
-    config = Config(labels=str(visits), use_sample=str(sample))
+    config = Config(labels=LabelSettings(file=str(visits), use_sample=str(sample)))
     given = gather_labels(config, visits, REGION, SEASON)
     assert given.credits == ("IPIS open data, ODC-BY 1.0 (credit IPIS)", "s.gpkg: not stated")
     # What a region brings itself, as the demo its visits, is nobody else's.
-    own = gather_labels(Config(use_sample=str(sample)), visits, REGION, SEASON)
+    own = gather_labels(
+        Config(labels=LabelSettings(use_sample=str(sample))), visits, REGION, SEASON
+    )
     assert own.credits == ("s.gpkg: not stated",)

@@ -45,16 +45,17 @@ def gather_labels(config: Config, labels: Path | None, region: Region, season: s
     AsmAtlasError
         Whatever reading a source raises.
     """
-    if config.labels.searched and POLYGONS.file(config, labels) is None:
+    if config.labels.searched and POLYGONS.file(config.labels, labels) is None:
         raise ConfigError(
             "a searched area says where polygons are all the mines there are; visits never are",
             next_step="name polygons with LABELS=, or leave SEARCHED out",
         )
     parts = []
     for kind in KINDS:
-        path = kind.file(config, labels)
+        path = kind.file(config.labels, labels)
         if path is not None:
-            part, credit = kind.read(path, region, season, config), kind.credit(path, config)
+            credit = kind.credit(path, config.labels)
+            part = kind.read(path, region, season, config.labels)
             parts.append(replace(part, credits=(credit,) if credit else ()))
     if not parts:
         raise NoLabelsError(

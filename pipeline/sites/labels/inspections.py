@@ -144,12 +144,12 @@ def label_sample(path: str | Path, region: Region, season: str) -> Labels:
 
 
 INSPECTIONS = LabelKind(
-    lambda config, labels: Path(config.labels.inspections) if config.labels.inspections else None,
-    lambda path, region, season, config: label_inspections(path, region, season),
+    lambda settings, labels: Path(settings.inspections) if settings.inspections else None,
+    lambda path, region, season, settings: label_inspections(path, region, season),
 )
 SAMPLE = LabelKind(
-    lambda config, labels: Path(config.labels.use_sample) if config.labels.use_sample else None,
-    lambda path, region, season, config: label_sample(path, region, season),
+    lambda settings, labels: Path(settings.use_sample) if settings.use_sample else None,
+    lambda path, region, season, settings: label_sample(path, region, season),
 )
 
 

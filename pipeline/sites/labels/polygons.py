@@ -113,11 +113,11 @@ def label_polygons(
 
 
 POLYGONS = LabelKind(
-    lambda config, labels: (
-        None if labels is None or are_visits(labels, config.labels.mapping) else labels
+    lambda settings, labels: (
+        None if labels is None or are_visits(labels, settings.mapping) else labels
     ),
-    lambda path, region, season, config: label_polygons(
-        path, region, season, config.labels.searched, config.labels.column
+    lambda path, region, season, settings: label_polygons(
+        path, region, season, settings.searched, settings.column
     ),
 )
 

@@ -17,7 +17,7 @@ from pipeline.geo import grid
 from pipeline.geo.seasons import season_windows
 
 if TYPE_CHECKING:
-    from pipeline.config import Config
+    from pipeline.config import LabelSettings
     from pipeline.geo.regions import Region
 
 MINE, NOT, UNLABELLED = 1, 0, -1
@@ -83,7 +83,7 @@ class Labels:
         return replace(self, rows=one_row_per_cell(rows))
 
 
-def not_stated(path: Path, config: Config) -> str:
+def not_stated(path: Path, settings: LabelSettings) -> str:
     """Say that nobody has said whose labels these are."""
     return f"{path.name}: not stated"
 
@@ -95,17 +95,17 @@ class LabelKind:
     Parameters
     ----------
     file : callable
-        Given the configuration and the file that LABELS names (or None): the file that holds such
-        labels, or None.
+        Given the settings of labels and the file that LABELS names (or None): the file that holds
+        such labels, or None.
     read : callable
-        Given the file, region, configured season and configuration: its ``Labels``.
+        Given the file, region, configured season and settings: its ``Labels``.
     credit : callable, optional
-        Given the file and the configuration: whom to credit, and the licence; empty: nobody.
+        Given the file and the settings: whom to credit, and the licence; empty: nobody.
     """
 
-    file: Callable[[Config, Path | None], Path | None]
-    read: Callable[[Path, Region, str, Config], Labels]
-    credit: Callable[[Path, Config], str] = not_stated
+    file: Callable[[LabelSettings, Path | None], Path | None]
+    read: Callable[[Path, Region, str, LabelSettings], Labels]
+    credit: Callable[[Path, LabelSettings], str] = not_stated
 
 
 def make_rows(

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from pipeline.config import Config
+from pipeline.config import LabelSettings
 from pipeline.errors import NoLabelsError
 from pipeline.geo import grid
 from pipeline.geo.regions import Region
@@ -104,22 +104,22 @@ def label_visits(visits: pd.DataFrame, region: Region, season: str) -> Labels:
     return Labels(positives.reset_index(drop=True), places[near], left_out)
 
 
-def _read(path: Path, region: Region, season: str, config: Config) -> Labels:
+def _read(path: Path, region: Region, season: str, settings: LabelSettings) -> Labels:
     about = f"visits in the IPIS form ({path.name}), positives at GPS-placed visits"
-    labels = label_visits(read_visits(path, config.labels.mapping), region, season)
+    labels = label_visits(read_visits(path, settings.mapping), region, season)
     return replace(labels, about=(about,))
 
 
-def _credit(path: Path, config: Config) -> str:
-    if not config.labels.file:  # the demo's own visits
+def _credit(path: Path, settings: LabelSettings) -> str:
+    if not settings.file:  # the demo's own visits
         return ""
-    if config.labels.mapping:
-        return load_mapping(config.labels.mapping).credit or "visits: not stated"
+    if settings.mapping:
+        return load_mapping(settings.mapping).credit or "visits: not stated"
     return "IPIS open data, ODC-BY 1.0 (credit IPIS)"
 
 
 VISITS = LabelKind(
-    lambda config, labels: labels if labels and are_visits(labels, config.labels.mapping) else None,
+    lambda settings, labels: labels if labels and are_visits(labels, settings.mapping) else None,
     _read,
     _credit,
 )
