@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -109,29 +111,9 @@ def deliver(
             point_to(home / "latest", run_id)
         _print(folder, sheets)
         return folder
-    images = [scene.datetime[:10] for scene in found.scenes], [s.end[:10] for s in found.scenes]
-    run = RunInfo(
-        run_id=run_id,
-        region=told_region(context),
-        model=model.manifest | {"choice": predicted.why},
-        config=context.config,
-        config_hash=settings_hash(context.config),
-        code_version=version("asm-atlas"),
-        code_commit=commit(),
-        created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        tables=used_tables(context, joined.known_layers),
-        scenes=[scene_row(scene) for scene in found.scenes],
-        simulated=found.simulated,
-        counts={
-            "scenes": len(found.scenes),
-            "scenes_not_read": len(failed_scenes(predicted.composites)),
-            "blocks": len(context.region.blocks),
-            "small_cells": len(joined.cells),
-            "small_cells_cannot_tell": int((joined.cells["class"] == CANNOT_TELL).sum()),
-        },
-        images=(min(images[0]), max(images[1])),
-        area=area,
-    )
+    unknown = int((joined.cells["class"] == CANNOT_TELL).sum())
+    run = run_info(context, run_id, [predicted], joined, small_cells_cannot_tell=unknown)
+    run = replace(run, area=area)
     if not (folder / MANIFEST).is_file():
         page = partial(write_report, joined, run) if report else None
         counts = publish(joined, run, folder, page)
@@ -145,6 +127,57 @@ def deliver(
         point_to(home / "latest", run_id)
     _print(folder, sheets)
     return folder
+
+
+def run_info(
+    context: Context, run_id: str, made: Sequence[Predicted], joined: Joined, **counts: int
+) -> RunInfo:
+    """Return the record of what a product was made from.
+
+    Parameters
+    ----------
+    context : Context
+        Configuration and region.
+    run_id : str
+        Name of the product's folder.
+    made : sequence of Predicted
+        The season or seasons, the newest last.
+    joined : Joined
+        Its rows.
+    **counts
+        What else was counted.
+
+    Returns
+    -------
+    RunInfo
+        Without estimates of areas.
+    """
+    scenes = [scene for one in made for scene in one.scenes.scenes]
+    newest = made[-1]
+    return RunInfo(
+        run_id=run_id,
+        region=told_region(context),
+        model=newest.model.manifest | {"choice": newest.why},
+        config=context.config,
+        config_hash=settings_hash(context.config),
+        code_version=version("asm-atlas"),
+        code_commit=commit(),
+        created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        tables=used_tables(context, joined.known_layers),
+        scenes=[scene_row(scene) for scene in scenes],
+        simulated=newest.scenes.simulated,
+        counts={
+            "scenes": len(scenes),
+            "scenes_not_read": sum(len(failed_scenes(one.composites)) for one in made),
+            "blocks": len(context.region.blocks),
+            "small_cells": len(joined.cells),
+        }
+        | counts,
+        images=(
+            min(scene.datetime[:10] for scene in scenes),
+            max(scene.end[:10] for scene in scenes),
+        ),
+    )
 
 
 def _print(folder: Path, sheets: int) -> None:

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from importlib.metadata import version
 from pathlib import Path
 
 from pipeline.change.folder import PAGE, write_changes
 from pipeline.change.layers import Changes, disclose_changes
-from pipeline.composite import failed_scenes
-from pipeline.config import fingerprint, settings_hash
-from pipeline.join import used_tables
+from pipeline.config import fingerprint
 from pipeline.map.disclosure import load_policy, policy_of
 from pipeline.map.manifest import MANIFEST
-from pipeline.map.provenance import RunInfo
 from pipeline.map.removals import read_removals, requested_areas
 from pipeline.predict import Predicted
-from pipeline.publish import point_to, scene_row, tell_older, told_region
-from pipeline.runtime.code import commit
+from pipeline.publish import point_to, run_info, tell_older
 from pipeline.runtime.console import say
 from pipeline.runtime.mirror import fetched_folder
-from pipeline.sites.join import Joined
 from pipeline.workflow.context import Context
 
 # Raise it when the same inputs would give another product.
@@ -69,7 +63,7 @@ def deliver_changes(
     if (fetched_folder(folder) / MANIFEST).is_file():
         say("monitor", f"nothing to do: {folder} is up to date")
     else:
-        run = _run(context, earlier, later, run_id, changes.joined)
+        run = run_info(context, run_id, [earlier, later], changes.joined)
         policy = policy_of(changes.joined)
         product = disclose_changes(changes, run, policy)
         write_changes(product, run, policy, changes.seasons, folder)
@@ -78,33 +72,3 @@ def deliver_changes(
         say("monitor", f"places: {counted}; {folder / PAGE}")
     point_to(home / "latest", run_id)
     return folder
-
-
-def _run(
-    context: Context, earlier: Predicted, later: Predicted, run_id: str, joined: Joined
-) -> RunInfo:
-    scenes = [*earlier.scenes.scenes, *later.scenes.scenes]
-    missing = [failed_scenes(one.composites) for one in (earlier, later)]
-    return RunInfo(
-        run_id=run_id,
-        region=told_region(context),
-        model=later.model.manifest | {"choice": later.why},
-        config=context.config,
-        config_hash=settings_hash(context.config),
-        code_version=version("asm-atlas"),
-        code_commit=commit(),
-        created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        tables=used_tables(context, joined.known_layers),
-        scenes=[scene_row(scene) for scene in scenes],
-        simulated=later.scenes.simulated,
-        counts={
-            "scenes": len(scenes),
-            "scenes_not_read": sum(len(one) for one in missing),
-            "blocks": len(context.region.blocks),
-            "small_cells": len(joined.cells),
-        },
-        images=(
-            min(scene.datetime[:10] for scene in scenes),
-            max(scene.end[:10] for scene in scenes),
-        ),
-    )
