@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -18,17 +18,15 @@ from pipeline.change.words import CANNOT_TELL, COLOURS, legend, tell
 from pipeline.errors import StoreCorruptError
 from pipeline.map import disclosure as rules
 from pipeline.map.check import check_folder
+from pipeline.map.disclosure import Policy, Product
 from pipeline.map.files import geopackage, qgis, symbology
 from pipeline.map.files.inspection import plain_csv
 from pipeline.map.files.symbology import Layer, Rule
 from pipeline.map.files.views import LayerView
 from pipeline.map.manifest import RunManifest, file_digest
+from pipeline.map.provenance import RunInfo
 from pipeline.runtime.files import whole_folder
 from pipeline.words.map_words import say, warning, warnings
-
-if TYPE_CHECKING:
-    from pipeline.map.disclosure import Policy, Product
-    from pipeline.map.provenance import RunInfo
 
 PACKAGE, PROJECT, PAGE = "changes.gpkg", "changes.qgz", "changes.html"
 # QGIS's number of placing labels outside of polygons: a square may be smaller than its number.

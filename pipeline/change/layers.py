@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import geopandas as gpd
 import numpy as np
@@ -23,14 +22,12 @@ from pipeline.map.disclosure import (
     ordered,
     refuse_young,
 )
+from pipeline.map.provenance import RunInfo
 from pipeline.map.removals import mark_requested, read_removals, remove_requested
+from pipeline.sites.join import Joined
 from pipeline.sites.layers.attach import for_public
+from pipeline.sites.layers.read import KnownLayer
 from pipeline.sites.layers.spatial_joins import count_touching, owner_of
-
-if TYPE_CHECKING:
-    from pipeline.map.provenance import RunInfo
-    from pipeline.sites.join import Joined
-    from pipeline.sites.layers.read import KnownLayer
 
 # The last that a square's cells hold is the square's: what stays hides what is new beside it, so
 # that a mine which grew is not shown as a new one; and "none" is said of whole squares only.

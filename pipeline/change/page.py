@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
 
 import pandas as pd
 from markupsafe import Markup
@@ -12,6 +11,7 @@ from markupsafe import Markup
 from pipeline.change.words import COLOURS, legend, tell
 from pipeline.map import disclosure as rules
 from pipeline.map.credit import credit
+from pipeline.map.disclosure import Policy, Product
 from pipeline.map.files import qgis
 from pipeline.map.page import figures
 from pipeline.map.page.report import (
@@ -23,11 +23,8 @@ from pipeline.map.page.report import (
     page_facts,
     templates,
 )
+from pipeline.map.provenance import RunInfo
 from pipeline.words.map_words import say, warnings
-
-if TYPE_CHECKING:
-    from pipeline.map.disclosure import Policy, Product
-    from pipeline.map.provenance import RunInfo
 
 MOST_PLACES = 40
 _PLACE_COLUMNS = (

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from pipeline.map.disclosure import Product
+from pipeline.map.provenance import RunInfo
 from pipeline.sites.column_mapping import load_mapping
 from pipeline.words.map_words import CREDIT, SIMULATED, say
-
-if TYPE_CHECKING:
-    from pipeline.map.disclosure import Product
-    from pipeline.map.provenance import RunInfo
 
 # A table in IPIS's own form is taken for its open data.
 IPIS = "IPIS (ipisresearch.be), ODC-BY 1.0"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 import pystac
@@ -21,16 +21,14 @@ from pipeline.errors import StoreCorruptError
 from pipeline.geo.geopackage import column_names
 from pipeline.map import disclosure as rules
 from pipeline.map.check import check_folder
+from pipeline.map.disclosure import Policy, Product
 from pipeline.map.files import geopackage, inspection, qgis, raster
 from pipeline.map.files.views import LayerView
 from pipeline.map.manifest import RunManifest, file_digest, to_json
+from pipeline.map.provenance import RunInfo
 from pipeline.runtime.files import whole_folder
+from pipeline.sites.join import Joined
 from pipeline.words.map_words import say, warning
-
-if TYPE_CHECKING:
-    from pipeline.map.disclosure import Policy, Product
-    from pipeline.map.provenance import RunInfo
-    from pipeline.sites.join import Joined
 
 MAP, PROJECT, COG, COVERAGE, ITEM = (
     "map.gpkg", "map.qgz", "probability.tif", "coverage.tif", "item.json",

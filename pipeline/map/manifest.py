@@ -8,21 +8,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from pipeline.map import disclosure as rules
 from pipeline.map.credit import credit
+from pipeline.map.disclosure import Policy, Product
 from pipeline.map.files.crate import CRATE, crate
+from pipeline.map.provenance import RunInfo
 from pipeline.runtime.atomic import sha256_of
 from pipeline.runtime.files import whole_file
 from pipeline.words.map_words import warnings
-
-if TYPE_CHECKING:
-    from pipeline.map.disclosure import Policy, Product
-    from pipeline.map.provenance import RunInfo
 
 MANIFEST = "manifest.json"
 # Lists of the facts: what the provenance calls their members, and which part names one.

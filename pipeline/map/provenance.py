@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from pipeline.config import Config
-    from pipeline.geo.regions import Region
+from pipeline.config import Config
+from pipeline.geo.regions import Region
 
 
 @dataclass(frozen=True)

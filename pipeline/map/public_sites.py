@@ -6,24 +6,22 @@ the list would tell of the site.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipeline.config import Config
 from pipeline.map.files.symbology import score_breaks
+from pipeline.map.provenance import RunInfo
 from pipeline.sites.candidates import Reach, Search, find_candidates
 from pipeline.sites.column_mapping import load_mapping
+from pipeline.sites.join import Joined
 from pipeline.sites.matching import TOLERANCE_KM
 from pipeline.sites.ranking import RANDOM
 from pipeline.sites.visits import PRECISION_RADIUS_M
-
-if TYPE_CHECKING:
-    from pipeline.config import Config
-    from pipeline.map.provenance import RunInfo
-    from pipeline.sites.join import Joined
 
 
 def sites_held_back(

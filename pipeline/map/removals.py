@@ -11,7 +11,6 @@ import datetime as dt
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import geopandas as gpd
 import numpy as np
@@ -20,12 +19,10 @@ import pyogrio
 import shapely
 from numpy.typing import NDArray
 
+from pipeline.config import Config
 from pipeline.errors import DisclosureError, RemovalsError
 from pipeline.geo import grid
-
-if TYPE_CHECKING:
-    from pipeline.config import Config
-    from pipeline.sites.join import Joined
+from pipeline.sites.join import Joined
 
 COLUMNS = (
     "site", "longitude", "latitude", "west", "south", "east", "north", "since", "why",
