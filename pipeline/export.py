@@ -116,8 +116,8 @@ def _tables(
         inside = region.cells(grid.Block.from_name(entry.unit))
         if degrees == GRIDS[0]:
             cell, features, observed = read_coarse(entry, bank)
-            inside = grid.coarse_cell_of(inside)
-            west, south, east, north = grid.coarse_cell_bounds(cell)
+            inside = grid.coarse_cell_of(inside, 2)
+            west, south, east, north = grid.coarse_cell_bounds(cell, 2)
         else:
             stored = read_features([entry], bank)
             cell, features, observed = stored.cell, stored.features, stored.observed

@@ -25,7 +25,6 @@ from pipeline.map.disclosure import (
 from pipeline.map.provenance import RunInfo
 from pipeline.map.removals import mark_requested, read_removals, remove_requested
 from pipeline.sites.join import Joined
-from pipeline.sites.layers.attach import for_public
 from pipeline.sites.layers.read import KnownLayer
 from pipeline.sites.layers.spatial_joins import count_touching, owner_of
 
@@ -96,10 +95,10 @@ def disclose_changes(changes: Changes, run: RunInfo, policy: Policy) -> Product:
         series = _old_enough(series, last_public_day(run.created))
         cells, series = _coarse_changes(cells), _coarse_series(series)
         places = coarsening.coarse_candidates(places)
-        known = for_public(known, last_public_day(run.created))
+        known = coarsening.coarse_layers(known, last_public_day(run.created))
     square = SQUARE_DEGREES[disclosure]
     squares = coarsening.squares(cells.assign(model=run.model["id"], run=run.run_id), square)
-    places = coarsening.with_coordinates(places, 2 if public else 4)
+    places = coarsening.with_coordinates(places, public)
     layers = {"changes": squares, "change_places": places.assign(model=run.model["id"])}
     tables = {"change_areas": _areas(squares, places, known), "series": series}
     return Product(

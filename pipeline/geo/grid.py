@@ -10,6 +10,7 @@ All coordinates are longitude and latitude in degrees, EPSG:4326.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +29,10 @@ QUARTER_PX = CELL_PX // 2
 CELL_COLUMNS = 360 * PIXELS_PER_DEGREE // CELL_PX
 CELL_ROWS = 180 * PIXELS_PER_DEGREE // CELL_PX
 CELL_DEGREES = CELL_PX * PIXEL
+# Cells along a side of the public map's squares, and the side itself: their size is changed here,
+# and nowhere else. A block holds whole squares: 1, 2, 4, 5, 10 or 20 cells.
+PUBLIC_CELLS = 2
+PUBLIC_DEGREES = PUBLIC_CELLS / 200
 BLOCK_COLUMNS = 3_600
 BLOCK_ROWS = 1_800
 # A window belongs to the cell that holds its upper-left pixel, so the last windows of a block reach
@@ -148,8 +153,7 @@ def cell_bounds(
     cells: ArrayLike,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """West, south, east and north of each cell, in degrees."""
-    rows, cols = np.divmod(np.asarray(cells, np.int64), CELL_COLUMNS)
-    return cols / 200 - 180, 90 - (rows + 1) / 200, (cols + 1) / 200 - 180, 90 - rows / 200
+    return coarse_cell_bounds(cells, 1)
 
 
 def cell_centres(cells: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -158,19 +162,38 @@ def cell_centres(cells: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.floa
     return (cols + 0.5) / 200 - 180, 90 - (rows + 0.5) / 200
 
 
-def coarse_cell_of(cells: ArrayLike) -> NDArray[np.int64]:
-    """Return the 0.01-degree cell (``row * 36000 + column``) that holds each 0.005-degree cell."""
+def coarse_cell_of(cells: ArrayLike, side: int = PUBLIC_CELLS) -> NDArray[np.int64]:
+    """Return the coarse cell that holds each cell.
+
+    Parameters
+    ----------
+    cells : array_like of int
+        Cell identifiers.
+    side : int, optional
+        Cells along a coarse cell's side, a divisor of 20; default: those of the public map.
+
+    Returns
+    -------
+    numpy.ndarray of int64
+        Identifiers as those of cells, in the coarser grid: ``row * (72000 / side) + column``.
+    """
     rows, cols = np.divmod(np.asarray(cells, np.int64), CELL_COLUMNS)
-    coarse: NDArray[np.int64] = (rows // 2) * (CELL_COLUMNS // 2) + cols // 2
+    coarse: NDArray[np.int64] = (rows // side) * (CELL_COLUMNS // side) + cols // side
     return coarse
 
 
 def coarse_cell_bounds(
-    cells: ArrayLike,
+    cells: ArrayLike, side: int = PUBLIC_CELLS
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """West, south, east and north of each 0.01-degree cell, in degrees."""
-    rows, cols = np.divmod(np.asarray(cells, np.int64), CELL_COLUMNS // 2)
-    return cols / 100 - 180, 90 - (rows + 1) / 100, (cols + 1) / 100 - 180, 90 - rows / 100
+    """West, south, east and north of each coarse cell of so many cells a side, in degrees."""
+    rows, cols = np.divmod(np.asarray(cells, np.int64), CELL_COLUMNS // side)
+    rows, cols = rows * side, cols * side
+    return cols / 200 - 180, 90 - (rows + side) / 200, (cols + side) / 200 - 180, 90 - rows / 200
+
+
+def decimals_of(step: float) -> int:
+    """Return how many decimals the multiples of a step in degrees have."""
+    return next(digits for digits in range(16) if math.isclose(round(step, digits), step))
 
 
 def block_of_cell(cell: int) -> Block:

@@ -14,6 +14,7 @@ from pipeline.config import Config
 from pipeline.errors import StoreCorruptError
 from pipeline.geo import grid
 from pipeline.geo.regions import Region
+from pipeline.map.coarsening import round_shapes
 from pipeline.runtime.mirror import fetched
 
 HOW_AREA = (
@@ -81,7 +82,7 @@ def read_estimates(path: Path) -> dict[str, Any]:
     return dict(record)
 
 
-def regions_layer(record: dict[str, Any], region: Region, square: float) -> gpd.GeoDataFrame:
+def regions_layer(record: dict[str, Any], region: Region, public: bool) -> gpd.GeoDataFrame:
     """Lay out estimates as outlines with their figures.
 
     Parameters
@@ -90,16 +91,15 @@ def regions_layer(record: dict[str, Any], region: Region, square: float) -> gpd.
         Of ``read_estimates``, not empty.
     region : Region
         The whole.
-    square : float
-        Side of the product's squares in degrees. The public product's outlines are rounded to it,
-        and it leaves out parts of fewer than ``SMALLEST_PUBLIC_CELLS`` cells.
+    public : bool
+        Whether outlines are rounded to the public squares, and parts of fewer than
+        ``SMALLEST_PUBLIC_CELLS`` cells left out.
 
     Returns
     -------
     geopandas.GeoDataFrame
         One row a region or part, EPSG:4326, multipolygons.
     """
-    public = square > grid.CELL_DEGREES * 1.5
     rows, shapes = [], []
     for one in record["regions"]:
         whole = one["kind"] == "region"
@@ -107,7 +107,7 @@ def regions_layer(record: dict[str, Any], region: Region, square: float) -> gpd.
             continue
         shape = region.geometry if whole else shapely.from_wkt(one["outline"])
         if public:
-            shape = _rounded(shape, square)
+            shape = round_shapes(np.array([shape], object))[0]
         rows.append(_row(one) | {"sample": record["sample"]})
         shapes.append(_multi(shape))
     return gpd.GeoDataFrame(rows, geometry=shapes, crs=grid.CRS)
@@ -124,11 +124,6 @@ def _row(one: dict[str, Any]) -> dict[str, Any]:
     for key in ("labelled", "cannot_tell", "not_estimated_km2", "how"):
         row[key] = one[key]
     return row
-
-
-def _rounded(shape: shapely.Geometry, square: float) -> shapely.Geometry:
-    snapped = shapely.set_precision(shape, square)
-    return shapely.transform(snapped, lambda xy: np.round(xy, 2))
 
 
 def _multi(shape: shapely.Geometry) -> shapely.MultiPolygon:

@@ -1,10 +1,13 @@
-"""Squares from cells: geometry on the grid, and the merging of four cells into one square.
+"""Squares from cells, and all that a public product shows on its squares alone.
 
 Coordinates are longitude and latitude in degrees, EPSG:4326, rounded to the grid's own decimals so
 that neighbours share their corners exactly.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
 
 import geopandas as gpd
 import numpy as np
@@ -17,6 +20,8 @@ from shapely.geometry.base import BaseGeometry
 from models.sphere import PointIndex
 from pipeline.classes import CANNOT_TELL, WEAKEST_FIRST
 from pipeline.geo import grid
+from pipeline.sites.layers.attach import COUNT, blocks_of
+from pipeline.sites.layers.read import KnownLayer
 
 # What a square has from its strongest cell.
 _OF_THE_STRONGEST = (
@@ -29,13 +34,14 @@ _OF_THE_STRONGEST = (
     "applicable",
 )
 _GEOD = Geod(ellps="WGS84")
+_PER_DEGREE = round(1 / grid.PUBLIC_DEGREES)
+_BLOCK_DEGREES = grid.CELLS_PER_BLOCK * grid.CELL_DEGREES
 
 
 def square_bounds(cells: ArrayLike, square: float) -> NDArray[np.float64]:
-    """West, south, east, north of squares of 0.005 or 0.01 degree, shape (4, n), rounded."""
-    fine = square < 0.0075
-    edges = grid.cell_bounds(cells) if fine else grid.coarse_cell_bounds(cells)
-    return np.round(np.stack(edges), 3 if fine else 2)
+    """West, south, east, north of squares of so many degrees, shape (4, n), rounded."""
+    edges = np.stack(grid.coarse_cell_bounds(cells, round(square / grid.CELL_DEGREES)))
+    return edges.round(grid.decimals_of(square))
 
 
 def squares(cells: pd.DataFrame, square: float) -> gpd.GeoDataFrame:
@@ -48,7 +54,7 @@ def squares(cells: pd.DataFrame, square: float) -> gpd.GeoDataFrame:
 def coarse_cells(
     cells: pd.DataFrame, sites: gpd.GeoDataFrame | None, young: gpd.GeoDataFrame
 ) -> pd.DataFrame:
-    """Merge the 0.005-degree cells into 0.01-degree squares.
+    """Merge the cells into the public squares.
 
     Parameters
     ----------
@@ -96,24 +102,48 @@ def coarse_cells(
             days = np.datetime_as_string(merged[name].to_numpy("datetime64[D]"))
             merged[name] = pd.Series(days, index=merged.index).mask(merged[name].isna(), None)
     merged = merged.reset_index()
-    west, south, east, north = square_bounds(merged["cell"], 0.01)
+    west, south, east, north = square_bounds(merged["cell"], grid.PUBLIC_DEGREES)
     # From what this product shows of the sites: their rounded places.
-    places = shapely.get_coordinates([] if sites is None else round_points(sites, 2).geometry)
+    places = shapely.get_coordinates([] if sites is None else round_points(sites).geometry)
     km = PointIndex(*places.T).nearest((west + east) / 2, (south + north) / 2)[1]
     merged["nearest_site_km"] = np.round(km, 1).astype(np.float32)
     return merged
 
 
-def round_points(points: gpd.GeoDataFrame, decimals: int) -> gpd.GeoDataFrame:
-    """Round the coordinates of points, degrees."""
-    geometry = shapely.points(
-        np.round(points.geometry.x, decimals), np.round(points.geometry.y, decimals)
-    )
+def on_squares(degrees: ArrayLike) -> NDArray[np.float64]:
+    """Put coordinates on the nearest edges of the public squares."""
+    nearest: NDArray[np.float64] = np.rint(np.asarray(degrees, float) * _PER_DEGREE) / _PER_DEGREE
+    return nearest
+
+
+def round_points(points: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Put points on the nearest corners of the public squares."""
+    geometry = shapely.transform(points.geometry.to_numpy(), on_squares)
     return points.set_geometry(gpd.GeoSeries(geometry, index=points.index, crs=grid.CRS))
 
 
+def round_shapes(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Put shapes on the corners of the public squares; what vanishes there becomes empty.
+
+    Parameters
+    ----------
+    shapes : numpy.ndarray of shapely geometries, shape (n,)
+        EPSG:4326.
+
+    Returns
+    -------
+    numpy.ndarray of shapely geometries, shape (n,)
+        Valid ones.
+    """
+    # The snapped coordinates are multiples up to their last bits.
+    rounded: NDArray[np.object_] = shapely.transform(
+        shapely.set_precision(shapes, grid.PUBLIC_DEGREES), on_squares
+    )
+    return rounded
+
+
 def coarse_candidates(candidates: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-    """Replace each polygon by the 0.01-degree squares that it shares area with."""
+    """Replace each polygon by the public squares that it shares area with."""
     shapes, counts, areas = [], [], []
     for polygon in candidates.geometry:
         boxes = _squares_under(polygon)
@@ -129,19 +159,16 @@ def coarse_candidates(candidates: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
 
 
 def _squares_under(polygon: BaseGeometry) -> NDArray[np.object_]:
-    west, south, east, north = polygon.bounds
-    cols = np.arange(np.floor(round(west * 100, 6)), np.ceil(round(east * 100, 6)))
-    rows = np.arange(np.floor(round(south * 100, 6)), np.ceil(round(north * 100, 6)))
+    west, south, east, north = np.round(np.array(polygon.bounds) * _PER_DEGREE, 6)
+    cols = np.arange(np.floor(west), np.ceil(east))
+    rows = np.arange(np.floor(south), np.ceil(north))
     x, y = (part.ravel() for part in np.meshgrid(cols, rows))
+    edges = np.stack([x, y, x + 1, y + 1]) / _PER_DEGREE
     # A ten-millionth of a degree inside, so that touching an edge is not sharing area.
-    inner = shapely.box(x / 100 + 1e-7, y / 100 + 1e-7, (x + 1) / 100 - 1e-7, (y + 1) / 100 - 1e-7)
+    inner = shapely.box(*(edges + np.array([[1], [1], [-1], [-1]]) * 1e-7))
     shapely.prepare(polygon)
-    hit = shapely.intersects(polygon, inner)
-    x, y = x[hit], y[hit]
-    boxes: NDArray[np.object_] = shapely.box(
-        np.round(x / 100, 2), np.round(y / 100, 2), np.round((x + 1) / 100, 2),
-        np.round((y + 1) / 100, 2),
-    )  # fmt: skip
+    left, bottom, right, top = edges[:, shapely.intersects(polygon, inner)]
+    boxes: NDArray[np.object_] = shapely.box(left, bottom, right, top)
     return boxes
 
 
@@ -149,19 +176,76 @@ def _multi(shape: BaseGeometry) -> BaseGeometry:
     return shapely.MultiPolygon(list(shapely.get_parts(shape)))
 
 
-def with_coordinates(candidates: gpd.GeoDataFrame, decimals: int) -> gpd.GeoDataFrame:
-    """Add longitude and latitude, rounded: of the strongest cell, if more than two decimals show.
+def with_coordinates(candidates: gpd.GeoDataFrame, public: bool) -> gpd.GeoDataFrame:
+    """Add longitude and latitude: of the strongest cell, to four decimals.
 
-    To two decimals it is a point inside of the shape, which says no more than the shape does.
+    In public they are those of the corner of a square next to a point inside of the shape, which
+    say no more than the shape does.
     """
-    if decimals > 2:
-        x, y = grid.cell_centres(candidates["cell"].to_numpy(np.int64))
-    else:
+    if public:
         inside = candidates.geometry.representative_point()
-        x, y = inside.x.to_numpy(), inside.y.to_numpy()
-    return candidates.assign(
-        longitude=np.round(x, decimals), latitude=np.round(y, decimals)
-    ).set_geometry(candidates.geometry.map(_multi))
+        x, y = on_squares(inside.x), on_squares(inside.y)
+    else:
+        x, y = np.round(grid.cell_centres(candidates["cell"].to_numpy(np.int64)), 4)
+    shapes = candidates.geometry.map(_multi)
+    return candidates.assign(longitude=x, latitude=y).set_geometry(shapes)
+
+
+def coarse_layers(layers: Sequence[KnownLayer], last_day: str) -> list[KnownLayer]:
+    """Return the layers as the public product may know them.
+
+    Parameters
+    ----------
+    layers : sequence of KnownLayer
+        As read.
+    last_day : str
+        ISO date; what is younger is left out, and what has no date too, where the layer has dates.
+
+    Returns
+    -------
+    list of KnownLayer
+        ``rounded``: outlines and points on the public squares' corners, with public columns;
+        ``counts``: blocks of 0.1 degree with the number of features in each (``count``); layers of
+        neither are left out.
+    """
+    shown = []
+    for layer in layers:
+        declaration, features = layer.declaration, layer.features
+        if declaration.public == "none":
+            continue
+        if declaration.date:
+            old = features[declaration.date].fillna("9999") <= last_day
+            features = features[old].reset_index(drop=True)
+        if declaration.public == "counts":
+            features = _counted(features)
+        else:
+            kept = [c.name for c in declaration.columns if c.disclosure == "public"]
+            rounded = _kept_in_sight(features.geometry.to_numpy())
+            features = features[[*kept, "geometry"]].set_geometry(rounded, crs=grid.CRS)
+            along = tuple(name for name in declaration.along if name in kept)
+            declaration = replace(declaration, along=along)
+        if len(features):
+            shown.append(replace(layer, declaration=declaration, features=features))
+    return shown
+
+
+def _counted(features: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Count features by the block that holds a point inside of each."""
+    blocks, counts = np.unique(blocks_of(features.geometry.to_numpy()), return_counts=True)
+    squares = shapely.box(*square_bounds(blocks, _BLOCK_DEGREES))
+    table = {COUNT: counts.astype(np.int64)}
+    return gpd.GeoDataFrame(table, geometry=squares, crs=grid.CRS)
+
+
+def _kept_in_sight(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Round shapes; an area that vanishes becomes the square around it."""
+    rounded = round_shapes(shapes)
+    gone = shapely.is_empty(rounded)
+    if gone.any():
+        spots = shapely.point_on_surface(shapes[gone])
+        owners = grid.coarse_cell_of(grid.cell_of(shapely.get_x(spots), shapely.get_y(spots)))
+        rounded[gone] = shapely.box(*square_bounds(owners, grid.PUBLIC_DEGREES))
+    return rounded
 
 
 def coverage_strips(cells: pd.DataFrame, square: float) -> gpd.GeoDataFrame:

@@ -17,12 +17,13 @@ import geopandas as gpd
 import pandas as pd
 
 from pipeline.errors import DisclosureError, StoreCorruptError
+from pipeline.geo import grid
 from pipeline.map import coarsening
 from pipeline.map.area_layer import regions_layer
 from pipeline.map.public_sites import public_candidates, sites_held_back
 from pipeline.map.removals import mark_requested, read_removals, remove_requested
 from pipeline.runtime.package_data import data_folder
-from pipeline.sites.layers.attach import attach_columns, for_public, made_columns
+from pipeline.sites.layers.attach import attach_columns, made_columns
 from pipeline.sites.matching import chance_recall, match_table
 from pipeline.sites.ranking import COMPARED, CONCEALED, NO_TABLE, rank_candidates
 from pipeline.sites.scorecard import summarise
@@ -35,8 +36,9 @@ if TYPE_CHECKING:
     from pipeline.workflow.context import Context
 
 PUBLIC, RESTRICTED = "public", "restricted"
-SQUARE_DEGREES = {PUBLIC: 0.01, RESTRICTED: 0.005}
-DECIMALS = {PUBLIC: 2, RESTRICTED: 3}
+# Side of the squares that each shows; the public one's is set in pipeline/geo/grid.py.
+SQUARE_DEGREES = {PUBLIC: grid.PUBLIC_DEGREES, RESTRICTED: grid.CELL_DEGREES}
+DECIMALS = {name: grid.decimals_of(square) for name, square in SQUARE_DEGREES.items()}
 PUBLIC_AGE_MONTHS = 6
 _NEEDED = {"cell", "probability", "class", "observed", "clear_observations", "sites"}
 
@@ -245,13 +247,13 @@ def disclose(joined: Joined, run: RunInfo, policy: Policy | None = None) -> Prod
         withheld = withheld or len(held) > 0
         kept = sites.drop(held.index) if sites is not None else None
         cells = coarsening.coarse_cells(cells, kept, held)
-        sites = coarsening.round_points(kept, DECIMALS[PUBLIC]) if kept is not None else None
+        sites = coarsening.round_points(kept) if kept is not None else None
         candidates = coarsening.coarse_candidates(candidates)
     square = SQUARE_DEGREES[disclosure]
     newest = str(run.images[1] or "")[:10]
     known = list(joined.known_layers)
     if disclosure == PUBLIC:
-        known = for_public(known, last_day)
+        known = coarsening.coarse_layers(known, last_day)
 
     def with_columns(layer: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
         return attach_columns(layer, known, newest, disclosure == PUBLIC)
@@ -259,7 +261,7 @@ def disclose(joined: Joined, run: RunInfo, policy: Policy | None = None) -> Prod
     squares = coarsening.squares(cells.assign(model=_model_id(run), run=run.run_id), square)
     # Ranked anew by what this product shows.
     candidates = rank_candidates(
-        with_columns(coarsening.with_coordinates(candidates, 2 if disclosure == PUBLIC else 4)),
+        with_columns(coarsening.with_coordinates(candidates, disclosure == PUBLIC)),
         [layer.declaration.name for layer in known],
         NO_TABLE if joined.sites is None else CONCEALED if withheld else COMPARED,
     )
@@ -270,7 +272,7 @@ def disclose(joined: Joined, run: RunInfo, policy: Policy | None = None) -> Prod
         "candidates": candidates,
         "sites": with_columns(sites) if sites is not None else None,
         "coverage": coarsening.coverage_strips(cells, square),
-        "regions": regions_layer(run.area, run.region, square) if run.area else None,
+        "regions": regions_layer(run.area, run.region, disclosure == PUBLIC) if run.area else None,
         **{layer.declaration.table: layer.features for layer in known},
     }
     tables: dict[str, pd.DataFrame | None] = {}

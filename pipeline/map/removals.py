@@ -27,7 +27,7 @@ from pipeline.sites.join import Joined
 COLUMNS = (
     "site", "longitude", "latitude", "west", "south", "east", "north", "since", "why",
 )  # fmt: skip
-# Side, in 0.01-degree squares, of the area that leaves with a site or a place.
+# Side, in public squares, of the area that leaves with a site or a place.
 GAP_SQUARES = 5
 WITHHELD = "withheld"
 # The files of public folders that hold squares, and their layers.
@@ -45,7 +45,7 @@ class Removals:
     sites : frozenset of str
         Codes of sites.
     boxes : numpy.ndarray of float64, shape (n, 4)
-        West, south, east, north of areas, degrees, multiples of 0.01.
+        West, south, east, north of areas, degrees, on the edges of public squares.
     sha256 : str
         Of the list.
     """
@@ -150,11 +150,10 @@ def _area(row: dict[str, str]) -> tuple[str, tuple[float, ...]]:
     west, south, east, north = degrees
     if west > east or south > north:
         raise ValueError("a box must have its west before its east and its south before its north")
-    low, high = (
-        np.floor(np.round([west * 100, south * 100], 6)),
-        np.round([east * 100, north * 100], 6),
-    )
-    edges = np.concatenate([low, np.maximum(np.ceil(high), low + 1)]) / 100
+    per_degree = round(1 / grid.PUBLIC_DEGREES)
+    low, high = np.round(np.array([[west, south], [east, north]]) * per_degree, 6)
+    low = np.floor(low)
+    edges = np.concatenate([low, np.maximum(np.ceil(high), low + 1)]) / per_degree
     return "", tuple(edges.tolist())
 
 
@@ -171,7 +170,7 @@ def gap_around(lon: float, lat: float) -> tuple[float, float, float, float]:
     tuple of float
         West, south, east, north; multiples of 0.05 degree.
     """
-    per_degree = 100 // GAP_SQUARES
+    per_degree = round(1 / (GAP_SQUARES * grid.PUBLIC_DEGREES))
     col, row = (int(np.floor(round(x * per_degree, 6))) for x in (lon, lat))
     return col / per_degree, row / per_degree, (col + 1) / per_degree, (row + 1) / per_degree
 
@@ -366,7 +365,7 @@ def _within(shapes: NDArray[np.object_], areas: NDArray[np.object_]) -> _Mask:
 def _overlapping(candidates: gpd.GeoDataFrame, areas: NDArray[np.object_]) -> _Mask:
     hit = np.zeros(len(candidates), bool)
     for area in areas:
-        # The public product draws whole squares of 0.01 degree around a candidate.
-        wide = shapely.buffer(area, 0.01 - 1e-9, join_style="mitre")
+        # The public product draws whole squares around a candidate.
+        wide = shapely.buffer(area, grid.PUBLIC_DEGREES - 1e-9, join_style="mitre")
         hit |= shapely.intersects(candidates.geometry.to_numpy(), wide)
     return hit

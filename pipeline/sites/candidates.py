@@ -103,7 +103,7 @@ class Search:
     seed : int
         Of the drawing.
     squares : bool
-        Draw whole squares of 0.01 degree, all of whose cells are below possible, each with its
+        Draw whole squares of the public map, all of whose cells are below possible, each with its
         strongest cell.
     """
 

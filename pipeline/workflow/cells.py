@@ -184,7 +184,7 @@ def read_coarse(
     features, shares = pool_up(
         table.features.reshape(_SIDE, _SIDE, -1), table.shares.reshape(_SIDE, _SIDE, -1), bank
     )
-    cell = grid.coarse_cell_of(table.cell.reshape(_SIDE, _SIDE)[::2, ::2].reshape(-1))
+    cell = grid.coarse_cell_of(table.cell.reshape(_SIDE, _SIDE)[::2, ::2].reshape(-1), 2)
     return cell, features.reshape(len(cell), -1), shares.reshape(len(cell), -1).min(axis=1)
 
 

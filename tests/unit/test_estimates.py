@@ -39,7 +39,7 @@ def test_the_restricted_layer_is_exact() -> None:
 
 
 def test_every_column_has_its_names() -> None:
-    layer = regions_layer(RECORD, make_run().region, 0.005)
+    layer = regions_layer(RECORD, make_run().region, public=False)
     assert set(layer.columns) - {"geometry"} <= set(load_policy()["regions"])
 
 

@@ -20,9 +20,9 @@ from sample_layers import AREAS, COLUMNS, REPORTS, SCHEMES, box, declare, layer
 from pipeline.config import Config
 from pipeline.errors import DeclarationError, InputFileError, LayerError
 from pipeline.geo import grid
+from pipeline.map.coarsening import coarse_layers
 from pipeline.sites.layers.attach import (
     attach_columns,
-    for_public,
     in_industrial,
     layers_near,
     made_columns,
@@ -342,7 +342,7 @@ def test_the_public_knows_no_exact_place(tmp_path: Path) -> None:
               since=["2020-01-01", "2020-01-01", "2020-01-01", "2022-02-01"]),
         layer(tmp_path, declare(SCHEMES), [shapely.Point(5, 1)]),
     ]  # fmt: skip
-    zones, counted = for_public(layers, "2021-08-21")
+    zones, counted = coarse_layers(layers, "2021-08-21")
     assert list(zones.features.columns) == ["title", "since", "geometry"]
     assert zones.declaration.along == ("title",)
     for one in (zones, counted):
@@ -363,8 +363,8 @@ def test_the_public_knows_no_exact_place(tmp_path: Path) -> None:
 def test_layers_without_public_dates_stay_out(tmp_path: Path) -> None:
     made = declare(date="since")
     young = layer(tmp_path, made, [box(5, 1, 1)] * 2, since=["2022-01-01", None])
-    assert for_public([young], "2021-08-21") == []
-    assert len(for_public([young], "2022-06-01")[0].features) == 1
+    assert coarse_layers([young], "2021-08-21") == []
+    assert len(coarse_layers([young], "2022-06-01")[0].features) == 1
 
 
 def test_only_what_lies_around_a_region_is_kept(tmp_path: Path) -> None:

@@ -228,12 +228,12 @@ def _refuse_rounded(
     label = found[names["label"]]
     words = label.where(label.notna(), "").astype(str).str.strip().str.lower()
     public = (found[names["edition"]] == "public") & ~words.isin(UNSURE)
-    steps = np.column_stack([x, y]) * 100
+    steps = np.column_stack([x, y]) / grid.PUBLIC_DEGREES
     rounded = public.to_numpy() & (np.abs(steps - np.round(steps)) < 1e-4).all(axis=1)
     if rounded.any():
         raise LabelsError(
             f"{int(rounded.sum()):,} of the labelled points lie where the public form put them, "
-            "rounded to 0.01 degree: the labels would go to wrong cells",
+            f"rounded to {grid.PUBLIC_DEGREES:g} degree: the labels would go to wrong cells",
             where=f"{path}, row {int(np.flatnonzero(rounded)[0]) + 1:,}",
             next_step="move them to where the inspector stood, or use the restricted form",
         )

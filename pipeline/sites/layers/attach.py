@@ -27,7 +27,6 @@ from pipeline.sites.layers.spatial_joins import (
 )
 
 COUNT, KM = "count", "km"
-_SQUARE = 0.01
 # Beyond the region, features are kept as far as they are looked for and this much further.
 _MARGIN_DEGREES = 0.1
 
@@ -50,11 +49,12 @@ def attach_columns(
     table : geopandas.GeoDataFrame
         EPSG:4326; squares, points or outlines.
     layers : sequence of KnownLayer
-        As the product may know them (:func:`for_public`).
+        As the product may know them.
     newest : str, optional
         ISO date of the newest image, from which ``days`` count back.
     public : bool, optional
-        Whether distances are rounded to 0.1 km, and counted layers are those of ``for_public``.
+        Whether distances are rounded to 0.1 km, and features are counted by block where the layer
+        says so (:func:`pipeline.map.coarsening.coarse_layers`).
 
     Returns
     -------
@@ -92,43 +92,6 @@ def attach_columns(
     joined = table.assign(**{k: pd.Series(v, index=table.index) for k, v in added.items()})
     assert len(joined) == len(table)
     return joined
-
-
-def for_public(layers: Sequence[KnownLayer], last_day: str) -> list[KnownLayer]:
-    """Return the layers as the public product may know them.
-
-    Parameters
-    ----------
-    layers : sequence of KnownLayer
-        As read.
-    last_day : str
-        ISO date; what is younger is left out, and what has no date too, where the layer has dates.
-
-    Returns
-    -------
-    list of KnownLayer
-        ``rounded``: outlines and points on 0.01 degree, with public columns; ``counts``: squares of
-        0.1 degree with the number of features in each (``count``); layers of neither are left out.
-    """
-    shown = []
-    for layer in layers:
-        declaration, features = layer.declaration, layer.features
-        if declaration.public == "none":
-            continue
-        if declaration.date:
-            old = features[declaration.date].fillna("9999") <= last_day
-            features = features[old].reset_index(drop=True)
-        if declaration.public == "counts":
-            features = _counted(features)
-        else:
-            kept = [c.name for c in declaration.columns if c.disclosure == "public"]
-            rounded = _rounded(features.geometry.to_numpy())
-            features = features[[*kept, "geometry"]].set_geometry(rounded, crs=grid.CRS)
-            along = tuple(name for name in declaration.along if name in kept)
-            declaration = replace(declaration, along=along)
-        if len(features):
-            shown.append(replace(layer, declaration=declaration, features=features))
-    return shown
 
 
 def layers_near(layers: Sequence[KnownLayer], bounds: Sequence[float]) -> list[KnownLayer]:
@@ -210,43 +173,27 @@ def recent_features(
     return dated
 
 
-def _counted(features: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-    """Count features by the block that holds a point inside of each."""
-    blocks, counts = np.unique(_blocks(features.geometry.to_numpy()), return_counts=True)
-    row, col = np.divmod(blocks, grid.BLOCK_COLUMNS)
-    west, north = np.round(col / 10 - 180, 1), np.round(90 - row / 10, 1)
-    squares = shapely.box(west, np.round(north - 0.1, 1), np.round(west + 0.1, 1), north)
-    table = {COUNT: counts.astype(np.int64)}
-    return gpd.GeoDataFrame(table, geometry=squares, crs=grid.CRS)
+def blocks_of(shapes: NDArray[np.object_]) -> NDArray[np.int64]:
+    """Return the number of the 0.1-degree block (half-open) that holds a point inside each shape.
+
+    Parameters
+    ----------
+    shapes : numpy.ndarray of shapely geometries, shape (n,)
+        EPSG:4326.
+
+    Returns
+    -------
+    numpy.ndarray of int64, shape (n,)
+        As ``grid.coarse_cell_of`` numbers squares of a block's size.
+    """
+    spots = shapely.point_on_surface(shapes)
+    owners = grid.cell_of(shapely.get_x(spots), shapely.get_y(spots))
+    return grid.coarse_cell_of(owners, grid.CELLS_PER_BLOCK)
 
 
 def _of_block(spots: NDArray[np.object_], counted: gpd.GeoDataFrame) -> NDArray[np.int64]:
     """Return the count of the 0.1-degree block that holds each spot."""
-    known = pd.Series(counted[COUNT].to_numpy(), index=_blocks(counted.geometry.to_numpy()))
-    found = known.reindex(_blocks(spots)).fillna(0).to_numpy()
-    result: NDArray[np.int64] = found.astype(np.int64)
+    known = pd.Series(counted[COUNT].to_numpy(), index=blocks_of(counted.geometry.to_numpy()))
+    found = known.reindex(blocks_of(spots), fill_value=0)
+    result: NDArray[np.int64] = found.to_numpy(np.int64)
     return result
-
-
-def _blocks(shapes: NDArray[np.object_]) -> NDArray[np.int64]:
-    """Return the number of the block (half-open) that holds a point inside each shape."""
-    spots = shapely.point_on_surface(shapes)
-    cells = grid.cell_of(shapely.get_x(spots), shapely.get_y(spots))
-    row, col = np.divmod(cells, grid.CELL_COLUMNS)
-    side = grid.CELLS_PER_BLOCK
-    blocks: NDArray[np.int64] = (row // side) * grid.BLOCK_COLUMNS + col // side
-    return blocks
-
-
-def _rounded(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
-    """Put shapes on 0.01 degree; an area that vanishes there becomes the square around it."""
-    snapped = shapely.set_precision(shapes, _SQUARE)
-    gone = shapely.is_empty(snapped)
-    if gone.any():
-        spots = shapely.point_on_surface(shapes[gone])
-        west = np.floor(np.round(shapely.get_x(spots) / _SQUARE, 6)) * _SQUARE
-        south = np.floor(np.round(shapely.get_y(spots) / _SQUARE, 6)) * _SQUARE
-        snapped[gone] = shapely.box(west, south, west + _SQUARE, south + _SQUARE)
-    # The snapped coordinates are multiples up to their last bits.
-    rounded: NDArray[np.object_] = shapely.transform(snapped, lambda xy: np.round(xy, 2))
-    return rounded
