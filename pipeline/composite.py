@@ -25,26 +25,24 @@ from pipeline.errors import (
     ReadFailedError,
 )
 from pipeline.geo import grid
-from pipeline.imagery.blend import NODATA, blend_named
-from pipeline.imagery.clouds import CLOUD_MODEL_BANDS
+from pipeline.imagery.blend import NODATA, NOT_CLEAR, blend_named
+from pipeline.imagery.cloud_mask import CLOUD_MODEL_BANDS, CloudRule
 from pipeline.imagery.forecast import read_remotely, report_forecast
 from pipeline.imagery.items import RADAR_BANDS, Scene
-from pipeline.imagery.limits import Limits
 from pipeline.imagery.pixels import (
     CLOUD,
     FAILED,
-    NOT_CLEAR,
     OUTSIDE,
     REFLECTANCE_STEP,
     SIZE_PX,
     UNKNOWN,
-    CloudRule,
     ScenePixels,
     failed_pixels,
     is_useful,
     read_scene,
 )
 from pipeline.imagery.resample import Resamplers
+from pipeline.imagery.retry import Limits
 from pipeline.imagery.stack import Layers
 from pipeline.imagery.windows import GDAL_LOCK
 from pipeline.runtime.console import say

@@ -20,8 +20,10 @@ from typing import Any
 
 from features.recipe import RECIPES
 from pipeline.geo.seasons import season_windows
+from pipeline.imagery.blend import BLENDS, is_blend
 from pipeline.runtime.cluster_settings import ClusterSettings, Slurm, Tls
 from pipeline.runtime.settings import (
+    Allowed,
     Key,
     Settings,
     between,
@@ -41,10 +43,7 @@ _NOT_CONFIGURATION = {"ASM_ATLAS_TEST_DATA"}
 SURROUNDINGS = (
     "workspace", "mirror", "plain_http", "s3_profile", "cluster", "workers", "log", "slurm", "tls",
 )  # fmt: skip
-_BLENDS = form(
-    "median|percentile-[1-9][0-9]?|medoid|geometric-median",
-    "median, percentile-1 to percentile-99, medoid or geometric-median",
-)
+_BLENDS = Allowed(f"one of {', '.join(BLENDS)} (N: 1 to 99)", is_blend)
 _CLASSES = form(r"(\d|1[01])(,(\d|1[01]))*", "classes of 0 to 11")
 _PATCHES = form("[1-9](,[1-9])*", "sizes of 1 to 9 px")
 

@@ -17,7 +17,7 @@ from typing import Any
 import pystac
 import shapely
 
-from pipeline.config import fingerprint
+from pipeline.config import Config, fingerprint
 from pipeline.demo.folder import demo_folder
 from pipeline.errors import (
     ConfigError,
@@ -31,8 +31,8 @@ from pipeline.errors import (
 from pipeline.geo.grid import HALO_PX, PIXEL, Block
 from pipeline.geo.seasons import season_windows
 from pipeline.imagery import sources
-from pipeline.imagery.clouds import CLOUD_MODEL_BANDS
-from pipeline.imagery.hrefs import safe_href
+from pipeline.imagery.cloud_mask import CLOUD_MODEL_BANDS
+from pipeline.imagery.hrefs import allowed_hosts, safe_href
 from pipeline.imagery.items import (
     BANDS,
     RADAR_BANDS,
@@ -40,8 +40,9 @@ from pipeline.imagery.items import (
     datatake,
     describe,
 )
-from pipeline.imagery.limits import Limits, limits_of
 from pipeline.imagery.offsets import baseline_of
+from pipeline.imagery.providers import address_of, provider_of
+from pipeline.imagery.retry import Limits
 from pipeline.runtime.atomic import json_bytes, read_json
 from pipeline.runtime.console import say
 from pipeline.runtime.files import write_json
@@ -122,7 +123,7 @@ def find_scenes(context: Context) -> SceneList:
         return load_scenes(context)
     result, items = search_scenes(context)
     source = source_of(context)
-    limits = limits_of(context.config, source)
+    limits = _limits(context.config, source)
     stored, manifest = fetched(_stored(context)), _manifest(result, items, source, limits)
     if not stored.is_file() or stored.read_bytes() != json_bytes(manifest):
         write_json(stored, manifest)
@@ -156,7 +157,7 @@ def search_scenes(context: Context) -> tuple[SceneList, list[pystac.Item]]:
     config = context.config
     source = source_of(context)
     windows = season_windows(context.season)
-    limits = limits_of(config, source)
+    limits = _limits(config, source)
     # Whole blocks and their halo, whatever part of them the region takes: a cell's value must not
     # depend on the region that was asked for.
     ground = shapely.union_all([_with_halo(block) for block in context.region.blocks])
@@ -214,7 +215,20 @@ def load_scenes(context: Context) -> SceneList:
 
 def reading_limits(context: Context) -> Limits:
     """Return how far the reader of this run's scenes may go."""
-    return limits_of(context.config, source_of(context))
+    return _limits(context.config, source_of(context))
+
+
+def _limits(config: Config, source: str) -> Limits:
+    reading = config.reading
+    return Limits(
+        hosts=allowed_hosts(address_of(source), provider_of(source), config.imagery.hosts),
+        tries=reading.tries,
+        seconds=reading.seconds,
+        timeout=reading.timeout,
+        backoff=reading.backoff,
+        verify_bytes=reading.verify_mib << 20,
+        connections=reading.connections,
+    )
 
 
 def source_of(context: Context) -> str:

@@ -1,43 +1,29 @@
 """Several observations of a pixel become one: median, percentile, medoid or geometric median.
 
 Each takes a strip of layers (n, bands, h, w) of int16 in which ``NOT_CLEAR`` marks what is of no
-use, the same pixels in every band of a layer, and gives (bands, h, w).
+use, the same pixels in every band of a layer, and gives (bands, h, w). Another way is another
+function, and its line in ``BLENDS``.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.imagery.pixels import NOT_CLEAR
-
+# The largest number, so that it sorts behind every value.
+NOT_CLEAR = 32767
 NODATA = -32768
 # The geometric median moves less than a tenth of a step in the end, or has had its turns.
 _MOST_TURNS = 60
 _STILL = 0.1
 
+_NUMBER = re.compile(r"(?<=-)[1-9][0-9]?$")
+
 Blend = Callable[[NDArray[np.int16]], NDArray[np.int16]]
-
-
-def blend_named(name: str) -> Blend:
-    """Return the way to blend that the configuration names.
-
-    Parameters
-    ----------
-    name : str
-        ``median``, ``percentile-25`` (1 to 99), ``medoid`` or ``geometric-median``.
-
-    Returns
-    -------
-    callable
-        From a strip of layers to one.
-    """
-    if name.startswith("percentile-"):
-        share = int(name.removeprefix("percentile-")) / 100
-        return lambda layers: percentile(layers, share)
-    return {"median": median, "medoid": medoid, "geometric-median": geometric_median}[name]
 
 
 def median(layers: NDArray[np.int16]) -> NDArray[np.int16]:
@@ -145,6 +131,38 @@ def geometric_median(layers: NDArray[np.int16]) -> NDArray[np.int16]:
         if step < _STILL:
             break
     return np.where(seen, np.rint(centre), NODATA).astype(np.int16)
+
+
+# By their names in the configuration; where N is, it takes any number from 1 to 99.
+BLENDS: dict[str, Callable[..., NDArray[np.int16]]] = {
+    "median": median,
+    "percentile-N": lambda layers, number: percentile(layers, number / 100),
+    "medoid": medoid,
+    "geometric-median": geometric_median,
+}
+
+
+def is_blend(name: str) -> bool:
+    """Return whether ``BLENDS`` has a name, with a number in it where it takes one."""
+    return _NUMBER.sub("N", name) in BLENDS and "N" not in name
+
+
+def blend_named(name: str) -> Blend:
+    """Return the way to blend that the configuration names.
+
+    Parameters
+    ----------
+    name : str
+        As ``is_blend`` takes it, such as ``median`` or ``percentile-25``.
+
+    Returns
+    -------
+    callable
+        From a strip of layers to one.
+    """
+    number = _NUMBER.search(name)
+    blend = BLENDS[_NUMBER.sub("N", name)]
+    return partial(blend, number=int(number[0])) if number else blend
 
 
 def sort_layers(layers: NDArray[np.int16]) -> None:

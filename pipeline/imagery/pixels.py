@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 
 from pipeline.errors import OffsetError
 from pipeline.geo import grid
-from pipeline.imagery import clouds
+from pipeline.imagery import cloud_mask
+from pipeline.imagery.blend import NOT_CLEAR
+from pipeline.imagery.cloud_mask import CloudRule
 from pipeline.imagery.hrefs import is_remote
 from pipeline.imagery.items import RADAR_BANDS, Scene
-from pipeline.imagery.limits import Limits
 from pipeline.imagery.resample import Area, Resamplers
+from pipeline.imagery.retry import Limits
 from pipeline.imagery.windows import Numbers, read_numbers
 
 # What a pixel is in one scene. UNKNOWN: seen, and masked by whoever made the ready composite.
@@ -31,32 +33,11 @@ OUTSIDE, CLEAR, CLOUD, FAILED, UNKNOWN = range(5)
 REFLECTANCE_STEP = 1e-4
 # Radar is kept in hundredths of a decibel, so that its numbers are of the size of reflectance's.
 DECIBEL_STEP = 0.01
-# The largest number, so that it sorts behind every value.
-NOT_CLEAR = 32767
-# Classes of the scene classification that are not a clear view of the ground: no data, saturated,
-# cloud shadow, cloud of medium and high probability, cirrus.
-UNCLEAR_SCL = (0, 1, 3, 8, 9, 10)
 SIZE_PX = grid.BLOCK_PX + grid.HALO_PX
 # A reflectance that no ground has: more than a few of them mean that the offset is wrong.
 _IMPOSSIBLE = -400
 _MOST_IMPOSSIBLE = 0.02
 _LEAST_PIXELS = 1_000
-
-
-@dataclass(frozen=True)
-class CloudRule:
-    """What counts as cloud.
-
-    Parameters
-    ----------
-    unclear : tuple of int
-        Classes of the scene classification that are not a clear view of the ground.
-    dilation : int
-        Pixels by which clouds are grown.
-    """
-
-    unclear: tuple[int, ...] = UNCLEAR_SCL
-    dilation: int = 0
 
 
 @dataclass(frozen=True)
@@ -192,7 +173,7 @@ def _places(
     if "SCL" in scene.bands:
         places["SCL"] = _wider(area, rule.dilation).bounds
     elif not scene.ready and not scene.radar:
-        places |= dict.fromkeys(clouds.CLOUD_MODEL_BANDS, _coarse(area, rule)[0].bounds)
+        places |= dict.fromkeys(cloud_mask.CLOUD_MODEL_BANDS, _coarse(area, rule)[0].bounds)
     return places
 
 
@@ -202,8 +183,8 @@ def _wider(area: Area, pixels: int) -> Area:
 
 def _coarse(area: Area, rule: CloudRule) -> tuple[Area, int]:
     """Whole coarse pixels, counted from the block's corner, around an area and its clouds."""
-    step = clouds.COARSE_PX
-    margin = (clouds.COARSE_MARGIN + -(-rule.dilation // step)) * step
+    step = cloud_mask.COARSE_PX
+    margin = (cloud_mask.COARSE_MARGIN + -(-rule.dilation // step)) * step
     side = -(-(area.height + 2 * margin) // step) * step
     return area.part(-margin, -margin, side, side), margin
 
@@ -255,9 +236,9 @@ def _clouded(
     if "SCL" in scene.bands:
         margin = rule.dilation
         classes = _nearest(read["SCL"], _wider(area, margin), resamplers)
-        mask = clouds.scl_clouded(classes, rule.unclear, f"scene {scene.id}, band SCL")
+        mask = cloud_mask.scl_clouded(classes, rule.unclear, f"scene {scene.id}, band SCL")
         # Outside the scene there is no cloud to grow.
-        mask |= clouds.grown(mask & (classes > 0), margin)
+        mask |= cloud_mask.grown(mask & (classes > 0), margin)
     elif scene.ready or scene.radar:
         return None
     else:
@@ -265,11 +246,11 @@ def _clouded(
         stack = np.stack(
             [
                 _physical(scene, band, _bilinear(read[band], wide, resamplers))
-                for band in clouds.CLOUD_MODEL_BANDS
+                for band in cloud_mask.CLOUD_MODEL_BANDS
             ]
         )
-        mask = clouds.modelled_clouds(stack * np.float32(REFLECTANCE_STEP))
-        mask = clouds.grown(mask, rule.dilation)
+        mask = cloud_mask.modelled_clouds(stack * np.float32(REFLECTANCE_STEP))
+        mask = cloud_mask.grown(mask, rule.dilation)
     return mask[margin : margin + area.height, margin : margin + area.width]
 
 

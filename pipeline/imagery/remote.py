@@ -8,58 +8,22 @@ from __future__ import annotations
 
 import io
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Iterable
 
 from pipeline.errors import AsmAtlasError
 from pipeline.imagery.hrefs import signed
-from pipeline.imagery.http import FetchError, fetch
-from pipeline.imagery.limits import Limits
 from pipeline.imagery.providers import named_provider
+from pipeline.imagery.ranges import Fetched, fetch
+from pipeline.imagery.retry import Budget, Limits, file_may_come
+from pipeline.runtime.http import FetchError
 
 PAGE = 1 << 16
 CHANGED = "changed while it was read"
 # Read on a miss: more than GDAL asks for, since its next question is usually for what follows.
 _AHEAD_PAGES = 4
 _MOST_PAGES_A_REQUEST = 256
-_LONGEST_WAIT = 60.0
 _KEPT_BYTES = 64 << 20
-
-
-class Budget:
-    """Tries and time for one file's window.
-
-    Parameters
-    ----------
-    limits : Limits
-        How often and how long.
-    """
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self.deadline = time.monotonic() + limits.seconds
-
-    def allows_another(self, failures: int, wait: float = 0.0) -> bool:
-        """Wait before the next try, if there is one.
-
-        Parameters
-        ----------
-        failures : int
-            Tries of the same thing that failed, one after the other.
-        wait : float
-            Seconds that the server asked for; more failures wait longer anyway.
-
-        Returns
-        -------
-        bool
-            False: tries or time are spent.
-        """
-        wait = min(max(wait, self._limits.backoff * 2 ** (failures - 1)), _LONGEST_WAIT)
-        if failures >= self._limits.tries or time.monotonic() + wait > self.deadline:
-            return False
-        time.sleep(wait)
-        return True
 
 
 class RemoteFile:
@@ -146,9 +110,8 @@ class RemoteFile:
         start, stop = first * PAGE, after * PAGE
         if self.total >= 0:
             stop = min(stop, self.total)
-        failures = 0
         anew = False
-        while True:
+        for _ in self.budget.tries():
             try:
                 link = signed(self._href, self._provider, anew=anew)
                 got = fetch(
@@ -160,24 +123,27 @@ class RemoteFile:
                     deadline=self.budget.deadline,
                 )
             except FetchError as error:
+                self.failure, self.budget.asked = error, error.wait
                 # A refused signature may just be too old.
                 anew = error.cause.startswith("forbidden")
-                failures += 1
-                if not error.final and self.budget.allows_another(failures, error.wait):
-                    continue
-                self.failure = error
-                return
+                if not file_may_come(error.status):
+                    return
             except AsmAtlasError as error:
                 self.failure = error
                 return
-            if self.total >= 0 and (got.total, got.tag) != (self.total, self._tag):
-                # Half of one version and half of another is neither: whoever reads starts over.
-                self.failure = FetchError(CHANGED)
+            else:
+                self._keep(got)
                 return
-            self.total, self._tag = got.total, got.tag
-            for offset in range(0, len(got.data), PAGE):
-                self._pages[(got.start + offset) // PAGE] = got.data[offset : offset + PAGE]
+
+    def _keep(self, got: Fetched) -> None:
+        self.failure = None
+        if self.total >= 0 and (got.total, got.tag) != (self.total, self._tag):
+            # Half of one version and half of another is neither: whoever reads starts over.
+            self.failure = FetchError(CHANGED)
             return
+        self.total, self._tag = got.total, got.tag
+        for offset in range(0, len(got.data), PAGE):
+            self._pages[(got.start + offset) // PAGE] = got.data[offset : offset + PAGE]
 
 
 class Cursor(io.RawIOBase):

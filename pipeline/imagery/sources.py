@@ -16,8 +16,8 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.errors import SourceError, UnsafeLinkError
-from pipeline.imagery.limits import Limits
 from pipeline.imagery.providers import address_of, collection_at, provider_of
+from pipeline.imagery.retry import Limits
 from pipeline.imagery.stac_api import NOT_STAC, search_api
 from pipeline.runtime.atomic import read_json
 

@@ -7,7 +7,6 @@ request that failed; both lose items without a word.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -20,12 +19,11 @@ from pystac_client.stac_api_io import StacApiIO
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.errors import SourceError, UnsafeLinkError
-from pipeline.imagery.limits import Limits
+from pipeline.imagery.retry import Budget, Limits, service_may_answer
 
 PAGE_SIZE = 100
 # So many pages in a row that bring nothing new: the service has lost its way.
 MOST_BARREN_PAGES = 50
-_LONGEST_WAIT = 60.0
 # What reading JSON that is not STAC can end in.
 NOT_STAC = (
     OSError,
@@ -151,25 +149,18 @@ class _Patient(StacApiIO):
         self._limits = limits
 
     def read_json(self, source: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        deadline = time.monotonic() + self._limits.seconds
-        failures = 0
-        while True:
+        failure: Exception | None = None
+        for _ in Budget(self._limits).tries():
             try:
                 answer: dict[str, Any] = super().read_json(source, *args, **kwargs)
                 return answer
             # A ValueError is a body that was cut, or is no JSON at all.
             except (APIError, requests.RequestException, ValueError) as error:
-                failures += 1
-                wait = min(self._limits.backoff * 2 ** (failures - 1), _LONGEST_WAIT)
-                late = time.monotonic() + wait > deadline
-                if not _may_pass(error) or failures >= self._limits.tries or late:
+                if not service_may_answer(getattr(error, "status_code", None)):
                     raise
-                time.sleep(wait)
-
-
-def _may_pass(error: Exception) -> bool:
-    status = getattr(error, "status_code", None)
-    return status is None or status in (408, 425, 429) or status >= 500
+                failure = error
+        assert failure is not None
+        raise failure
 
 
 def _short(error: Exception) -> str:

@@ -26,10 +26,10 @@ from pipeline.errors import AsmAtlasError, MissingBandError, MissingMetadataErro
 from pipeline.geo import grid
 from pipeline.imagery.checksums import bytes_match, file_matches, kind_and_digest
 from pipeline.imagery.hrefs import is_remote, plain
-from pipeline.imagery.http import FetchError
 from pipeline.imagery.items import SceneBand
-from pipeline.imagery.limits import Limits
 from pipeline.imagery.remote import CHANGED, Cursor, Kept, RemoteFile
+from pipeline.imagery.retry import Limits
+from pipeline.runtime.http import FetchError
 
 MAX_PIXELS = 40_000 * 40_000
 GDAL_OPTIONS = {
@@ -143,7 +143,9 @@ def _read_remote(
     where: str,
 ) -> Numbers:
     last = _failed("nothing tried", "", where)
-    for failures in range(1, limits.tries + 1):
+    for number in remote.budget.tries():
+        if number > 1:
+            remote.start_over()
         try:
             whole = _verified(remote, band, limits)
             remote.read(0, 1)
@@ -165,9 +167,6 @@ def _read_remote(
             last = _failed(cause, f"{limits.tries} tries", where)
             if cause not in (CHANGED, CHECKSUM):
                 break
-        if not remote.budget.allows_another(failures):
-            break
-        remote.start_over()
     raise last
 
 

@@ -14,10 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
-
-import requests
-import urllib3
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from pipeline.config import fingerprint
 from pipeline.errors import AsmAtlasError, ServiceError
@@ -25,18 +22,16 @@ from pipeline.geo.vector_files import MAX_BYTES
 from pipeline.runtime.atomic import read_json, sha256_of
 from pipeline.runtime.console import say
 from pipeline.runtime.files import whole_file, write_json
+from pipeline.runtime.http import FetchError, ask, read_body
 
 _FORMATS = {".csv": "csv", ".geojson": "application/json"}
-_REDIRECTS = (301, 302, 303, 307, 308)
-_MOST_REDIRECTS = 3
-_PIECE = 1 << 18
 _MOST_CHARACTERS = 2000
 # What this process has fetched already: one command asks for the same table more than once.
 _fetched: dict[tuple[str, str], Path] = {}
 
 
 @dataclass(frozen=True)
-class Limits:
+class DownloadLimits:
     """How long and how much.
 
     Parameters
@@ -64,7 +59,7 @@ def fetch_saved(
     folder: Path,
     suffix: str,
     check: Callable[[Path], object],
-    limits: Limits | None = None,
+    limits: DownloadLimits | None = None,
 ) -> Path:
     """Fetch a table or layer, or take up the copy that was saved before.
 
@@ -78,7 +73,7 @@ def fetch_saved(
         ``.csv`` or ``.geojson``: what is asked for.
     check : callable
         Reads the file that came, and raises an ``AsmAtlasError`` if it is not what it should be.
-    limits : Limits, optional
+    limits : DownloadLimits, optional
         How long and how much.
 
     Returns
@@ -98,7 +93,7 @@ def fetch_saved(
         return known
     host = urlsplit(full).hostname
     try:
-        content = _in_time(full, limits or Limits())
+        content = _in_time(full, limits or DownloadLimits())
         _refuse_pages(content, full)
         path = _save(content, folder, key, suffix, check, full)
     except AsmAtlasError as error:
@@ -196,7 +191,7 @@ def shown(address: str) -> str:
     return f"{parts.scheme}://{host}{parts.path}" + (f", layer {layer[0]}" if layer else "")
 
 
-def _in_time(address: str, limits: Limits) -> bytes:
+def _in_time(address: str, limits: DownloadLimits) -> bytes:
     """Fetch in a thread of its own: a server that sends a header a letter at a time is left."""
     result: list[bytes | ServiceError] = []
 
@@ -210,51 +205,28 @@ def _in_time(address: str, limits: Limits) -> bytes:
     thread.start()
     thread.join(limits.seconds)
     if not result:
-        raise ServiceError(f"no whole answer within {limits.seconds:g} seconds")
+        raise ServiceError("timed out")
     if isinstance(result[0], ServiceError):
         raise result[0]
     return result[0]
 
 
-def _download(address: str, limits: Limits) -> bytes:
-    origin = urlsplit(address).hostname
+def _download(address: str, limits: DownloadLimits) -> bytes:
+    def check(following: str) -> None:
+        if urlsplit(following).hostname != urlsplit(address).hostname:
+            raise ServiceError("it sends us to another host, which is not followed")
+
     deadline = time.monotonic() + limits.seconds
-    # A compressed answer could unfold into any size.
-    headers = {"Accept-Encoding": "identity"}
     try:
-        for _ in range(_MOST_REDIRECTS + 1):
-            with requests.get(
-                address, headers=headers, timeout=limits.timeout, stream=True, allow_redirects=False
-            ) as response:
-                if response.status_code in _REDIRECTS:
-                    address = urljoin(address, response.headers.get("Location", ""))
-                    if urlsplit(address).hostname != origin:
-                        raise ServiceError("it sends us to another host, which is not followed")
-                    continue
-                return _body(response, limits, deadline)
-    except (requests.Timeout, urllib3.exceptions.ReadTimeoutError):
-        raise ServiceError(f"no byte for {limits.timeout:g} seconds") from None
-    except urllib3.exceptions.ProtocolError:
-        raise ServiceError("the connection was lost in the middle of the answer") from None
-    except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
-        raise ServiceError(f"the connection failed ({type(error).__name__})") from None
-    raise ServiceError("too many redirects")
-
-
-def _body(response: requests.Response, limits: Limits, deadline: float) -> bytes:
-    if response.status_code != 200:
-        raise ServiceError(f"it answers {response.status_code}")
-    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise ServiceError("its answer is compressed, though that was not asked for")
-    pieces, got = [], 0
-    while piece := response.raw.read1(_PIECE, decode_content=False):
-        pieces.append(piece)
-        got += len(piece)
-        if got > limits.max_bytes:
-            raise ServiceError(f"its answer is larger than {limits.max_bytes // 2**20} MiB")
-        if time.monotonic() > deadline:
-            raise ServiceError(f"no whole answer within {limits.seconds:g} seconds")
-    return b"".join(pieces)
+        with ask(address, check, limits.timeout) as response:
+            if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+                raise ServiceError("its answer is compressed, though that was not asked for")
+            content = read_body(response, limits.max_bytes, deadline)
+    except FetchError as error:
+        raise ServiceError(error.cause) from None
+    if len(content) > limits.max_bytes:
+        raise ServiceError(f"its answer is larger than {limits.max_bytes // 2**20} MiB")
+    return content
 
 
 def _refuse_pages(content: bytes, address: str) -> None:

@@ -20,7 +20,7 @@ from pipeline.config import Config
 from pipeline.errors import VisitsError
 from pipeline.sites.answer_codes import add_codes, yes_no_words
 from pipeline.sites.column_mapping import apply_mapping, is_mapped, load_mapping
-from pipeline.sites.service import Limits, fetch_saved
+from pipeline.sites.service import DownloadLimits, fetch_saved
 from pipeline.sites.visit_tables import describe_row, escape_names, read_as_text
 
 REQUIRED = (
@@ -139,7 +139,7 @@ def visits_file(config: Config) -> Path:
     ServiceError
         If the service gives no table of visits and there is no copy.
     """
-    limits = Limits(config.reading.timeout, config.reading.seconds)
+    limits = DownloadLimits(config.reading.timeout, config.reading.seconds)
     # A form that has no coordinates of its own is asked for with its points.
     suffix = ".geojson" if config.labels.mapping else ".csv"
     check = partial(read_visits, mapping=config.labels.mapping)

@@ -37,7 +37,7 @@ from pipeline.composite import composite_blocks, read_composite
 from pipeline.config import Config
 from pipeline.geo.grid import BLOCK_PX, PIXEL
 from pipeline.geo.regions import resolve_region
-from pipeline.imagery.pixels import UNCLEAR_SCL
+from pipeline.imagery.cloud_mask import UNCLEAR_SCL
 from pipeline.runtime.cluster import workers
 from pipeline.scenes import find_scenes
 from pipeline.workflow.context import Context

@@ -7,15 +7,18 @@ import pytest
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from pipeline.config import Config
+from pipeline.errors import ConfigError
 from pipeline.imagery.blend import (
+    BLENDS,
     NODATA,
+    NOT_CLEAR,
     blend_named,
     geometric_median,
     median,
     medoid,
     percentile,
 )
-from pipeline.imagery.pixels import NOT_CLEAR
 
 SHAPE = (3, 40, 30)
 
@@ -97,3 +100,22 @@ def test_one_observation_is_itself_and_none_is_nodata(name) -> None:
     found = blend_named(name)(layers)
     assert found[:, 0, 0].tolist() == [123, -45]
     assert (found[:, 0, 1] == NODATA).all()
+
+
+@pytest.mark.parametrize("name", ["median", "percentile-1", "percentile-99", "medoid"])
+def test_the_configuration_takes_what_the_table_has(name) -> None:
+    assert Config().with_keys(blend=name).imagery.blend == name
+
+
+@pytest.mark.parametrize("name", ["", "mean", "percentile", "percentile-0", "percentile-100",
+                                  "percentile-N", "percentile-05", "median-5"])  # fmt: skip
+def test_the_configuration_refuses_what_it_has_not(name) -> None:
+    with pytest.raises(ConfigError, match="blend must be one of median, percentile-N"):
+        Config().with_keys(blend=name)
+
+
+def test_another_way_to_blend_is_one_line_in_the_table(monkeypatch) -> None:
+    monkeypatch.setitem(BLENDS, "first", lambda layers: layers[0])
+    assert Config().with_keys(blend="first").imagery.blend == "first"
+    layers = stack(3)
+    assert (blend_named("first")(layers) == layers[0]).all()

@@ -15,10 +15,11 @@ from imagery import EAST, WEST, clear_scl, make_item, scene_of, texture
 
 from pipeline.errors import DependencyError, MissingMetadataError, OffsetError
 from pipeline.geo import grid
-from pipeline.imagery import clouds
-from pipeline.imagery.clouds import COARSE_PX, grown, modelled_clouds
+from pipeline.imagery import cloud_mask
+from pipeline.imagery.blend import NOT_CLEAR
+from pipeline.imagery.cloud_mask import COARSE_PX, CloudRule, grown, modelled_clouds
 from pipeline.imagery.items import SENTINEL_2_BANDS, Scene, SceneBand
-from pipeline.imagery.pixels import CLEAR, CLOUD, NOT_CLEAR, OUTSIDE, CloudRule, read_scene
+from pipeline.imagery.pixels import CLEAR, CLOUD, OUTSIDE, read_scene
 
 REAL = os.environ.get("ASM_ATLAS_TEST_DATA")
 
@@ -113,7 +114,7 @@ def test_radar_that_is_not_terrain_corrected_is_refused(tmp_path) -> None:
 
 
 def test_without_s2cloudless_l1c_says_what_to_install(monkeypatch) -> None:
-    monkeypatch.setattr(clouds, "_detectors", [])
+    monkeypatch.setattr(cloud_mask, "_detectors", [])
     monkeypatch.setitem(__import__("sys").modules, "s2cloudless.cloud_detector", None)
     with pytest.raises(DependencyError, match="s2cloudless"):
         modelled_clouds(np.zeros((10, 12, 12), np.float32))

@@ -18,10 +18,10 @@ from pipeline.errors import MissingBandError, ReadFailedError, SourceError, Unsa
 from pipeline.imagery import hrefs, providers, remote
 from pipeline.imagery.hrefs import Signed, signed
 from pipeline.imagery.items import Scene
-from pipeline.imagery.limits import Limits
 from pipeline.imagery.pixels import ScenePixels, read_scene
 from pipeline.imagery.providers import Provider
 from pipeline.imagery.remote import PAGE, Cursor, RemoteFile
+from pipeline.imagery.retry import Limits
 
 
 @pytest.fixture
@@ -179,6 +179,14 @@ def test_a_redirect_is_followed_to_allowed_hosts_only(server) -> None:
     other = file_of(server)
     assert other.read(0, 5) == b""
     assert isinstance(other.failure, UnsafeLinkError)
+
+
+def test_a_redirect_to_no_address_is_a_failure_by_name(server) -> None:
+    file = file_of(server)
+    server.instead = lambda handler: handler.answer(302, b"", Location="http://[x") or True
+    assert file.read(0, 5) == b""
+    assert str(file.failure) == "a redirect to no address"
+    assert len(server.asked) == 3
 
 
 def scene_on(server: RangeServer, root: Path, **extra: Any) -> Scene:

@@ -18,11 +18,11 @@ from pipeline.config import Config
 from pipeline.errors import ServiceError
 from pipeline.join import labels_file
 from pipeline.sites import service
-from pipeline.sites.service import Limits, came_from, fetch_saved, wfs_address
+from pipeline.sites.service import DownloadLimits, came_from, fetch_saved, wfs_address
 from pipeline.sites.visits import read_visits, visits_file
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
-SHORT = Limits(timeout=1, seconds=2, max_bytes=1_000_000)
+SHORT = DownloadLimits(timeout=1, seconds=2, max_bytes=1_000_000)
 
 
 class GeoServer:
@@ -87,7 +87,7 @@ def anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "_fetched", {})
 
 
-def fetch(server: GeoServer, folder: Path, limits: Limits = SHORT) -> Path:
+def fetch(server: GeoServer, folder: Path, limits: DownloadLimits = SHORT) -> Path:
     service._fetched.clear()
     return fetch_saved(server.layer, folder, ".csv", read_visits, limits)
 
@@ -156,15 +156,17 @@ def elsewhere(handler: BaseHTTPRequestHandler) -> None:
 
 
 BAD: dict[str, Answer] = {
-    "no byte for 1 seconds": lambda handler: time.sleep(3),
-    "no whole answer within 2 seconds": drip,
-    "no whole answer within 2 seconds ": drip_headers,
-    "lost in the middle of the answer": cut,
-    "the connection failed": lambda handler: handler.connection.close(),
+    "timed out": lambda handler: time.sleep(3),
+    "timed out ": drip,
+    "timed out  ": drip_headers,
+    "cut short": cut,
+    "connection lost": lambda handler: handler.connection.close(),
     "larger than 0 MiB": huge,
-    "it answers 503": lambda handler: send(handler, b"busy", 503),
-    "it answers 404": lambda handler: send(handler, b"", 404),
+    "unavailable (503)": lambda handler: send(handler, b"busy", 503),
+    "not found (404)": lambda handler: send(handler, b"", 404),
     "another host": elsewhere,
+    "a redirect to no address": lambda handler: send(handler, b"", 302, Location="http://[x"),
+    "answer 206": lambda handler: send(handler, b"pcode,name\n", 206),
     "too many redirects": lambda handler: send(handler, b"", 302, Location=handler.path),
     "a page": lambda handler: send(handler, b"\n<!DOCTYPE html><script>alert(1)</script>"),
     "an exception report": lambda handler: send(
@@ -222,7 +224,7 @@ def test_a_newer_answer_replaces_the_copy(geoserver: GeoServer, tmp_path: Path) 
 
 def test_a_damaged_copy_is_no_copy(geoserver: GeoServer, tmp_path: Path) -> None:
     fetch(geoserver, tmp_path).write_text("pcode\nforged\n")
-    geoserver.answer = BAD["it answers 503"]
+    geoserver.answer = BAD["unavailable (503)"]
     with pytest.raises(ServiceError, match="no copy is saved"):
         fetch(geoserver, tmp_path)
 

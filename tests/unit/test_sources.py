@@ -18,8 +18,8 @@ from imagery import make_item, save_items
 
 from pipeline.errors import SourceError, UnsafeLinkError
 from pipeline.imagery.hrefs import allowed_hosts, safe_href
-from pipeline.imagery.limits import Limits
 from pipeline.imagery.providers import provider_of
+from pipeline.imagery.retry import Limits
 from pipeline.imagery.sources import search
 
 QUICK = Limits(tries=2, backoff=0.01, timeout=5)

@@ -22,7 +22,7 @@ from pipeline.runtime.atomic import sha256_of
 from pipeline.runtime.console import say
 from pipeline.sites.answer_codes import yes_no_words
 from pipeline.sites.layers.declare import Column, Declaration, load_declarations
-from pipeline.sites.service import Limits, came_from, fetch_saved
+from pipeline.sites.service import DownloadLimits, came_from, fetch_saved
 
 MAX_TEXT = 1_000
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)([T ].*)?")
@@ -95,7 +95,7 @@ def load_layers(config: Config) -> tuple[KnownLayer, ...]:
     folder = layers_folder(config)
     if config.map.layers and not folder.is_dir():
         raise LayerError("there is no such folder of context layers", where=str(folder))
-    limits = Limits(config.reading.timeout, config.reading.seconds)
+    limits = DownloadLimits(config.reading.timeout, config.reading.seconds)
     found = []
     for declaration in load_declarations(folder):
         path = layer_file(declaration, folder)

@@ -6,6 +6,7 @@ block's edge is the same in its neighbour.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from s2cloudless.cloud_detector import S2PixelCloudDetector
 
 LAST_SCL = 11
+# Classes of the scene classification that are not a clear view of the ground: no data, saturated,
+# cloud shadow, cloud of medium and high probability, cirrus.
+UNCLEAR_SCL = (0, 1, 3, 8, 9, 10)
 # Bands that the cloud model of s2cloudless wants, in its order, as top-of-atmosphere reflectance.
 CLOUD_MODEL_BANDS = ("B01", "B02", "B04", "B05", "B08", "B8A", "B09", "B10", "B11", "B12")
 # The model was made for 60 m and coarser: it sees means of so many pixels (56 m).
@@ -25,6 +29,22 @@ COARSE_PX = 6
 COARSE_MARGIN = 4
 _THRESHOLD = 0.4
 _detectors: list[S2PixelCloudDetector] = []
+
+
+@dataclass(frozen=True)
+class CloudRule:
+    """What counts as cloud.
+
+    Parameters
+    ----------
+    unclear : tuple of int
+        Classes of the scene classification that are not a clear view of the ground.
+    dilation : int
+        Pixels by which clouds are grown.
+    """
+
+    unclear: tuple[int, ...] = UNCLEAR_SCL
+    dilation: int = 0
 
 
 def scl_clouded(
