@@ -1,0 +1,54 @@
+"""The layout: what lies at the top of ``pipeline/``, and a layer and a line for every room."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pipeline
+
+ROOT = Path(pipeline.__file__).parent
+CHECKOUT = ROOT.parent
+STAGES = {"scenes", "composite", "featurize", "train", "predict", "join", "publish"}
+RUNNERS = {"run", "plan", "monitor", "export"}
+SHARED = {"config", "errors", "classes", "redaction"}
+
+
+def rooms() -> set[str]:
+    return {path.name for path in ROOT.iterdir() if (path / "__init__.py").is_file()}
+
+
+def test_only_stages_and_what_all_share_lie_at_the_top() -> None:
+    files = {path.stem for path in ROOT.glob("*.py")} - {"__init__"}
+    assert files == STAGES | RUNNERS | SHARED
+
+
+def test_every_room_has_its_layer() -> None:
+    text = (CHECKOUT / "pyproject.toml").read_text(encoding="utf-8")
+    contracts = tomllib.loads(text)["tool"]["importlinter"]["contracts"]
+    (own,) = (contract for contract in contracts if contract.get("containers") == ["pipeline"])
+    layers = [name.strip() for layer in own["layers"] for name in layer.split("|")]
+    assert sorted(layers) == sorted(rooms() | STAGES | RUNNERS | SHARED)
+    assert own["exhaustive"] and not own.get("ignore_imports")
+
+
+def test_the_readme_says_what_is_in_every_room() -> None:
+    readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    assert {name for name in rooms() if f"`{name}/`" in readme} == rooms()
+
+
+def test_no_file_is_too_long_to_read() -> None:
+    long = {
+        path.relative_to(CHECKOUT).as_posix(): count
+        for folder in ("pipeline", "models", "features")
+        for path in (CHECKOUT / folder).rglob("*.py")
+        if (count := path.read_text(encoding="utf-8").count("\n")) > 500
+    }
+    assert long == {}
+
+
+def test_every_room_says_what_it_is_for() -> None:
+    for name in rooms():
+        first = (ROOT / name / "__init__.py").read_text(encoding="utf-8").splitlines()[0]
+        assert re.match(r'"""[A-Z].{20,}', first), name
