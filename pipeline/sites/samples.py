@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from pipeline.errors import InputFileError, SampleError
 from pipeline.geo import grid
-from pipeline.geo.vector_files import read_table, read_vector
+from pipeline.geo.geopackage import read_table
+from pipeline.geo.vector_files import read_vector
 
 LAYER, STRATA_TABLE, ABOUT_TABLE = "sample", "strata", "about"
 MINE, NO_MINE, CANNOT_TELL = "mine", "no mine", "cannot tell"

@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from pipeline.config import fingerprint
 from pipeline.errors import AsmAtlasError, ServiceError
-from pipeline.geo.vector_files import MAX_BYTES
+from pipeline.geo.input_files import MAX_BYTES
 from pipeline.runtime.atomic import read_json, sha256_of
 from pipeline.runtime.console import say
 from pipeline.runtime.files import whole_file, write_json

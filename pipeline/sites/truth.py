@@ -21,8 +21,10 @@ from rasterio.windows import Window
 from pipeline.errors import InputFileError, NoLabelsError
 from pipeline.geo import grid
 from pipeline.geo.distance import cell_area_km2
+from pipeline.geo.geopackage import layer_names
+from pipeline.geo.input_files import check_file
 from pipeline.geo.overlap import MIN_AREA_HA, polygon_labels, shared_hectares
-from pipeline.geo.vector_files import check_file, layer_names, read_vector
+from pipeline.geo.vector_files import read_vector
 
 RASTER_SUFFIXES = (".tif", ".tiff")
 MAX_PIXELS = 2_000_000_000

@@ -11,13 +11,9 @@ import geopandas as gpd
 import pandas as pd
 
 from pipeline.errors import InputFileError, VisitsError
-from pipeline.geo.vector_files import (
-    check_file,
-    layer_names,
-    read_table,
-    read_vector,
-    table_names,
-)
+from pipeline.geo.geopackage import layer_names, read_table, table_names
+from pipeline.geo.input_files import check_file
+from pipeline.geo.vector_files import read_vector
 
 SUFFIXES = (".csv", ".gpkg", ".geojson", ".json")
 # What a GeoPackage of visits may call its table; otherwise its first layer is taken.

@@ -13,7 +13,8 @@ import shapely
 
 from pipeline.errors import InputFileError
 from pipeline.geo import vector_files
-from pipeline.geo.vector_files import layer_names, read_vector
+from pipeline.geo.geopackage import layer_names
+from pipeline.geo.vector_files import read_vector
 from pipeline.runtime.atomic import is_safe_path
 
 

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from pipeline.errors import LabelsError, NoLabelsError
 from pipeline.geo import grid
+from pipeline.geo.geopackage import layer_names, read_table
 from pipeline.geo.regions import Region
-from pipeline.geo.vector_files import layer_names, read_table, read_vector
+from pipeline.geo.vector_files import read_vector
 from pipeline.sites.labels.polygons import label_dates
 from pipeline.sites.labels.rows import (
     CHECKED,

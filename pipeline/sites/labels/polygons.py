@@ -16,9 +16,10 @@ import shapely
 from numpy.typing import NDArray
 
 from pipeline.errors import LabelsError, NoLabelsError
+from pipeline.geo.geopackage import layer_names
 from pipeline.geo.overlap import MIN_AREA_HA, polygon_labels, shared_hectares
 from pipeline.geo.regions import Region
-from pipeline.geo.vector_files import layer_names, read_vector
+from pipeline.geo.vector_files import read_vector
 from pipeline.sites.labels.rows import (
     CHECKED,
     MINE,
