@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from pipeline.config import Config, known_keys
-from pipeline.errors import ClusterError, DependencyError
 from pipeline.geo.regions import Region
 from pipeline.runtime.atomic import local_file
 from pipeline.runtime.cluster_settings import bytes_of
 from pipeline.runtime.console import console, say
+from pipeline.runtime.slurm import ask_slurm
 
 # Of the configuration, what names a file or a folder: a job may start elsewhere. These always do:
 _FOLDERS = ("workspace", "mirror", "tls.ca", "tls.cert", "tls.key")
@@ -68,7 +67,8 @@ def submit_region(config: Config, region: Region, verb: str, dry_run: bool) -> s
     with local_file(path) as beside:
         beside.write_text(script, encoding="utf-8")
     (folder / "logs").mkdir(exist_ok=True)
-    job = _sbatch(path)
+    told = ask_slurm("sbatch", "--parsable", "--chdir", str(Path.cwd()), str(path))
+    job = told.strip().partition(";")[0]
     say("submit", f"job {job} maps {region.name}; {path}, logs in {folder / 'logs'}")
     return job
 
@@ -158,25 +158,3 @@ def _toml(value: Any) -> str:
 def _found_by() -> list[str]:
     """Return what of PYTHONPATH this process was started with: a job has the same modules."""
     return [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-
-
-def _sbatch(path: Path) -> str:
-    try:
-        told = subprocess.run(
-            ["sbatch", "--parsable", "--chdir", str(Path.cwd()), str(path)],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-    except FileNotFoundError:
-        raise DependencyError(
-            "there is no sbatch here",
-            where=str(path),
-            next_step="submit the script where Slurm is, or run the verb itself",
-        ) from None
-    except subprocess.TimeoutExpired:
-        raise ClusterError("Slurm does not answer", where="sbatch") from None
-    if told.returncode:
-        raise ClusterError(f"Slurm refuses the job: {told.stderr.strip()}", where=str(path))
-    return told.stdout.strip().partition(";")[0]

@@ -7,6 +7,7 @@ block's edge is the same in its neighbour.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +29,6 @@ COARSE_PX = 6
 # Coarse pixels around a block whose clouds may reach into it.
 COARSE_MARGIN = 4
 _THRESHOLD = 0.4
-_detectors: list[S2PixelCloudDetector] = []
 
 
 @dataclass(frozen=True)
@@ -132,18 +132,15 @@ def modelled_clouds(reflectance: NDArray[np.float32]) -> NDArray[np.bool_]:
     return fine
 
 
+@lru_cache(maxsize=1)
 def _detector() -> S2PixelCloudDetector:
-    if not _detectors:
-        try:
-            from s2cloudless.cloud_detector import S2PixelCloudDetector
-        except ModuleNotFoundError:
-            raise DependencyError(
-                "L1C imagery has no cloud classification, and s2cloudless is not installed",
-                next_step="make install-l1c, or use L2A imagery",
-            ) from None
-        _detectors.append(
-            S2PixelCloudDetector(
-                threshold=_THRESHOLD, average_over=2, dilation_size=1, all_bands=False
-            )
-        )
-    return _detectors[0]
+    try:
+        from s2cloudless.cloud_detector import S2PixelCloudDetector
+    except ModuleNotFoundError:
+        raise DependencyError(
+            "L1C imagery has no cloud classification, and s2cloudless is not installed",
+            next_step="make install-l1c, or use L2A imagery",
+        ) from None
+    return S2PixelCloudDetector(
+        threshold=_THRESHOLD, average_over=2, dilation_size=1, all_bands=False
+    )

@@ -42,18 +42,16 @@ class RemoteFile:
     def __init__(self, href: str, provider: str, limits: Limits) -> None:
         self._href = href
         self._provider = named_provider(provider)
-        self._limits = limits
         self._pages: dict[int, bytes] = {}
         self._tag = ""
         self.total = -1
-        self.budget = Budget(limits)
-        self.failure: FetchError | AsmAtlasError | None = None
+        self.start(limits)
 
     def start(self, limits: Limits) -> None:
         """Give the file its tries and time."""
         self._limits = limits
         self.budget = Budget(limits)
-        self.failure = None
+        self.failure: FetchError | AsmAtlasError | None = None
 
     def start_over(self) -> None:
         """Forget all pages, which may be wrong; tries and time go on being counted."""

@@ -8,9 +8,8 @@ product with it, GDAL's own to a hundredth of a step.
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import rasterio
@@ -165,9 +164,7 @@ class Resamplers:
     """
 
     def __init__(self, most: int = _KEPT) -> None:
-        self._most = most
-        self._kept: OrderedDict[tuple[object, ...], Resampler] = OrderedDict()
-        self._lock = threading.Lock()
+        self._made = lru_cache(most)(Resampler)
 
     def between(self, read: Numbers, area: Area, *, weighted: bool = True) -> Resampler:
         """Return the resampler from what was read to an area, made now if it is new.
@@ -186,16 +183,8 @@ class Resamplers:
         Resampler
             For any values on the same grid.
         """
-        key = (tuple(read.transform), read.crs.to_wkt(), read.values.shape, area, weighted)
-        with self._lock:
-            found = self._kept.pop(key, None)
-            if found is None:
-                shape = (read.values.shape[0], read.values.shape[1])
-                found = Resampler(read.transform, read.crs, shape, area, weighted=weighted)
-            self._kept[key] = found
-            while len(self._kept) > self._most:
-                self._kept.popitem(last=False)
-            return found
+        rows, cols = read.values.shape
+        return self._made(read.transform, read.crs, (rows, cols), area, weighted=weighted)
 
 
 def _weights(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import threading
 from typing import Any
@@ -11,6 +10,7 @@ from distributed.security import Security
 
 from pipeline.errors import AsmAtlasError, ClusterError, ConfigError, DependencyError
 from pipeline.runtime.cluster_settings import Slurm, Tls, bytes_of, seconds_of
+from pipeline.runtime.slurm import ask_slurm
 
 LOOPBACK = "127.0.0.1"
 # How often Slurm is asked which jobs it still has.
@@ -161,21 +161,4 @@ class Jobs:
 
 def _listed() -> set[str]:
     """Return the numbers of this user's jobs that are queued or running."""
-    try:
-        told = subprocess.run(
-            ["squeue", "--me", "--noheader", "--format=%A"],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-    except FileNotFoundError:
-        raise DependencyError(
-            "cluster = slurm needs Slurm's commands, and squeue is not there",
-            next_step="run on a login node of the cluster, or CLUSTER=local",
-        ) from None
-    except subprocess.TimeoutExpired:
-        raise ClusterError("Slurm does not answer", where="squeue") from None
-    if told.returncode:
-        raise ClusterError(f"Slurm does not answer: {told.stderr.strip()}", where="squeue")
-    return set(told.stdout.split())
+    return set(ask_slurm("squeue", "--me", "--noheader", "--format=%A").split())

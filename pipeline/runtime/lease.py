@@ -72,7 +72,7 @@ class Lease:
         now = self.store.get(self.key)
         for _ in range(3):
             if now is not None and (who := _holder(now)):
-                raise _refusal(who, f"s3://{self.store.name}/{self.key}")
+                raise refusal(who, f"s3://{self.store.name}/{self.key}")
             told = (
                 self.store.create(self.key, self._text())
                 if now is None
@@ -99,7 +99,8 @@ class Lease:
             if told is None:
                 now = self.store.get(self.key)
                 where = f"s3://{self.store.name}/{self.key}"
-                self.lost = _refusal(_holder(now) if now else {}, where, lost=True)
+                what = "the lock was lost to another run"
+                self.lost = refusal(_holder(now) if now else {}, where, what)
                 raise self.lost
             self._tag = told
 
@@ -208,14 +209,31 @@ def _holder(found: Found) -> dict[str, Any]:
     return who
 
 
-def _refusal(who: dict[str, Any], where: str, lost: bool = False) -> RunLockedError:
-    what = "the lock was lost to another run" if lost else "another run is at work here"
+def refusal(
+    who: dict[str, Any], where: str, what: str = "another run is at work here"
+) -> RunLockedError:
+    """Say who holds a lock.
+
+    Parameters
+    ----------
+    who : dict
+        ``command``, ``pid``, ``host`` and ``since``, as far as they are known.
+    where : str
+        The lock.
+    what : str, optional
+        What its holder is to whoever is refused.
+
+    Returns
+    -------
+    RunLockedError
+        To be raised.
+    """
     return RunLockedError(
         f"{what}: {who.get('command', 'unknown')}, process {who.get('pid', '?')} on "
         f"{who.get('host', '?')} since {who.get('since', '?')}",
         where=where,
-        next_step=f"wait for it (asm-atlas status), or end that process: the lock goes with it, on "
-        f"another machine {LEASE_S:.0f} s after",
+        next_step="wait for it (asm-atlas status), or end that process: the lock goes with it, in "
+        f"a bucket {LEASE_S:.0f} s after",
     )
 
 

@@ -15,8 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import RunLockedError
-from pipeline.runtime.lease import held
+from pipeline.runtime.lease import held, refusal
 from pipeline.runtime.lease import holder as lease_holder
 from pipeline.runtime.mirror import remote_of
 
@@ -115,14 +114,7 @@ def _take(descriptor: int, path: Path) -> bool:
             if time.monotonic() < end:
                 time.sleep(0.05)
                 continue
-            who = _about(descriptor)
-            raise RunLockedError(
-                f"another run is at work here: {who.get('command', 'unknown')}, process "
-                f"{who.get('pid', '?')} on {who.get('host', '?')} since {who.get('since', '?')}",
-                where=str(path),
-                next_step="wait for it (asm-atlas status), or end that process: the lock goes "
-                "with it",
-            ) from None
+            raise refusal(_about(descriptor), str(path)) from None
         except OSError as error:
             if error.errno in _NO_LOCKS:
                 return False

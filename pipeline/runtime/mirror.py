@@ -203,7 +203,7 @@ def fetched_folder(path: Path, pattern: str = "*") -> Path:
             there[path / name] = one
     # A manifest says that the others are there: it comes last.
     for file in sorted(there, key=lambda file: (file.name == "manifest.json", file)):
-        if _tag(file) != there[file].etag.strip('"'):
+        if tag_of(file) != there[file].etag.strip('"'):
             _download(remote.bucket, there[file].key, file)
     here = (one for one in path.rglob(pattern) if one.is_file() and not one.is_symlink())
     _drop(one for one in here if one not in there and not one.name.startswith("."))
@@ -274,8 +274,8 @@ def _download(store: Bucket, key: str, path: Path) -> None:
             raise FileNotFoundError(key)
 
 
-def _tag(path: Path) -> str:
-    """Return the tag that an object of one part mostly has; one of another kind is read anew."""
+def tag_of(path: Path) -> str:
+    """Return the tag that an object of a file's content mostly has; empty: there is no file."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -91,8 +91,8 @@ class Bucket:
         except Absent:
             return None
 
-    def get_many(self, keys: Iterable[str]) -> dict[str, Found]:
-        """Read small objects side by side; those that there are."""
+    def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, Found]]:
+        """Read small objects, some of them side by side, and yield those that there are."""
 
         async def one(key: str, places: asyncio.Semaphore) -> tuple[str, Found | None]:
             async with places:
@@ -107,13 +107,11 @@ class Bucket:
             places = asyncio.Semaphore(AT_ONCE)
             return await asyncio.gather(*(one(key, places) for key in part))
 
-        found: dict[str, Found] = {}
         wanted = list(keys)
         for start in range(0, len(wanted), 1000):
             part = wanted[start : start + 1000]
             told = self._tried("read", part[0], lambda part=part: every(part))  # type: ignore[misc]
-            found |= {key: one for key, one in told if one is not None}
-        return found
+            yield from ((key, found) for key, found in told if found is not None)
 
     def create(self, key: str, data: bytes) -> str | None:
         """Write an object that must not be there.

@@ -89,7 +89,7 @@ def lines(own: Path) -> Iterator[str]:
         raise FileNotFoundError(own)
     run = min(there, key=lambda one: one.age_s).key.rpartition("-")[0]
     keys = [one.key for one in there if one.key.startswith(f"{run}-")]
-    found = remote.bucket.get_many(keys)
+    found = dict(remote.bucket.get_many(keys))
     text = b"".join(found[key].data for key in keys if key in found)
     yield from text.decode("utf-8", "replace").splitlines()
 

@@ -7,14 +7,13 @@ commit, or the file of an entry that was replaced.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
 from pipeline.runtime.commits import as_seen, keep
-from pipeline.runtime.mirror import remote_of
+from pipeline.runtime.mirror import remote_of, tag_of
 from pipeline.runtime.objects import Listed
 
 _DAY_S = 86_400.0
@@ -50,16 +49,15 @@ def survey(root: Path, units: Iterable[str]) -> frozenset[str] | None:
         if unit in wanted:
             for key, one in entries.items():
                 known.add(f"{unit}/{key}")
-                if _tag(root / unit / f"{key}.json") != one.etag.strip('"'):
+                if tag_of(root / unit / f"{key}.json") != one.etag.strip('"'):
                     unread.append(one.key)
         doubtful = [key for key in files if key not in entries or len(files[key]) > 1]
         for key in doubtful:
             found = store.get(f"{remote.key}/{unit}/{key}.json")
             counts = as_seen(found).record.attempt if found else None
             store.delete(one.key for attempt, one in files[key] if attempt != counts)
-    for start in range(0, len(unread), 1000):
-        for name, found in store.get_many(unread[start : start + 1000]).items():
-            keep(root / name[skip:], found.data)
+    for name, found in store.get_many(unread):
+        keep(root / name[skip:], found.data)
     return frozenset(known)
 
 
@@ -78,10 +76,3 @@ def _sorted(
         elif name["attempt"] and one.age_s > _DAY_S:
             files.setdefault(name["key"], []).append((name["attempt"], one))
     return entries, files
-
-
-def _tag(path: Path) -> str:
-    try:
-        return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-    except OSError:
-        return ""

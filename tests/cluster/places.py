@@ -109,7 +109,7 @@ class Remote:
             home = f"{self._prefix}/interim/{stage}/"
             there = [one.key for one in bucket(self._bucket).listed(home)]
             entries = [key for key in there if key.endswith(".json")]
-            for key, one in bucket(self._bucket).get_many(entries).items():
+            for key, one in bucket(self._bucket).get_many(entries):
                 entry = json.loads(one.data)
                 if entry["status"] != "done":
                     continue

@@ -114,7 +114,7 @@ def test_radar_that_is_not_terrain_corrected_is_refused(tmp_path) -> None:
 
 
 def test_without_s2cloudless_l1c_says_what_to_install(monkeypatch) -> None:
-    monkeypatch.setattr(cloud_mask, "_detectors", [])
+    cloud_mask._detector.cache_clear()
     monkeypatch.setitem(__import__("sys").modules, "s2cloudless.cloud_detector", None)
     with pytest.raises(DependencyError, match="s2cloudless"):
         modelled_clouds(np.zeros((10, 12, 12), np.float32))

@@ -93,7 +93,7 @@ def test_listings_come_in_pages_and_many_are_read_side_by_side(store: fake_s3.St
     one.put("y", b"")
     assert [found.key for found in one.listed("x/")] == keys
     assert sum(line.startswith("GET bucket") for line in store.asked) == 3
-    found = one.get_many([*keys, "x/absent"])
+    found = dict(one.get_many([*keys, "x/absent"]))
     assert {key: value.data for key, value in found.items()} == {k: k.encode() for k in keys}
     one.delete([*keys, "x/absent"])
     assert store.keys() == ["bucket/y"]
