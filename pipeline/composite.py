@@ -8,6 +8,7 @@ acquisition are one observation; radar is blended apart and has a count of its o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -43,7 +44,7 @@ from pipeline.imagery.pixels import (
 )
 from pipeline.imagery.resample import Resamplers
 from pipeline.imagery.retry import Limits
-from pipeline.imagery.stack import Layers
+from pipeline.imagery.stack import Stack
 from pipeline.imagery.windows import GDAL_LOCK
 from pipeline.runtime.console import say
 from pipeline.scenes import SceneList, reading_limits
@@ -367,7 +368,7 @@ def _blended(
         acquisitions.setdefault(scene.acquisition, []).append(scene)
     result = np.full((len(bands), *_SHAPE), NODATA, np.int16)
     resamplers = Resamplers()
-    with Layers(len(bands), *_SHAPE) as layers:
+    with closing(Stack(len(bands), *_SHAPE)) as layers:
         for parts in acquisitions.values():
             layer = np.full((len(bands), *_SHAPE), NOT_CLEAR, np.int16)
             status = np.zeros(_SHAPE, np.uint8)

@@ -29,7 +29,6 @@ _METRES_A_DEGREE = 111_320
 # blend, on one core, measured from files here and from a server on the same machine.
 _SECONDS_A_SCENE = 1.0
 _LATEST = 60
-_WITHOUT_NETWORK = "; what the network takes comes on top"
 
 
 @dataclass(frozen=True)
@@ -122,13 +121,13 @@ def report_forecast(
     if not work:
         return
     about = forecast(store, work, bands)
+    usual = "; what the network takes comes on top" if about.remote else ""
+    usual = f" (from usual rates, none of such a source measured here yet{usual})"
     say(
         "",
         f"to read: {about.scenes} scenes of {about.dates} acquisitions for {about.blocks} blocks, "
         f"about {about.gigabytes:.2g} GB {'over the network' if about.remote else 'of files'} and "
-        f"{_duration(about.hours)} of one core"
-        + ("" if about.measured else " (from usual rates, none of such a source measured here yet")
-        + ("" if about.measured else f"{_WITHOUT_NETWORK if about.remote else ''})"),
+        f"{_duration(about.hours)} of one core{'' if about.measured else usual}",
     )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import pystac
 
@@ -119,16 +120,15 @@ def declared_of(asset: pystac.Asset, index: int) -> tuple[float | None, float | 
     tuple of float or None
         Nodata may be NaN.
     """
-    bands = asset.extra_fields.get("raster:bands") or asset.extra_fields.get("bands") or []
+    whole = asset.extra_fields
+    bands = whole.get("raster:bands") or whole.get("bands") or []
     band = bands[index - 1] if len(bands) >= index else {}
-    values = []
-    for part in ("scale", "offset", "nodata"):
-        places = [(band, part), (band, f"raster:{part}"), (asset.extra_fields, f"raster:{part}")]
-        if part == "nodata":
-            places.append((asset.extra_fields, part))
-        values.append(next((float(at[key]) for at, key in places if at.get(key) is not None), None))
-    scale, offset, nodata = values
-    return scale, offset, nodata
+
+    def declared(part: str, *more: Any) -> float | None:
+        said = (band.get(part), band.get(f"raster:{part}"), whole.get(f"raster:{part}"), *more)
+        return next((float(value) for value in said if value is not None), None)
+
+    return declared("scale"), declared("offset"), declared("nodata", whole.get("nodata"))
 
 
 def baseline_of(item: pystac.Item) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 _STRIP_BYTES = 2 << 20
 
 
-class Layers:
+class Stack:
     """Layers of one shape, written one after the other and read back in strips of rows.
 
     They lie in a file without a name in the folder for temporary files (``TMPDIR``), which goes
@@ -27,18 +26,11 @@ class Layers:
 
     def __init__(self, bands: int, height: int, width: int) -> None:
         self._shape = (bands, height, width)
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed by __exit__)
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
         self._count = 0
 
-    def __enter__(self) -> Layers:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Give the room on the disk back."""
         self._file.close()
 
     def __len__(self) -> int:
