@@ -30,7 +30,9 @@ from pipeline.predict import read_predictions
 from pipeline.publish import tell_older, tell_without_visits
 from pipeline.runtime.atomic import read_json
 from pipeline.scenes import load_scenes
+from pipeline.sites import service
 from pipeline.sites.samples import read_sample
+from pipeline.sites.visits import read_visits
 from pipeline.training.model_choice import choose_model
 from pipeline.training.model_table import list_models
 from pipeline.workflow.cells import read_features
@@ -182,3 +184,19 @@ def test_predictions_are_read(workspace: Path) -> None:
     ]  # fmt: skip
     assert pd.to_datetime(table["first_image"]).min() >= pd.Timestamp("2021-12-01")
     assert int((table["dissimilarity"] > 1).sum()) == 8
+
+
+def test_the_saved_answer_of_a_service_serves_while_it_is_away(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "_fetched", {})
+    folder = workspace / "raw" / "services"
+    (saved,) = folder.glob("*.csv")
+    # Nobody listens on port 9.
+    address = "http://127.0.0.1:9/geoserver/public/ows?typeName=public:cod_mines"
+    path = service.fetch_saved(address, folder, ".csv", read_visits)
+    assert path == saved
+    assert read_visits(path)["name"].tolist() == ["Mayi-Tatu", "second"]
+    came = service.came_from(path)
+    assert came["service"].endswith("/geoserver/public/ows, layer public:cod_mines")
+    assert came["fetched"].startswith("2026-")
