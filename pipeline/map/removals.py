@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pyogrio
@@ -197,29 +197,26 @@ def remove_requested(joined: Joined, removals: Removals) -> Joined:
     DisclosureError
         If no cell is left.
     """
-    cells, sites, candidates, layers = _touched(joined, removals)
-    if cells.all():
+    areas = requested_areas(joined, removals)
+    requested = _requested(joined, removals, areas)
+    if requested["cells"].all():
         raise DisclosureError(
             "the removal requests cover the whole region: there is nothing to publish",
             next_step="choose a larger REGION",
         )
-    kept = joined.candidates[~candidates]
-    numbers = {"candidate": kept["candidate"].rank(method="first").astype(int)}
-    if "part_of" in kept:
-        large = kept["part_of"].where(kept["part_of"] > 0)
+    kept = {name: getattr(joined, name)[~out] for name, out in requested.items()}
+    candidates = kept["candidates"]
+    numbers = {"candidate": candidates["candidate"].rank(method="first").astype(int)}
+    if "part_of" in candidates:
+        large = candidates["part_of"].where(candidates["part_of"] > 0)
         numbers["part_of"] = large.rank(method="dense").fillna(0).astype(int)
-    kept = kept.assign(**numbers)
-    return replace(
-        joined,
-        cells=joined.cells[~cells],
-        sites=None if joined.sites is None else joined.sites[~sites],
-        candidates=kept,
-        known_layers=[
-            replace(layer, features=layer.features[~out].reset_index(drop=True))
-            for layer, out in zip(joined.known_layers, layers, strict=True)
-            if not out.all()
-        ],
-    )
+    kept["candidates"] = candidates.assign(**numbers)
+    layers = []
+    for layer in joined.known_layers:
+        features = layer.features[~_within(layer.features.geometry.to_numpy(), areas)]
+        if len(features):
+            layers.append(replace(layer, features=features.reset_index(drop=True)))
+    return replace(joined, **kept, known_layers=layers)
 
 
 def mark_requested(joined: Joined, removals: Removals) -> Joined:
@@ -237,13 +234,11 @@ def mark_requested(joined: Joined, removals: Removals) -> Joined:
     Joined
         With a column ``withheld`` (bool) in cells, sites and candidates.
     """
-    cells, sites, candidates, _ = _touched(joined, removals)
-    return replace(
-        joined,
-        cells=joined.cells.assign(**{WITHHELD: cells}),
-        sites=None if joined.sites is None else joined.sites.assign(**{WITHHELD: sites}),
-        candidates=joined.candidates.assign(**{WITHHELD: candidates}),
-    )
+    requested = _requested(joined, removals, requested_areas(joined, removals))
+    marked = {
+        name: getattr(joined, name).assign(**{WITHHELD: out}) for name, out in requested.items()
+    }
+    return replace(joined, **marked)
 
 
 def requested_areas(joined: Joined, removals: Removals) -> NDArray[np.object_]:
@@ -285,13 +280,10 @@ def summarise_requests(joined: Joined, removals: Removals) -> str:
     str
         One line; it names no place.
     """
-    lon, lat = grid.cell_centres(joined.cells["cell"].to_numpy(np.int64))
-    points = np.asarray(shapely.points(lon, lat), object)
+    points = _centres(joined)
     taken = _within(points, requested_areas(joined, removals))
     squares = len(np.unique(grid.coarse_cell_of(joined.cells["cell"].to_numpy()[taken])))
-    sites = 0
-    if joined.sites is not None:
-        sites = joined.sites["pcode"][_named(joined, removals)].nunique()
+    sites = 0 if joined.sites is None else joined.sites["pcode"][_named(joined, removals)].nunique()
     boxes = np.asarray(shapely.box(*removals.boxes.T), object)
     places = sum(bool(_within(points, boxes[[n]]).any()) for n in range(len(boxes)))
     asked = len(removals.sites) + len(removals.boxes)
@@ -331,41 +323,41 @@ def shows_requested(folder: Path, areas: NDArray[np.object_]) -> bool:
     return bool(_within(middle, areas).any())
 
 
-_Mask = NDArray[np.bool_]
-
-
-def _named(joined: Joined, removals: Removals) -> _Mask:
+def _named(joined: Joined, removals: Removals) -> NDArray[np.bool_]:
+    """Say which of the sites, if there are any, the requests name by their code."""
     if joined.sites is None:
         return np.zeros(0, bool)
     codes = joined.sites["pcode"].astype(str).str.strip()
     return np.asarray(codes.isin(removals.sites), bool)
 
 
-def _touched(joined: Joined, removals: Removals) -> tuple[_Mask, _Mask, _Mask, list[_Mask]]:
-    """Say which cells, sites, candidates and features of each layer the requests name."""
-    named = _named(joined, removals)
-    areas = requested_areas(joined, removals)
-    lon, lat = grid.cell_centres(joined.cells["cell"].to_numpy(np.int64))
-    cells = _within(np.asarray(shapely.points(lon, lat), object), areas)
-    sites = named
+def _requested(
+    joined: Joined, removals: Removals, areas: NDArray[np.object_]
+) -> dict[str, NDArray[np.bool_]]:
+    """Say which rows of the cells, sites and candidates the requests name."""
+    # The public product draws whole squares around a candidate.
+    wide = shapely.buffer(areas, grid.PUBLIC_DEGREES - 1e-9, join_style="mitre")
+    outlines = joined.candidates.geometry.to_numpy()
+    requested = {
+        "cells": _within(_centres(joined), areas),
+        "candidates": _within(outlines, wide, shapely.intersects),
+    }
     if joined.sites is not None:
-        sites = named | _within(joined.sites.geometry.to_numpy(), areas)
-    candidates = _overlapping(joined.candidates, areas)
-    layers = [_within(layer.features.geometry.to_numpy(), areas) for layer in joined.known_layers]
-    return cells, sites, candidates, layers
+        inside = _within(joined.sites.geometry.to_numpy(), areas)
+        requested["sites"] = inside | _named(joined, removals)
+    return requested
 
 
-def _within(shapes: NDArray[np.object_], areas: NDArray[np.object_]) -> _Mask:
-    inside = np.zeros(len(shapes), bool)
-    for area in areas:
-        inside |= shapely.covered_by(shapes, area)
-    return inside
+def _centres(joined: Joined) -> NDArray[np.object_]:
+    centres = shapely.points(*grid.cell_centres(joined.cells["cell"].to_numpy(np.int64)))
+    return np.asarray(centres, object)
 
 
-def _overlapping(candidates: gpd.GeoDataFrame, areas: NDArray[np.object_]) -> _Mask:
-    hit = np.zeros(len(candidates), bool)
-    for area in areas:
-        # The public product draws whole squares around a candidate.
-        wide = shapely.buffer(area, grid.PUBLIC_DEGREES - 1e-9, join_style="mitre")
-        hit |= shapely.intersects(candidates.geometry.to_numpy(), wide)
-    return hit
+def _within(
+    shapes: NDArray[np.object_],
+    areas: NDArray[np.object_],
+    relation: Callable[..., NDArray[np.bool_]] = shapely.covered_by,
+) -> NDArray[np.bool_]:
+    """Say which shapes are so to any of the areas."""
+    hits = [np.zeros(len(shapes), bool), *(relation(shapes, area) for area in areas)]
+    return np.asarray(np.logical_or.reduce(hits), bool)
