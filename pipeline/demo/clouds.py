@@ -173,5 +173,4 @@ def _shift(image: Floats, down: int, right: int) -> Floats:
     padded = np.pad(image, reach, mode="edge")
     rows, cols = image.shape
     y, x = reach - down, reach - right
-    result: Floats = padded[y : y + rows, x : x + cols]
-    return result
+    return np.asarray(padded[y : y + rows, x : x + cols])

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import shapely
 from affine import Affine
 from numpy.typing import NDArray
 from scipy import sparse
+from shapely.geometry.base import BaseGeometry
 
 from pipeline.geo.grid import PIXELS_PER_DEGREE
 
@@ -59,6 +61,17 @@ class Frame:
         east, south = self.transform @ (cols, rows)
         return west, south, east, north
 
+    def to_degrees(self, shape: BaseGeometry) -> BaseGeometry:
+        """Move a geometry from pixel coordinates to EPSG:4326."""
+        t = self.transform
+        return shapely.affinity.affine_transform(shape, [t.a, t.b, t.d, t.e, t.c, t.f])
+
+    @property
+    def inner(self) -> tuple[float, float, float, float]:
+        """First column and row and last column and row of the region itself, with a guard."""
+        (rows, cols), guard = self.shape, self.margin + 20.0
+        return guard, guard, cols - guard, rows - guard
+
     @property
     def area_share(self) -> float:
         """Area relative to the whole demo's, by which the numbers of things are scaled."""
@@ -98,8 +111,7 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], scale: float)
     knots = rng.standard_normal((rows.shape[1], cols.shape[1]), dtype=np.float32)
     # A cubic B-spline keeps 0.479 of the deviation along each axis.
     wide = np.ascontiguousarray((cols @ knots.T).T) * np.float32(1 / 0.479)
-    result: Floats = rows @ wide
-    return result
+    return np.asarray(rows @ wide)
 
 
 def enlarge(image: Floats, times: int, shape: tuple[int, int]) -> Floats:
@@ -109,8 +121,7 @@ def enlarge(image: Floats, times: int, shape: tuple[int, int]) -> Floats:
     offset = 0.5 + 0.5 / times
     rows, cols = (_matrix(*_spline(n, times, offset)) for n in shape)
     wide = np.ascontiguousarray((cols @ padded[:, : cols.shape[1]].T).T)
-    result: Floats = rows @ wide[: rows.shape[1]]
-    return result
+    return np.asarray(rows @ wide[: rows.shape[1]])
 
 
 def fractal_noise(
@@ -158,5 +169,4 @@ def blob(
     score = radius + np.float32(2 * ragged) * fractal_noise(
         rng, x.shape, max(3.0, np.sqrt(count) / 2.5), 3, 0.7
     )
-    mask: NDArray[np.bool_] = score <= np.partition(score.ravel(), count - 1)[count - 1]
-    return mask
+    return np.asarray(score <= np.partition(score.ravel(), count - 1)[count - 1])

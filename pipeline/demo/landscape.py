@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.demo import nature, people
-from pipeline.demo.canvas import BANDS, CLASSES, Canvas
+from pipeline.demo.canvas import BANDS, Canvas
 from pipeline.demo.frame import Floats, Frame, smooth_noise
 from pipeline.demo.mines import Mine, draw_mines, place_mines
 from pipeline.demo.rivers import Stem, river_network
@@ -26,7 +26,7 @@ POOLS = 110
 OUTCROPS = 130
 QUARRIES = 25
 BURNS = 160
-_AREA_PX = 5280 * 4080
+AREA_PX = 5280 * 4080
 _STRIP = 128
 
 
@@ -89,10 +89,10 @@ class Painting:
     lookalikes: list[tuple[str, BaseGeometry]]
 
 
-def build_landscape(
+def paint_landscape(
     frame: Frame, seed: np.random.SeedSequence, mines: NDArray[np.float64] | None = None
-) -> Landscape:
-    """Build the land of a frame; the same for the same seed.
+) -> Painting:
+    """Paint the land of a frame; the same for the same seed.
 
     Parameters
     ----------
@@ -105,16 +105,9 @@ def build_landscape(
 
     Returns
     -------
-    Landscape
-        Reflectance, land cover and truth.
+    Painting
+        Materials and truth.
     """
-    return develop(paint_landscape(frame, seed, mines))
-
-
-def paint_landscape(
-    frame: Frame, seed: np.random.SeedSequence, mines: NDArray[np.float64] | None = None
-) -> Painting:
-    """Paint the land of a frame; the arguments are those of `build_landscape`."""
     rngs = iter([np.random.default_rng(child) for child in seed.spawn(16)])
     # Two threads: numpy lets go of the interpreter, and the result does not depend on them.
     with ThreadPoolExecutor(2) as pool:
@@ -139,7 +132,7 @@ def _populate(
 ) -> Painting:
     """Paint everything, in the order in which the later covers the earlier."""
     shape = frame.shape
-    share = shape[0] * shape[1] / _AREA_PX
+    share = shape[0] * shape[1] / AREA_PX
 
     def many(count: int) -> int:
         return max(2, round(count * share))
@@ -174,7 +167,8 @@ def _populate(
     for place in hamlets:
         size = float(np.exp(rng.uniform(np.log(0.15), np.log(1.2))))
         lookalikes.append(("village", people.draw_village(rng, canvas, place, size)))
-    ponds = _near(rng, np.concatenate([villages, hamlets]), many(FARM_POND_GROUPS), 60)
+    homes, count = np.concatenate([villages, hamlets]), many(FARM_POND_GROUPS)
+    ponds = homes[rng.integers(0, len(homes), count)] + rng.normal(0, 60, (count, 2))
     lookalikes += [("farm_pond", s) for s in people.draw_farm_ponds(rng, canvas, ponds)]
     for place in rng.uniform((0, 0), shape[::-1], (many(QUARRIES), 2)):
         lookalikes.append(("quarry", people.draw_quarry(rng, canvas, place)))
@@ -188,21 +182,14 @@ def _populate(
 
     rng = next(rngs)
     if mines is None:
-        guard = frame.margin + 20.0
-        region = (guard, guard, cols - guard, rows - guard)
-        places = place_mines(rng, canvas, stems, max(4, round(MINES * frame.area_share)), region)
+        count = max(4, round(MINES * frame.area_share))
+        places = place_mines(rng, canvas, stems, count, frame.inner)
     else:
         angles = rng.uniform(0, np.pi, len(mines))
         places = [(at, float(angle)) for at, angle in zip(mines, angles, strict=True)]
     drawn = draw_mines(rng, canvas, places)
     lookalikes = [(kind, shape) for kind, shape in lookalikes if not shape.is_empty]
     return Painting(frame, canvas, land, texture.result(), stems, villages, drawn, lookalikes)
-
-
-def _near(
-    rng: np.random.Generator, centres: NDArray[np.float64], count: int, reach: float
-) -> NDArray[np.float64]:
-    return centres[rng.integers(0, len(centres), count)] + rng.normal(0, reach, (count, 2))
 
 
 def _texture(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[Floats, Floats]:
@@ -243,16 +230,4 @@ def _blur(image: Floats) -> Floats:
     """Blur by (1 6 1) / 8 along both axes; resampling to the tiles' grids blurs further."""
     padded = np.pad(image, 1, mode="edge")
     rows = 0.125 * padded[:-2] + 0.75 * padded[1:-1] + 0.125 * padded[2:]
-    result: Floats = 0.125 * rows[:, :-2] + 0.75 * rows[:, 1:-1] + 0.125 * rows[:, 2:]
-    return result
-
-
-__all__ = [
-    "BANDS",
-    "CLASSES",
-    "Landscape",
-    "Painting",
-    "build_landscape",
-    "develop",
-    "paint_landscape",
-]
+    return np.asarray(0.125 * rows[:, :-2] + 0.75 * rows[:, 1:-1] + 0.125 * rows[:, 2:])

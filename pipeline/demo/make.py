@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
 import numpy as np
 import pyogrio
@@ -24,7 +25,7 @@ from pipeline.demo.landscape import Landscape, develop, paint_landscape
 from pipeline.demo.second_year import Change, change_landscape
 from pipeline.demo.sensor import SIMULATED, Ground, observe, project, weather, write_cog, zones
 from pipeline.demo.stac_items import COLLECTION, build_item, item_id, write_catalogue
-from pipeline.demo.visits import build_visits, to_degrees, write_visits
+from pipeline.demo.visits import build_visits, write_visits
 
 # Called with what is done, how many steps are done, and how many there are.
 Progress = Callable[[str, int, int], None]
@@ -128,7 +129,7 @@ def _build(folder: Path, seed: int, frame: Frame, progress: Progress, second: bo
     progress("visits and truth", 1, 2)
     rows, visited = build_visits(np.random.default_rng(visit_seed), frame, land.mines)
     write_visits(folder / "visits.csv", rows)
-    _write_truth(folder / "truth.gpkg", frame, land, visited)
+    _write_truth(folder / "truth.gpkg", land, visited)
     (folder / "README.txt").write_text(_README + second * _SECOND_README, encoding="utf-8")
     hashes: dict[str, str] = {}
     skies = build_skies(frame, sky_seed)
@@ -137,7 +138,8 @@ def _build(folder: Path, seed: int, frame: Frame, progress: Progress, second: bo
         changed, changes = change_landscape(painting, later[0])
         del land  # each year's reflectance is 260 MB
         land = develop(changed)
-        fog = _fog(changes)
+        centre = changes[0].shape.centroid
+        fog = Fog(centre.x, centre.y, FOG_RADIUS)
         _write_changes(folder / "changes.gpkg", land, changes, fog)
         skies = build_skies(frame, later[1], SECOND_PASSES, fog)
         items += _take_images(folder, land, SECOND_PASSES, skies, later[2], hashes, progress)
@@ -201,62 +203,52 @@ def _take_image(
         name = f"{band}.tif"
         tags = {"DATE": over.date, "BAND": band, "PROCESSING_BASELINE": over.baseline}
         files[band] = (name, metres, write_cog(folder / home / name, image, zone, metres, tags))
-    hidden = np.maximum(air.cloud, air.cirrus)[air.seen] > 0.10
+    hidden = np.maximum(air.cloud, air.cirrus)[air.seen > 0] > 0.10
     item = build_item(over, zone, 100 * float(hidden.mean()) if hidden.size else 0.0, files)
     return item, {(home / name).as_posix(): digest for name, _, digest in files.values()}
 
 
-def _write_truth(path: Path, frame: Frame, land: Landscape, visited: NDArray[np.bool_]) -> None:
+def _write_truth(path: Path, land: Landscape, visited: NDArray[np.bool_]) -> None:
     """Write the true outlines, for tests and for ``evaluate`` alone."""
-    mines = GeoDataFrame(
-        {
-            "id": np.arange(1, len(land.mines) + 1),
-            "kind": [mine.kind for mine in land.mines],
-            "area_ha": [round(mine.area_ha, 4) for mine in land.mines],
-            "visited": visited,
-        },
-        geometry=[to_degrees(frame, mine.shape) for mine in land.mines],
-        crs="EPSG:4326",
-    )
     kinds = [kind for kind, _ in land.lookalikes]
-    others = GeoDataFrame(
-        {"kind": kinds, "name": [f"{kind} {k}" for k, kind in enumerate(kinds, 1)]},
-        geometry=[to_degrees(frame, shape) for _, shape in land.lookalikes],
-        crs="EPSG:4326",
-    )
-    _write_layers(path, {"mines": mines, "lookalikes": others})
-
-
-def _fog(changes: list[Change]) -> Fog:
-    centre = changes[0].shape.centroid
-    return Fog(centre.x, centre.y, FOG_RADIUS)
+    others = {"kind": kinds, "name": [f"{kind} {k}" for k, kind in enumerate(kinds, 1)]}
+    layers = {
+        "mines": _layer(
+            land.frame,
+            {"id": range(1, len(land.mines) + 1)} | _mine_columns(land) | {"visited": visited},
+            [mine.shape for mine in land.mines],
+        ),
+        "lookalikes": _layer(land.frame, others, [shape for _, shape in land.lookalikes]),
+    }
+    _write_layers(path, layers)
 
 
 def _write_changes(path: Path, land: Landscape, changes: list[Change], fog: Fog) -> None:
     """Write what was planted between the years; tests alone read it."""
-
-    def layer(columns: dict[str, list[object]], shapes: list[BaseGeometry]) -> GeoDataFrame:
-        degrees = [to_degrees(land.frame, shape) for shape in shapes]
-        return GeoDataFrame(columns, geometry=degrees, crs="EPSG:4326")
-
-    planted = layer(
-        {
-            "kind": [change.kind for change in changes],
-            "first_ha": [round(change.first_ha, 4) for change in changes],
-            "second_ha": [round(change.second_ha, 4) for change in changes],
-        },
-        [change.shape for change in changes],
-    )
-    mines = layer(
-        {
-            "kind": [mine.kind for mine in land.mines],
-            "area_ha": [round(mine.area_ha, 4) for mine in land.mines],
-        },
-        [mine.shape for mine in land.mines],
-    )
+    planted = {
+        "kind": [change.kind for change in changes],
+        "first_ha": [round(change.first_ha, 4) for change in changes],
+        "second_ha": [round(change.second_ha, 4) for change in changes],
+    }
     bank = shapely.Point(fog.col, fog.row).buffer(fog.reach)
-    hidden = layer({"kind": ["fog"]}, [bank])
-    _write_layers(path, {"changes": planted, "mines": mines, "hidden": hidden})
+    layers = {
+        "changes": _layer(land.frame, planted, [change.shape for change in changes]),
+        "mines": _layer(land.frame, _mine_columns(land), [mine.shape for mine in land.mines]),
+        "hidden": _layer(land.frame, {"kind": ["fog"]}, [bank]),
+    }
+    _write_layers(path, layers)
+
+
+def _mine_columns(land: Landscape) -> dict[str, Any]:
+    return {
+        "kind": [mine.kind for mine in land.mines],
+        "area_ha": [round(mine.area_ha, 4) for mine in land.mines],
+    }
+
+
+def _layer(frame: Frame, columns: dict[str, Any], shapes: list[BaseGeometry]) -> GeoDataFrame:
+    degrees = [frame.to_degrees(shape) for shape in shapes]
+    return GeoDataFrame(columns, geometry=degrees, crs="EPSG:4326")
 
 
 def _write_layers(path: Path, layers: dict[str, GeoDataFrame]) -> None:

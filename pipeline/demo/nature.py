@@ -35,14 +35,11 @@ class Nature:
         Share of the rest that is bare ground, 0..1.
     moisture : numpy.ndarray of float32, shape (rows / 4, cols / 4)
         Where forest grows; above 0 is forest.
-    river_distance : numpy.ndarray of float32, shape (rows / 4, cols / 4)
-        Pixels to the nearest stream.
     """
 
     trees: Floats
     bare: Floats
     moisture: Floats
-    river_distance: Floats
 
     def wetness(self, col: float, row: float) -> float:
         """Moisture at a pixel."""
@@ -74,15 +71,14 @@ def grow(rng: np.random.Generator, shape: tuple[int, int], stems: list[Stem]) ->
     trees = np.clip(wet * 2.2 + 0.28 + 0.6 * fine, 0.02, 1.0)
     soil = fractal_noise(rng, shape, 40, 4, 0.7)
     bare = np.clip(0.30 + 0.5 * soil, 0.0, 0.9)
-    return Nature(trees.astype(np.float32), bare.astype(np.float32), moisture, distance)
+    return Nature(trees.astype(np.float32), bare.astype(np.float32), moisture)
 
 
 def background(nature: Nature, band: int, rows: slice) -> Floats:
     """Reflectance of the natural land in one band and some rows, shape (len(rows), cols)."""
     open_land = nature.bare[rows] * np.float32(_GROUND[band] - _GRASS[band])
     open_land += np.float32(_GRASS[band])
-    result: Floats = open_land + nature.trees[rows] * (np.float32(_CANOPY[band]) - open_land)
-    return result
+    return open_land + nature.trees[rows] * (np.float32(_CANOPY[band]) - open_land)
 
 
 def draw_rivers(rng: np.random.Generator, canvas: Canvas, stems: list[Stem]) -> None:
@@ -127,8 +123,7 @@ def draw_sandbars(
             )
             tone = rng.random()
             mix = {"sand": 1.0, "pale_sand": tone, "gravel": 1.2 * (1 - tone)}
-            shape = stamp_layers(rng, canvas, mask, centre, "sandbar", mix)
-            found.append(shape)
+            found.append(stamp_layers(rng, canvas, mask, centre, "sandbar", mix))
     return found
 
 
@@ -145,8 +140,7 @@ def draw_pools(
         rim = ndimage.binary_dilation(np.pad(mask, 2))
         soil = str(rng.choice(["brown_soil", "gravel", "fallow", "fallow"]))
         stamp(canvas, rim, centre, canvas.paint(rng, "pool", {soil: 1.0}))
-        water = canvas.paint(rng, "pool", {str(rng.choice(kinds)): 1.0})
-        stamp(canvas, mask, centre, water)
+        stamp(canvas, mask, centre, canvas.paint(rng, "pool", {str(rng.choice(kinds)): 1.0}))
         found.append(outline(canvas, rim, centre))
     return found
 
@@ -160,8 +154,7 @@ def draw_outcrops(rng: np.random.Generator, canvas: Canvas, count: int) -> list[
         mask = blob(rng, area, rng.uniform(1, 2.5), rng.uniform(0, np.pi), 0.25)
         mix = {"laterite": rng.random() + 0.3, "gravel": rng.random(), "sand": 0.6 * rng.random()}
         centre = np.array([rng.uniform(0, cols), rng.uniform(0, rows)])
-        shape = stamp_layers(rng, canvas, mask, centre, "outcrop", mix)
-        found.append(shape)
+        found.append(stamp_layers(rng, canvas, mask, centre, "outcrop", mix))
     return found
 
 
@@ -221,9 +214,13 @@ def stamp(canvas: Canvas, mask: NDArray[np.bool_], centre: NDArray[np.float64], 
 def outline(canvas: Canvas, mask: NDArray[np.bool_], centre: NDArray[np.float64]) -> BaseGeometry:
     """Return the exact outline, in pixel coordinates, of what `stamp` painted."""
     window, part = canvas.window(mask.shape, float(centre[0]), float(centre[1]))
-    inside = mask[part]
-    if not inside.any():
+    return outline_of_pixels(mask[part], window)
+
+
+def outline_of_pixels(mask: NDArray[np.bool_], window: tuple[slice, slice]) -> BaseGeometry:
+    """Return the outline, in pixel coordinates, of a mask that covers a window of the canvas."""
+    if not mask.any():
         return shapely.MultiPolygon()
     corner = Affine.translation(window[1].start, window[0].start)
-    rings = shapes(inside.astype(np.uint8), mask=inside, transform=corner, connectivity=4)
+    rings = shapes(mask.astype(np.uint8), mask=mask, transform=corner, connectivity=4)
     return shapely.union_all([shapely.geometry.shape(ring) for ring, _ in rings])

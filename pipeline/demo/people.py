@@ -201,41 +201,40 @@ def draw_industrial_pit(rng: np.random.Generator, canvas: Canvas, centre: Points
     turn = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     wobble = 1 + 0.05 * np.cos(3 * turn + rng.uniform(0, 6)) + 0.04 * np.cos(5 * turn)
     ring = np.stack([1.35 * np.cos(turn), np.sin(turn)], axis=1) * wobble[:, None]
-    shapes: list[BaseGeometry] = []
-    paints = []
     tones = ({"laterite": 1.0, "sand": 0.4}, {"red_soil": 1.0, "ash": 0.3})
-    for step in range(8):
-        size = radius * (1 - step * 0.115)
-        shapes.append(shapely.Polygon(ring * size + step * np.array([1.2, -0.8])))
-        paints.append(canvas.paint(rng, "industrial_pit", tones[step % 2], spread=0.05))
-    shapes.append(shapely.Polygon(ring * radius * 0.1 + 9))
-    paints.append(canvas.paint(rng, "industrial_pit", {"green_water": 1.0}))
     dam = shapely.box(70, -38, 132, 26)
-    shapes += [dam, dam.buffer(-2.2, join_style="mitre"), shapely.box(74, -34, 104, 2)]
-    paints += [
-        canvas.paint(rng, "industrial_pit", {"laterite": 1.0}),
-        canvas.paint(rng, "industrial_pit", {"milky_water": 1.0, "pale_sand": 0.6}),
-        canvas.paint(rng, "industrial_pit", {"milky_water": 1.0}),
-    ]
     dump = shapely.Polygon(ring * 26 + np.array([-10.0, 74.0]))
-    shapes += [dump, dump.buffer(-7), shapely.box(58, 40, 72, 46), shapely.box(60, 50, 66, 60)]
-    paints += [
-        canvas.paint(rng, "industrial_pit", {"gravel": 1.0, "red_soil": 0.5}),
-        canvas.paint(rng, "industrial_pit", {"gravel": 1.0}),
-        canvas.paint(rng, "industrial_pit", {"tin_roof": 1.0}),
-        canvas.paint(rng, "industrial_pit", {"tin_roof": 1.0, "grey_rock": 0.5}),
-    ]
-    for ends in (
+    roads = (
         ((30, 0), (72, 0)),
         ((0, 30), (0, 52)),
         ((20, 20), (60, 44)),
         ((66, 48), (170, 130)),
-    ):
-        shapes.append(shapely.LineString(ends).buffer(1.1))
-        paints.append(
-            canvas.paint(rng, "industrial_pit", {"laterite": 1.0, "sand": 0.6}, spread=0.03)
-        )
+    )
+    # Shape, materials and spread of each part, the later over the earlier.
+    parts: list[tuple[BaseGeometry, dict[str, float], float]] = [
+        *(
+            (
+                shapely.Polygon(ring * radius * (1 - step * 0.115) + step * np.array([1.2, -0.8])),
+                tones[step % 2],
+                0.05,
+            )
+            for step in range(8)
+        ),
+        (shapely.Polygon(ring * radius * 0.1 + 9), {"green_water": 1.0}, 0.12),
+        (dam, {"laterite": 1.0}, 0.12),
+        (dam.buffer(-2.2, join_style="mitre"), {"milky_water": 1.0, "pale_sand": 0.6}, 0.12),
+        (shapely.box(74, -34, 104, 2), {"milky_water": 1.0}, 0.12),
+        (dump, {"gravel": 1.0, "red_soil": 0.5}, 0.12),
+        (dump.buffer(-7), {"gravel": 1.0}, 0.12),
+        (shapely.box(58, 40, 72, 46), {"tin_roof": 1.0}, 0.12),
+        (shapely.box(60, 50, 66, 60), {"tin_roof": 1.0, "grey_rock": 0.5}, 0.12),
+        *(
+            (shapely.LineString(ends).buffer(1.1), {"laterite": 1.0, "sand": 0.6}, 0.03)
+            for ends in roads
+        ),
+    ]
+    paints = [canvas.paint(rng, "industrial_pit", mix, spread=spread) for _, mix, spread in parts]
     move = [np.cos(tilt), -np.sin(tilt), np.sin(tilt), np.cos(tilt), *centre]
-    placed = [shapely.affinity.affine_transform(shape, move) for shape in shapes]
+    placed = [shapely.affinity.affine_transform(shape, move) for shape, _, _ in parts]
     canvas.draw(placed, paints)
     return shapely.union_all(placed)

@@ -40,8 +40,7 @@ class Stem:
     def directions(self) -> NDArray[np.float64]:
         """Unit tangents, shape (n, 2)."""
         tangent = np.gradient(self.points, axis=0)
-        result: NDArray[np.float64] = tangent / np.maximum(np.hypot(*tangent.T), 1e-9)[:, None]
-        return result
+        return np.asarray(tangent / np.maximum(np.hypot(*tangent.T), 1e-9)[:, None])
 
     @property
     def curvature(self) -> NDArray[np.float64]:
@@ -50,8 +49,7 @@ class Stem:
         turn = np.gradient(direction) / np.maximum(
             np.hypot(*np.gradient(self.points, axis=0).T), 1e-9
         )
-        result: NDArray[np.float64] = ndimage.gaussian_filter1d(turn, 2)
-        return result
+        return np.asarray(ndimage.gaussian_filter1d(turn, 2))
 
 
 def river_network(rng: np.random.Generator, shape: tuple[int, int]) -> list[Stem]:
@@ -79,8 +77,7 @@ def river_network(rng: np.random.Generator, shape: tuple[int, int]) -> list[Stem
 
 def _smooth_line(rng: np.random.Generator, size: int, sigma: float) -> NDArray[np.float64]:
     line = ndimage.gaussian_filter1d(rng.standard_normal(size), sigma, mode="reflect")
-    result: NDArray[np.float64] = (line - line.mean()) / line.std()
-    return result
+    return np.asarray((line - line.mean()) / line.std())
 
 
 def _graph(cost: NDArray[np.float64] | Floats) -> sparse.csr_array:

@@ -8,13 +8,13 @@ import numpy as np
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
-from rasterio.features import rasterize, shapes
+from rasterio.features import rasterize
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.demo import nature, people
 from pipeline.demo.canvas import CLASSES, Canvas
 from pipeline.demo.frame import HECTARE_PX, smooth_noise
-from pipeline.demo.landscape import BURNS, FIELDS, Painting
+from pipeline.demo.landscape import AREA_PX, BURNS, FIELDS, Painting
 from pipeline.demo.mines import Mine, draw_mine, draw_surroundings, place_mines
 
 # How many of each there are in the demo's 0.4 x 0.3 degrees.
@@ -22,7 +22,6 @@ NEW, GROWING, ABANDONED, REGROWN = 30, 16, 16, 8
 SMALLEST_NEW_HA, LARGEST_NEW_HA = 0.3, 12.0
 # New mines keep this far from older ones and from road and flood, pixels: a cell is 60 wide.
 APART = 110
-_AREA_PX = 5280 * 4080
 _OPEN = ("natural", "burnt", "field")
 
 
@@ -121,7 +120,7 @@ def _mask(canvas: Canvas, shape: BaseGeometry) -> tuple[tuple[slice, slice], NDA
 def _turn_the_fields(rng: np.random.Generator, canvas: Canvas, painting: Painting) -> None:
     """Let old burns green, burn other ground, and clear new fields beside the old ones."""
     canvas.ids[canvas.classes == CLASSES.index("burnt")] = 0
-    share = canvas.ids.size / _AREA_PX
+    share = canvas.ids.size / AREA_PX
     beside = canvas.copy()
     nature.draw_burns(rng, beside, painting.nature, max(2, round(BURNS * share)))
     people.draw_fields(
@@ -136,7 +135,7 @@ def _draw_flood(
 ) -> BaseGeometry:
     """Put the banks of a stretch of a large river, far from mines, under brown water."""
     length = 160
-    west, north, east, south = _inside(painting)
+    west, north, east, south = painting.frame.inner
     tree = shapely.STRtree(mines)
     best, chosen = 0.0, painting.stems[0].points[:2]
     for stem in painting.stems:
@@ -162,14 +161,12 @@ def _draw_flood(
     canvas.ids[window][silt] = canvas.paint(
         rng, "sandbar", {"gravel": 1.0, "sand": 0.7, "brown_soil": 0.5}, cover=0.9
     )
-    corner = Affine.translation(window[1].start, window[0].start)
-    rings = shapes(mask.astype(np.uint8), mask=mask, transform=corner, connectivity=4)
-    return shapely.union_all([shapely.geometry.shape(ring) for ring, _ in rings])
+    return nature.outline_of_pixels(mask, window)
 
 
 def _draw_road(rng: np.random.Generator, canvas: Canvas, painting: Painting) -> BaseGeometry:
     """Cut a wide laterite road across the land, with its borrow strips of bare soil."""
-    west, north, east, south = _inside(painting)
+    west, north, east, south = painting.frame.inner
     start = np.array([west + 5, rng.uniform(north, south)])
     stop = np.array([east - 5, rng.uniform(north, south)])
     line = people.wander(rng, start, stop, 0.04)
@@ -190,7 +187,7 @@ def _open_mines(
     count: int,
 ) -> list[Mine]:
     """Dig new mines away from all that was there."""
-    west, north, east, south = _inside(painting)
+    west, north, east, south = painting.frame.inner
     places = place_mines(
         rng, canvas, painting.stems, max(4 * count, 60), (west, north, east, south)
     )
@@ -236,10 +233,3 @@ def _grow_over(rng: np.random.Generator, canvas: Canvas, mine: Mine, left: float
     ):
         paint = canvas.paint(rng, "disturbed", mix, spread=0.1, cover=0.75)
         canvas.ids[window][green & (tones > low)] = paint
-
-
-def _inside(painting: Painting) -> tuple[float, float, float, float]:
-    """Return first column and row and last column and row of the region itself, with a guard."""
-    rows, cols = painting.frame.shape
-    guard = painting.frame.margin + 20.0
-    return guard, guard, cols - guard, rows - guard

@@ -199,31 +199,20 @@ def _bilinear(
         yield a
 
 
-@dataclass(frozen=True)
-class Weather:
-    """A sky on a zone's 20 m grid: the fields of `Sky`, shape (rows / 2, cols / 2)."""
-
-    cloud: Floats
-    cirrus: Floats
-    shadow: Floats
-    seen: NDArray[np.bool_]
-
-
-def weather(frame: Frame, sky: Sky, zone: Zone) -> Weather:
-    """Resample a sky to a zone's 20 m grid."""
-    shape = zone.shape[0] // 2, zone.shape[1] // 2
-    cloud, cirrus, shadow, seen = (np.zeros(shape, np.float32) for _ in range(4))
+def weather(frame: Frame, sky: Sky, zone: Zone) -> Sky:
+    """Resample a sky to a zone's 20 m grid, shape (rows / 2, cols / 2)."""
+    fields = np.zeros((4, zone.shape[0] // 2, zone.shape[1] // 2), np.float32)
     for part, at in _lookups(frame, zone, 20, CLOUD_STEP):
         row, col = (np.clip(v, 0, n - 1.001) for v, n in zip(at, sky.cloud.shape, strict=True))
-        fields = _bilinear((sky.cloud, sky.cirrus, sky.shadow, sky.seen), row, col)
-        for out, values in zip((cloud, cirrus, shadow, seen), fields, strict=True):
-            out[part] = values
-    return Weather(cloud, cirrus, shadow, seen > 0)
+        resampled = _bilinear((sky.cloud, sky.cirrus, sky.shadow, sky.seen), row, col)
+        for field, values in zip(fields, resampled, strict=True):
+            field[part] = values
+    return Sky(*fields)
 
 
 def observe(
     ground: Ground,
-    air: Weather,
+    air: Sky,
     over: Pass,
     season: float,
     shared: np.random.SeedSequence,
@@ -235,7 +224,7 @@ def observe(
     ----------
     ground : Ground
         The land.
-    air : Weather
+    air : Sky
         What hides it.
     over : Pass
         The overpass: baseline and offset.
@@ -277,7 +266,7 @@ def observe(
             part = slice(first, first + _STRIP // 2)
             grow = light[part] * (np.float32(gain[index]) * (1 + _DRYING[index] * dry[part]))
             add = veil[part] * (_CLOUD[index] * np.float32(10_000)) + np.float32(haze[index])
-            seen = air.seen[part]
+            seen = air.seen[part] > 0
             if fine:
                 grow, add, seen = _twice(grow), _twice(add), _twice(seen)
             rows = slice(first * scale, first * scale + len(grow))
@@ -302,8 +291,7 @@ def _grassiness(coarse: NDArray[np.uint16]) -> Floats:
     """1 for grass that dries out in the season, 0 for forest, water and bare ground."""
     red, near = coarse[2].astype(np.float32), coarse[3].astype(np.float32)
     index = (near - red) / np.maximum(near + red, 1)
-    result: Floats = np.clip(1 - np.abs(index - 0.42) / 0.2, 0, 1)
-    return result
+    return np.asarray(np.clip(1 - np.abs(index - 0.42) / 0.2, 0, 1))
 
 
 def _shifted(land: NDArray[np.uint16], rows: slice, shift: NDArray[np.float64]) -> Floats:
@@ -324,7 +312,7 @@ def _twice(image: NDArray[_T]) -> NDArray[_T]:
     return np.repeat(np.repeat(image, 2, axis=0), 2, axis=1)
 
 
-def _classify(ground: Ground, air: Weather, rng: np.random.Generator) -> NDArray[np.uint8]:
+def _classify(ground: Ground, air: Sky, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Scene classification (0..11) with the mistakes that the real one makes at cloud edges."""
     rho = ground.coarse
     red, near, swir = (rho[k].astype(np.float32) for k in (2, 3, 4))
@@ -342,7 +330,7 @@ def _classify(ground: Ground, air: Weather, rng: np.random.Generator) -> NDArray
     scl[air.cirrus + doubt > 0.10] = 10
     scl[cloud > 0.10] = 8
     scl[cloud > 0.6] = 9
-    scl[(rho[0] == 0) | ~air.seen] = 0
+    scl[(rho[0] == 0) | (air.seen <= 0)] = 0
     return scl
 
 

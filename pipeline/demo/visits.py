@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
-from shapely.geometry.base import BaseGeometry
 
 from pipeline.demo.frame import PIXEL_METRES, Frame
 from pipeline.demo.mines import Mine
@@ -207,9 +205,3 @@ def _visit_columns(rng: np.random.Generator, when: date, mine: Mine) -> dict[str
         if row[flag]:
             row[column] = str(rng.choice(_WORK))
     return row
-
-
-def to_degrees(frame: Frame, shape: BaseGeometry) -> BaseGeometry:
-    """Move a geometry from pixel coordinates of a frame to EPSG:4326."""
-    t = frame.transform
-    return shapely.affinity.affine_transform(shape, [t.a, t.b, t.d, t.e, t.c, t.f])

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.demo.clouds import Pass, Sky, build_skies
 from pipeline.demo.frame import PIXEL_METRES, Frame
-from pipeline.demo.landscape import build_landscape
+from pipeline.demo.landscape import develop, paint_landscape
 from pipeline.demo.sensor import Ground, observe, project, weather, write_cog, zones
 from pipeline.demo.stac_items import build_item, item_id
 from pipeline.sites.visits import all_sites
@@ -60,7 +60,7 @@ def simulate(folder: Path, visits: pd.DataFrame, frame: Frame, seed: int) -> lis
     """
     land_seed, mine_seed, sky_seed, scene_seed = np.random.SeedSequence(seed).spawn(4)
     mines = mines_of(visits, frame, np.random.default_rng(mine_seed))
-    land = build_landscape(frame, land_seed, mines)
+    land = develop(paint_landscape(frame, land_seed, mines))
     grounds = [project(frame, land.reflectance, zone) for zone in zones(frame)]
     items = []
     for passes, skies in zip(SEASONS.values(), sky_seed.spawn(len(SEASONS)), strict=True):
@@ -94,7 +94,7 @@ def _scene(
         tags = {"DATE": over.date, "BAND": band}
         digest = write_cog(folder / path, image, zone, metres, tags)
         files[band] = (path.as_posix(), metres, digest)
-    hidden = np.maximum(air.cloud, air.cirrus)[air.seen] > 0.10
+    hidden = np.maximum(air.cloud, air.cirrus)[air.seen > 0] > 0.10
     item = build_item(over, zone, 100 * float(hidden.mean()), files)
     return _as_the_service_tells(item.to_dict(include_self_link=False), frame)
 

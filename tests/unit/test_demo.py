@@ -18,9 +18,9 @@ from pipeline.demo import make_demo
 from pipeline.demo.canvas import BANDS, CLASSES
 from pipeline.demo.clouds import PASSES
 from pipeline.demo.frame import Frame
-from pipeline.demo.landscape import build_landscape
+from pipeline.demo.landscape import develop, paint_landscape
 from pipeline.demo.sensor import zones
-from pipeline.demo.visits import COLUMNS, to_degrees
+from pipeline.demo.visits import COLUMNS
 
 SMALL = Frame(5.975, 2.0, 6.025, 2.04, margin=60)
 
@@ -40,7 +40,7 @@ def items(demo):
 
 @pytest.fixture(scope="module")
 def land():
-    return build_landscape(SMALL, np.random.SeedSequence(7).spawn(4)[0])
+    return develop(paint_landscape(SMALL, np.random.SeedSequence(7).spawn(4)[0]))
 
 
 def read(item, band):
@@ -71,7 +71,7 @@ def test_a_made_demo_is_left_alone_and_a_broken_one_is_made_again_the_same(demo,
 
 
 def test_another_seed_is_another_land(land):
-    other = build_landscape(SMALL, np.random.SeedSequence(8).spawn(4)[0])
+    other = develop(paint_landscape(SMALL, np.random.SeedSequence(8).spawn(4)[0]))
     assert (other.reflectance != land.reflectance).mean() > 0.5
 
 
@@ -220,14 +220,14 @@ def test_nothing_but_the_manifest_knows_the_truth(demo):
 
 def test_polygons_move_to_degrees(land):
     mine = land.mines[0]
-    lon, lat = to_degrees(SMALL, mine.shape).centroid.coords[0]
+    lon, lat = SMALL.to_degrees(mine.shape).centroid.coords[0]
     assert SMALL.west < lon < SMALL.east and SMALL.south < lat < SMALL.north
 
 
 def test_mines_lie_where_they_are_asked_for():
     places = np.array([[100.0, 200.0], [400.0, 90.0]])
     frame = Frame(27.0, -2.04, 27.05, -2.0, margin=60)
-    land = build_landscape(frame, np.random.SeedSequence(7), places)
+    land = develop(paint_landscape(frame, np.random.SeedSequence(7), places))
     for mine, (col, row) in zip(land.mines, places, strict=True):
         assert mine.shape.distance(Point(col, row)) < 5
 
