@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from pipeline.errors import DeclarationError, VisitsError
 from pipeline.runtime.package_data import data_folder
+from pipeline.sites.text_values import read_numbers, refuse
 from pipeline.sites.toml_files import check_choice, check_keys, read_toml
 from pipeline.sites.visit_tables import describe_row, escape_names
 
@@ -43,6 +43,7 @@ COLUMNS = (
 # What every row is where the mapping says nothing of it.
 _UNSAID = {"project": "", "visit_onsite": "1"}
 _LISTS = {"mineral": 3, "state_service": 4}
+_BETWEEN = re.compile(r"[,;]")
 _PACKAGED = re.compile(r"[a-z0-9_-]{1,40}")
 _SECTIONS = {
     "title": str, "credit": str, "published": str, "note": str, "columns": dict, "constants": dict,
@@ -192,8 +193,9 @@ def apply_mapping(table: pd.DataFrame, mapping: ColumnMapping, where: str) -> pd
             continue
         ours[name] = pd.Series(value, index=table.index, dtype="str")
     for name, theirs in mapping.split.items():
-        parts = table[theirs].fillna("").map(lambda text: [p for p in _parts(text) if p])
-        ours |= _numbered(name, list(parts))
+        parts = table[theirs].fillna("").str.split(_BETWEEN)
+        rows = [[part.strip() for part in row if part.strip()] for row in parts]
+        ours |= _numbered(name, rows)
     for name, flags in mapping.flags.items():
         rows = [
             [flags[column] for column in flags if str(row[column]).strip() in ("1", "1.0")]
@@ -235,10 +237,6 @@ def _check_columns(table: pd.DataFrame, mapping: ColumnMapping, where: str) -> N
             )
 
 
-def _parts(text: str) -> list[str]:
-    return [part.strip() for part in re.split(r"[,;]", text)]
-
-
 def _numbered(name: str, rows: list[list[str]]) -> dict[str, Any]:
     """Spread lists over numbered columns; what is more than they hold stays in the source's own."""
     columns = {}
@@ -248,16 +246,23 @@ def _numbered(name: str, rows: list[list[str]]) -> dict[str, Any]:
     return columns
 
 
+def _refused(texts: pd.Series[Any], bad: Any, rule: str, where: str) -> None:
+    refuse(
+        VisitsError, texts, bad, rule, lambda row: f"{where}, {describe_row(row)}", "visits",
+        "add the values to the mapping, or correct the rows",
+    )  # fmt: skip
+
+
 def _positive(texts: pd.Series[Any], column: str, where: str) -> pd.Series[Any]:
-    numbers = pd.to_numeric(texts, errors="coerce")
-    _refuse(texts, texts.notna() & numbers.isna(), f"{column} must be a count", where)
-    answers = (numbers > 0).map({True: "1", False: "0"})
-    return answers.where(numbers.notna(), None).astype("str")
+    numbers, bad = read_numbers(texts)
+    _refused(texts, bad, f"{column} must be a count", where)
+    return (numbers > 0).map({True: "1", False: "0"}).where(numbers.notna(), None).astype("str")
 
 
 def _dates(texts: pd.Series[Any], form: str, name: str, where: str) -> pd.Series[Any]:
     dates = pd.to_datetime(texts, format=form, errors="coerce")
-    _refuse(texts, texts.notna() & dates.isna(), f"{name} must be a date of the form {form}", where)
+    bad = texts.notna() & dates.isna()
+    _refused(texts, bad, f"{name} must be a date of the form {form}", where)
     return dates.dt.strftime("%Y-%m-%d").astype("str")
 
 
@@ -267,19 +272,8 @@ def _translated(
     bare = texts.str.strip()
     known = bare.isna() | bare.isin(list(values))
     if "*" not in values:
-        unknown = sorted(set(bare[~known]))
-        rule = f"{name} holds values that the mapping leaves out ({escape_names(unknown)})"
-        _refuse(texts, ~known, rule, where)
+        unknown = escape_names(sorted(set(bare[~known])))
+        rule = f"{name} holds values that the mapping leaves out ({unknown})"
+        _refused(texts, ~known, rule, where)
     found = bare.map(values).where(known, values.get("*"))
     return found.where(found.notna() & (found != ""), None).astype("str")
-
-
-def _refuse(texts: pd.Series[Any], bad: Any, rule: str, where: str) -> None:
-    rows = np.flatnonzero(np.asarray(bad, bool))
-    if rows.size:
-        value = ascii(texts.iloc[rows[0]])[:80]
-        raise VisitsError(
-            f"{rule}: {rows.size:,} visits, the first with {value}",
-            where=f"{where}, {describe_row(int(rows[0]))}",
-            next_step="add the values to the mapping, or correct the rows",
-        )

@@ -19,6 +19,7 @@ from pipeline.geo.distance import nearest_shape
 from pipeline.geo.geopackage import FEATURE_ID, GEOMETRY, VERSION, column_names
 from pipeline.runtime.files import whole_file, whole_folder, write_json
 from pipeline.sites.join import site_points
+from pipeline.sites.text_values import plain_text
 from pipeline.sites.visits import all_sites
 
 # What IPIS itself publishes of a site, and what the join adds.
@@ -188,11 +189,8 @@ def _write_csv(layer: gpd.GeoDataFrame, path: Path) -> None:
         table = table.assign(longitude=spots.x.round(6), latitude=spots.y.round(6))
     table["distance_km"] = table["distance_km"].round(3)
     for column in table.select_dtypes(["object", "str"]):
-        table[column] = table[column].map(_plain)
+        table[column] = table[column].map(
+            lambda value: plain_text(value) if isinstance(value, str) else value
+        )
     with whole_file(path) as beside:
         table.to_csv(beside, index=False, encoding="utf-8", float_format="%.10g")
-
-
-def _plain(value: object) -> object:
-    # A spreadsheet would run a text that begins like a formula.
-    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value else value

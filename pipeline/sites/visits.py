@@ -18,9 +18,11 @@ import pandas as pd
 
 from pipeline.config import Config
 from pipeline.errors import VisitsError
-from pipeline.sites.answer_codes import add_codes, yes_no_words
+from pipeline.sites.answer_codes import add_codes
 from pipeline.sites.column_mapping import apply_mapping, is_mapped, load_mapping
 from pipeline.sites.service import DownloadLimits, fetch_saved
+from pipeline.sites.text_values import read_answers, read_dates, read_numbers
+from pipeline.sites.text_values import refuse as refuse_rows
 from pipeline.sites.visit_tables import describe_row, escape_names, read_as_text
 
 REQUIRED = (
@@ -56,7 +58,6 @@ _YES_NO_GROUP = re.compile(
     r"(taxation|commerce_taxation|entrance_taxation|monopoly|buying_minerals|digging"
     r"|forced_labour|pillaging)_armed_group\d"
 )
-_DATE = re.compile(r"(\d{4}-\d\d-\d\d)([T Z].*)?")
 # A plain fix, or one carried over from an earlier IPIS visit. "GPS (village)" is a village's fix.
 _FIX = re.compile(r"gps\s*(\(\s*ipis\s+\d{4}\s*\))?")
 
@@ -96,27 +97,41 @@ def read_visits(path: str | Path, mapping: str | Path = "") -> pd.DataFrame:
     if mapping:
         table = apply_mapping(table, load_mapping(mapping), where)
     _check_columns(table, where)
-    for column in ("longitude", "latitude"):
-        limit = 180 if column == "longitude" else 90
-        degrees = _numbers(table, column, where).to_numpy(np.float64)
+
+    def refuse(
+        column: str, bad: Any, rule: str, step: str = "correct or remove these rows"
+    ) -> None:
+        refuse_rows(
+            VisitsError, table[column], bad, f"{column} {rule}",
+            lambda row: f"{where}, {describe_row(row)}, column {column}", "visits", step,
+        )  # fmt: skip
+
+    for column, limit in (("longitude", 180), ("latitude", 90)):
+        degrees, bad = read_numbers(table[column])
+        refuse(column, bad, "must be a number")
         # Written so that a missing coordinate fails as well.
-        _refuse(
-            table,
-            column,
-            ~(np.abs(degrees) <= limit),
-            where,
-            f"must be degrees within -{limit}..{limit} (EPSG:4326)",
-        )
-        table[column] = degrees
-    _refuse(table, "pcode", table["pcode"].isna(), where, "may not be empty")
-    table["visit_date"] = _dates(table, where)
+        within = np.abs(degrees) <= limit
+        refuse(column, ~within, f"must be degrees within -{limit}..{limit} (EPSG:4326)")
+        table[column] = degrees.astype(np.float64)
+    refuse("pcode", table["pcode"].isna(), "may not be empty")
+    dates, _ = read_dates(table["visit_date"])
+    refuse(
+        "visit_date",
+        ~dates.dt.year.between(1900, 2100),
+        "must be a date of the form YYYY-MM-DD",
+        "write YYYY-MM-DD, or say the form in a LABELS_MAPPING= file ([dates], docs/sites.md)",
+    )
+    table["visit_date"] = dates
     for column in table.columns:
         if column in _YES_NO or _YES_NO_GROUP.fullmatch(column):
-            table[column] = _yes_no(table, column, where)
+            answers, bad = read_answers(table[column])
+            refuse(column, bad, "must be 1, 0 or empty, or yes or no in words")
+            table[column] = answers.astype("Int8")
     for column in COUNTS:
         if column in table:
-            numbers = _numbers(table, column, where)
-            _refuse(table, column, (numbers < 0) | (numbers > 1e6), where, "must be a count")
+            numbers, bad = read_numbers(table[column])
+            refuse(column, bad, "must be a number")
+            refuse(column, (numbers < 0) | (numbers > 1e6), "must be a count")
             table[column] = numbers.astype("Float64")
     return add_codes(table)
 
@@ -270,45 +285,3 @@ def _check_columns(table: pd.DataFrame, where: str) -> None:
         )
     if table.empty:
         raise VisitsError("the table of visits has no row", where=where)
-
-
-def _numbers(table: pd.DataFrame, column: str, where: str) -> pd.Series[float]:
-    numbers = pd.to_numeric(table[column], errors="coerce")
-    _refuse(table, column, table[column].notna() & numbers.isna(), where, "must be a number")
-    return numbers
-
-
-def _yes_no(table: pd.DataFrame, column: str, where: str) -> pd.Series[Any]:
-    words = table[column].str.strip().str.casefold().str.removesuffix(".0")
-    numbers = pd.to_numeric(words.map(yes_no_words()).where(words.notna()), errors="coerce")
-    known = words.isna() | words.isin(list(yes_no_words()))
-    _refuse(table, column, ~known, where, "must be 1, 0 or empty, or yes or no in words")
-    return numbers.astype("Int8")
-
-
-def _dates(table: pd.DataFrame, where: str) -> pd.Series[pd.Timestamp]:
-    matches = table["visit_date"].str.strip().str.extract(_DATE)[0]
-    dates = pd.to_datetime(matches, format="%Y-%m-%d", errors="coerce")
-    plausible = dates.dt.year.between(1900, 2100)
-    step = "write YYYY-MM-DD, or say the form in a LABELS_MAPPING= file ([dates], docs/sites.md)"
-    rule = "must be a date of the form YYYY-MM-DD"
-    _refuse(table, "visit_date", ~plausible, where, rule, step)
-    return dates
-
-
-def _refuse(
-    table: pd.DataFrame,
-    column: str,
-    bad: Any,
-    where: str,
-    rule: str,
-    step: str = "correct or remove these rows",
-) -> None:
-    rows = np.flatnonzero(np.asarray(pd.array(bad, dtype="boolean").fillna(False), bool))
-    if rows.size:
-        value = ascii(table[column].iloc[rows[0]])[:80]
-        raise VisitsError(
-            f"{column} {rule}: {rows.size:,} visits, the first with {value}",
-            where=f"{where}, {describe_row(int(rows[0]))}, column {column}",
-            next_step=step,
-        )

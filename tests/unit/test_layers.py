@@ -28,8 +28,9 @@ from pipeline.sites.layers.attach import (
     made_columns,
 )
 from pipeline.sites.layers.declare import load_declarations
-from pipeline.sites.layers.read import load_layers, plain_text, read_layer
+from pipeline.sites.layers.read import load_layers, read_layer
 from pipeline.sites.layers.templates import list_layers, write_templates
+from pipeline.sites.text_values import plain_text
 
 NAMED = {
     "mining_titles", "protected_areas", "countries", "admin_units", "other_detections",

@@ -32,7 +32,7 @@ from pipeline.map.files.geopackage import dress, write_layers
 from pipeline.map.files.qgis import pack_project, printable
 from pipeline.map.files.symbology import CANNOT_TELL, INDUSTRIAL, point_rule
 from pipeline.map.files.views import LayerView
-from pipeline.sites.layers.read import plain_text
+from pipeline.sites.text_values import plain_text
 from pipeline.words.map_words import say, warnings
 
 if TYPE_CHECKING:

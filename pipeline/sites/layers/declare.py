@@ -15,11 +15,11 @@ from typing import Any
 from pipeline.errors import DeclarationError
 from pipeline.runtime.atomic import is_safe_path
 from pipeline.runtime.package_data import data_folder
+from pipeline.sites.text_values import TYPES
 from pipeline.sites.toml_files import check_choice, check_keys, read_toml
 
 HOW = ("within", "nearest", "count")
 KINDS = ("polygon", "point", "any")
-TYPES = ("text", "choice", "number", "whole", "date", "yes_no")
 # What of the layer the public product may hold: its outlines rounded to 0.01 degree, how many
 # features each square of 0.1 degree has, or nothing.
 PUBLIC = ("rounded", "counts", "none")
@@ -50,7 +50,7 @@ class Column:
     name : str
         In the map.
     type : str
-        One of ``TYPES``.
+        One of ``pipeline.sites.text_values.TYPES``.
     english, french : str
         What the map calls it.
     source : str

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -20,13 +18,10 @@ from pipeline.geo import grid
 from pipeline.geo.vector_files import SUFFIXES, read_vector
 from pipeline.runtime.atomic import sha256_of
 from pipeline.runtime.console import say
-from pipeline.sites.answer_codes import yes_no_words
 from pipeline.sites.layers.declare import Column, Declaration, load_declarations
 from pipeline.sites.service import DownloadLimits, came_from, fetch_saved
+from pipeline.sites.text_values import TYPES, refuse
 
-MAX_TEXT = 1_000
-_DATE = re.compile(r"(\d{4}-\d\d-\d\d)([T ].*)?")
-_FORMULA = re.compile(r"^[=+\-@\t\r]")
 _AREAS = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
 
 
@@ -192,97 +187,27 @@ def read_layer(declaration: Declaration, path: Path) -> KnownLayer:
                 + "; rename it, or say from = in a declaration of your own",
             )  # fmt: skip
         else:
-            columns[column.name] = pd.Series(None, index=found.index, dtype=_DTYPES[column.type])
+            columns[column.name] = pd.Series(
+                None, index=found.index, dtype=TYPES[column.type].dtype
+            )
     features = gpd.GeoDataFrame(columns, geometry=shapes, crs=grid.CRS, index=found.index)
     if declaration.id:
         features = features.sort_values(declaration.id, kind="stable", na_position="last")
     return KnownLayer(declaration, features.reset_index(drop=True), sha256_of(path))
 
 
-def plain_text(text: str) -> str:
-    """Take from a text what could act on its reader: control and direction signs, formulas.
-
-    Parameters
-    ----------
-    text : str
-        From outside.
-
-    Returns
-    -------
-    str
-        The same words.
-    """
-    signs = (sign if not unicodedata.category(sign).startswith("C") else " " for sign in text)
-    bare = " ".join("".join(signs).split())
-    return f"'{bare}" if _FORMULA.match(bare) and not _is_number(bare) else bare
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-_DTYPES: dict[str, Any] = {
-    "text": "str", "choice": "str", "date": "str", "number": "float64", "whole": "Int64",
-    "yes_no": "boolean",
-}  # fmt: skip
-
-
 def _typed(values: pd.Series[Any], column: Column, where: str) -> pd.Series[Any]:
+    kind = TYPES[column.type]
     texts = values.map(lambda value: str(value).strip(), na_action="ignore")
     texts = texts.where(values.notna() & (texts != ""), None).astype("str")
-    if column.type == "number" or column.type == "whole":
-        numbers = pd.to_numeric(texts, errors="coerce")
-        bad = texts.notna() & ~np.isfinite(numbers.astype(float))
-        if column.type == "whole":
-            bad |= numbers.notna() & (numbers % 1 != 0)
-        _refuse(texts, bad, f"{column.source} must be a {column.type} number", where)
-        return numbers.astype(_DTYPES[column.type])
-    if column.type == "yes_no":
-        words = texts.str.casefold().str.removesuffix(".0")
-        _refuse(
-            texts,
-            words.notna() & ~words.isin(list(yes_no_words())),
-            f"{column.source} must be yes or no",
-            where,
-        )
-        answers = words.map(yes_no_words())
-        return answers.map({"1": True, "0": False}).astype("boolean")
-    if column.type == "date":
-        days = texts.str.extract(_DATE)[0]
-        dates = pd.to_datetime(days, format="%Y-%m-%d", errors="coerce")
-        _refuse(texts, texts.notna() & dates.isna(), f"{column.source} must be YYYY-MM-DD", where)
-        return dates.dt.strftime("%Y-%m-%d").astype("str")
-    _refuse(
-        texts,
-        (texts.str.len() > MAX_TEXT).fillna(False),
-        f"{column.source} may not be longer than {MAX_TEXT:,} characters",
-        where,
-    )
-    plain = texts.map(plain_text, na_action="ignore").astype("str")
-    if column.type == "choice":
-        known = {choice.casefold(): choice for choice in column.choices}
-        chosen = plain.str.casefold().map(known)
-        _refuse(
-            texts, plain.notna() & chosen.isna(),
-            f"{column.source} must be one of {', '.join(column.choices)}", where,
-        )  # fmt: skip
-        return chosen.astype("str")
-    return plain
-
-
-def _refuse(texts: pd.Series[Any], bad: Any, rule: str, where: str) -> None:
-    rows = np.flatnonzero(np.asarray(bad, bool))
-    if rows.size:
-        value = ascii(texts.iloc[rows[0]])[:80]
-        raise LayerError(
-            f"{rule}: {rows.size:,} features, the first with {value}",
-            where=f"{where}, feature {rows[0] + 1:,}",
-            next_step="correct the file; asm-atlas context --templates FOLDER writes empty forms",
-        )
+    read, bad = kind.read(texts, column.choices)
+    refuse(
+        LayerError, texts, bad,
+        f"{column.source} {kind.rule.format(choices=', '.join(column.choices))}",
+        lambda row: f"{where}, feature {row + 1:,}", "features",
+        "correct the file; asm-atlas context --templates FOLDER writes empty forms",
+    )  # fmt: skip
+    return read.astype(kind.dtype)
 
 
 def _shapes(shapes: Any, declaration: Declaration, where: str) -> Any:

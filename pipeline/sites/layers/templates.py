@@ -15,12 +15,9 @@ from pipeline.runtime.console import say
 from pipeline.runtime.files import whole_file
 from pipeline.sites.layers.declare import Declaration, load_declarations
 from pipeline.sites.layers.read import layer_file, layers_folder, read_layer
+from pipeline.sites.text_values import TYPES
 
 README = "README.md"
-_DTYPES = {
-    "text": "str", "choice": "str", "date": "str", "number": "float64", "whole": "int64",
-    "yes_no": "bool",
-}  # fmt: skip
 _WORDS = {
     "within": "what lies in an area gets its columns",
     "nearest": "the nearest within {km:g} km gives its columns and distance",
@@ -131,7 +128,8 @@ def _how(one: Declaration) -> str:
 
 def _write_empty(path: Path, declaration: Declaration) -> None:
     columns = {
-        column.source: pd.Series([], dtype=_DTYPES[column.type]) for column in declaration.columns
+        column.source: pd.Series([], dtype=TYPES[column.type].dtype)
+        for column in declaration.columns
     }
     pyogrio.write_dataframe(
         gpd.GeoDataFrame(columns, geometry=gpd.GeoSeries([], crs=grid.CRS)),
