@@ -2,79 +2,82 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from features.bank import FilterBank
+from features.recipe import ATLAS
+from models.manifest import Data, Manifest
 from models.validation_words import validation_card
 
 
-def write_card(manifest: dict[str, Any], bank: dict[str, Any]) -> str:
+def write_card(manifest: Manifest, bank: FilterBank) -> str:
     """Return the card as Markdown.
 
     Parameters
     ----------
-    manifest : dict
+    manifest : Manifest
         The model's manifest, as given to ``write_model``.
-    bank : dict
-        The bank's description.
+    bank : FilterBank
+        Filters of its features.
 
     Returns
     -------
     str
         The card.
     """
-    apart = manifest["apart"]
-    data, pooled = manifest["data"], manifest["scores"]["pooled"]
-    unlabelled = data.get("unlabelled") or {}
-    share = unlabelled.get("share", data["positives"] / data["rows"])
+    apart, data, pooled = manifest.apart, manifest.data, manifest.scores.pooled
+    share = data.unlabelled.share if data.unlabelled else data.positives / data.rows
     simulated = "**SIMULATED: trained on an invented landscape, of no use on Earth.**\n\n"
     rows = "\n".join(
         f"| {fold['fold']} | {fold['n']} | {fold['positives']} | {_show(fold['auc'])} "
         f"| {_show(fold['ap'])} |"
-        for fold in manifest["scores"]["folds"]
+        for fold in manifest.scores.folds
     )
-    return f"""# {manifest["id"]}
+    steps = f", {bank.scaling.steps} steps" if bank.scaling.steps else ""
+    recipe = "" if bank.recipe == ATLAS.name else f", recipe {bank.recipe}"
+    sizes = ", ".join(f"{group.patch} x {group.patch}" for group in bank.groups)
+    samples = f", labelled samples {', '.join(data.samples)} among them" if data.samples else ""
+    return f"""# {manifest.name}
 
-{simulated if manifest["simulated"] else ""}A {manifest["kind"]} on random convolutional features
+{simulated if manifest.simulated else ""}A {manifest.kind} on random convolutional features
 (Rolf et al. 2021) that scores whether a cell of about 550 m holds artisanal mining.
 A model score is not a verified site and not evidence of illegality.
 
 | | |
 |---|---|
-| imagery | {bank["level"]}, bands {" ".join(bank["bands"])} in this order |
-| scaling | reflectance 0..{bank["scaling"]["clip"]:g} as 0..1{_steps(bank["scaling"]["steps"])} |
-| features | {sum(bank["filters"])} filters, patches of {_sizes(bank["patches"])} px, \
-biases {", ".join(f"{bias:g}" for bias in bank["biases"])}{_recipe(bank)} |
-| bank | {manifest.get("bank_hash", "")} |
-| trained on | {data["description"]} |
-| rows | {data["rows"]}, {data["positives"]} of them mines \
-({data["positives"] / data["rows"]:.1%}){_samples(data)} |
-| licence and credit of the data | {data["licence"]} |
-| ground | {manifest["ground"]["description"]} |
-| trained | {manifest["created"]} |
+| imagery | {bank.level}, bands {" ".join(bank.bands)} in this order |
+| scaling | reflectance 0..{bank.scaling.clip:g} as 0..1{steps} |
+| features | {sum(group.count for group in bank.groups)} filters, patches of {sizes} px, \
+biases {", ".join(f"{bias:g}" for bias in bank.biases)}{recipe} |
+| bank | {manifest.bank_hash} |
+| trained on | {data.description} |
+| rows | {data.rows}, {data.positives} of them mines \
+({data.positives / data.rows:.1%}){samples} |
+| licence and credit of the data | {data.licence} |
+| ground | {manifest.ground.description} |
+| trained | {manifest.created} |
 
 ## Scores
 
-How obtained: {manifest["scores"]["how"]}
+How obtained: {manifest.scores.how}
 
-All folds together: AUC {_show(pooled["auc"])}, average precision {_show(pooled["ap"])} at a
-prevalence of {pooled["prevalence"]:.1%}, {pooled["n"]} rows.
+All folds together: AUC {_show(pooled.auc)}, average precision {_show(pooled.ap)} at a
+prevalence of {pooled.prevalence:.1%}, {pooled.n} rows.
 
 | fold | rows | mines | AUC | AP |
 |---|---|---|---|---|
 {rows}
 
-By {apart["how"]}: AUC {_show(apart["auc"])}, average precision {_show(apart["ap"])}, \
-Brier score {_show(apart["brier"])} (of the prevalence alone {_show(apart["brier_base"])}).
+By {apart.how}: AUC {_show(apart.auc)}, average precision {_show(apart.ap)}, \
+Brier score {_show(apart.brier)} (of the prevalence alone {_show(apart.brier_base)}).
 
-{validation_card(manifest.get("validation", []), manifest["kind"])}## The number
+{validation_card(manifest.validation, manifest.kind)}## The number
 
 The probability is calibrated on these scores to a prevalence of {share:.1%}; \
 where mines are rarer it is too high unless `--prevalence` says how rare they are.
-Label sets hold the true label for {manifest["label_sets"]["level"]:.0%} of each class, \
+Label sets hold the true label for {manifest.label_sets.level:.0%} of each class, \
 on average over such places.
-{_unlabelled(data)}"Likely" begins at {manifest["thresholds"]["likely"]:.3f} \
+{_unlabelled(data)}"Likely" begins at {manifest.thresholds["likely"]:.3f} \
 (1 % of the negatives called, out of
-fold), "possible" at {manifest["thresholds"]["possible"]:.3f} (5 %).
+fold), "possible" at {manifest.thresholds["possible"]:.3f} (5 %).
 
 {_sensitivity(manifest)}## Not for
 
@@ -83,29 +86,23 @@ taken as proof.
 """
 
 
-def _samples(data: dict[str, Any]) -> str:
-    samples = data.get("samples")
-    return f", labelled samples {', '.join(samples)} among them" if samples else ""
-
-
-def _unlabelled(data: dict[str, Any]) -> str:
-    about = data.get("unlabelled")
-    if not about:
+def _unlabelled(data: Data) -> str:
+    if data.unlabelled is None:
         return ""
     return (
-        f"{about['rows']} rows are unlabelled, not negative: {about['prior']:.2%} of them are "
-        f"taken to be mines ({about['how']}), and scores and thresholds allow for it.\n"
+        f"{data.unlabelled.rows} rows are unlabelled, not negative: {data.unlabelled.prior:.2%} of "
+        f"them are taken to be mines ({data.unlabelled.how}), and scores and thresholds allow for "
+        "it.\n"
     )
 
 
-def _sensitivity(manifest: dict[str, Any]) -> str:
-    rows = manifest.get("sensitivity")
-    if not rows:
+def _sensitivity(manifest: Manifest) -> str:
+    if not manifest.sensitivity:
         return ""
     lines = "\n".join(
         f"| {row['assumption']} | {row['value']:g} | {_show(row['auc'])} "
         f"| {_show(row['spearman'])} | {row['likely']:.1%} |"
-        for row in rows
+        for row in manifest.sensitivity
     )
     return f"""## What it hangs on
 
@@ -125,15 +122,3 @@ called likely.
 
 def _show(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
-
-
-def _steps(steps: int) -> str:
-    return f", {steps} steps" if steps else ""
-
-
-def _recipe(bank: dict[str, Any]) -> str:
-    return f", recipe {bank['recipe']}" if "recipe" in bank else ""
-
-
-def _sizes(patches: list[int]) -> str:
-    return ", ".join(f"{patch} x {patch}" for patch in patches)

@@ -13,9 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.bank import check_same_bank
-from models.calibration import Calibration
-from models.gram import ROWS_AT_ONCE
-from models.model import Model
+from models.model import Model, portions
 from models.uncertainty import score_interval
 
 
@@ -75,16 +73,15 @@ def compare_times(model: Model, first: Rows, second: Rows, bank_hash: str) -> Di
         If the features are of another bank.
     """
     check_same_bank(model.bank.hash, bank_hash)
-    asked = [model.strongest(rows.features, rows.quarters) for rows in (first, second)]
-    seen = np.all([np.isfinite(rows).all(axis=1) for rows in asked], axis=0)
-    seen &= np.isfinite(first.features).all(axis=1) & np.isfinite(second.features).all(axis=1)
+    asked, each_seen = zip(
+        *(model.strongest(rows.features, rows.quarters) for rows in (first, second)), strict=True
+    )
+    seen = np.logical_and(*each_seen)
     numbers = np.full((3, len(seen)), np.nan, np.float32)
-    slope = Calibration(**model.manifest["calibration"]).slope
-    for rows in np.array_split(np.flatnonzero(seen), -(-seen.sum() // ROWS_AT_ONCE) or 1):
-        if len(rows):
-            scores = [model.scorer.score(one[rows]) for one in asked]
-            drawn = [model.scorer.replicates(one[rows], model.doubt) for one in asked]
-            change = scores[1] - scores[0]
-            interval = score_interval(change, drawn[1] - drawn[0])
-            numbers[:, rows] = slope * np.array([change, *interval])
+    for rows in portions(seen):
+        scores = [model.classifier.scores(one[rows]) for one in asked]
+        drawn = [model.classifier.replicates(one[rows], model.uncertainty) for one in asked]
+        change = scores[1] - scores[0]
+        interval = score_interval(change, drawn[1] - drawn[0])
+        numbers[:, rows] = model.manifest.calibration.slope * np.array([change, *interval])
     return Difference(*numbers)

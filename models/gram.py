@@ -56,6 +56,24 @@ def chunks_of(features: Features) -> Iterator[tuple[slice, NDArray[np.float32]]]
         first += len(part)
 
 
+def whole(features: Features) -> NDArray[np.float32]:
+    """Return all rows of features in memory.
+
+    Parameters
+    ----------
+    features : numpy.ndarray of float32, shape (n, columns), or Chunked
+        The rows.
+
+    Returns
+    -------
+    numpy.ndarray of float32, shape (n, columns)
+        An array is returned as it is.
+    """
+    if isinstance(features, np.ndarray):
+        return features
+    return np.concatenate(list(features.chunks()))
+
+
 class Gram:
     """Weighted sums over rows; the sums of a part are subtracted as simply as they are added.
 
@@ -68,10 +86,8 @@ class Gram:
     """
 
     def __init__(self, columns: int) -> None:
-        self.rows = 0
         self.weight = 0.0
         self.target = 0.0
-        self.squares = 0.0
         self.first: NDArray[np.float64] = np.zeros(columns)
         self.cross: NDArray[np.float64] = np.zeros(columns)
         # Lower triangle.
@@ -95,10 +111,8 @@ class Gram:
         self.second = blas.dsyrk(1.0, rooted.T, beta=1.0, c=self.second, lower=1, overwrite_c=1)
         self.first += weights @ exact
         self.cross += (weights * labels) @ exact
-        self.rows += len(labels)
         self.weight += float(weights.sum())
         self.target += float(weights @ labels)
-        self.squares += float(weights @ (labels * labels))
 
     def without(self, part: Gram) -> Gram:
         """Return the sums over the rows that are not in a part.
@@ -225,22 +239,6 @@ class Shifted:
             banded[0] = self._diagonal + shift
             average += share * scipy.linalg.solveh_banded(banded, turned, lower=True)
         return self._turn(average, "N")
-
-    def traces(self, shifts: Iterable[float]) -> NDArray[np.float64]:
-        """Return the trace of ``matrix (matrix + shift I)^-1`` for every shift.
-
-        Parameters
-        ----------
-        shifts : iterable of float
-            Positive.
-
-        Returns
-        -------
-        numpy.ndarray of float64, shape (number of shifts,)
-            The effective number of columns.
-        """
-        values = np.maximum(scipy.linalg.eigvalsh_tridiagonal(self._diagonal, self._beside), 0)
-        return np.array([(values / (values + shift)).sum() for shift in shifts])
 
     def _turn(self, columns: NDArray[np.float64], way: str) -> NDArray[np.float64]:
         """Multiply with the orthogonal matrix of the tridiagonalisation, or its transpose."""

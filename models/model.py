@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.bank import FilterBank, check_same_bank
-from models.calibration import Calibration
+from models.classifier import Classifier
 from models.errors import ModelError
 from models.gram import ROWS_AT_ONCE
-from models.label_sets import LabelSets
-from models.scorer import Scorer
-from models.uncertainty import Doubt, dispute, score_interval
+from models.manifest import Manifest
+from models.transform import part_scores
+from models.uncertainty import Uncertainty, dispute, score_interval
 
 
 @dataclass(frozen=True)
@@ -61,44 +59,33 @@ class Model:
 
     Parameters
     ----------
-    manifest : dict
+    manifest : Manifest
         What it is, from what it was trained, how it scored.
     bank : FilterBank
         Filters of its features.
-    scorer : Scorer
+    classifier : Classifier
         What scores features.
-    doubt : Doubt
+    uncertainty : Uncertainty
         What tells how sure it is.
     cells : numpy.ndarray of int64
         Cells that it was trained on, where their place is exact.
     """
 
-    manifest: dict[str, Any]
+    manifest: Manifest
     bank: FilterBank
-    scorer: Scorer
-    doubt: Doubt
+    classifier: Classifier
+    uncertainty: Uncertainty
     cells: NDArray[np.int64]
 
     @property
     def name(self) -> str:
         """Name in the registry."""
-        return str(self.manifest["id"])
-
-    @property
-    def context(self) -> int:
-        """Side, in cells, of the square whose mean features it takes beside a cell's own."""
-        return int(self.manifest.get("context", 1))
-
-    @property
-    def quarters(self) -> bool:
-        """Whether a cell's score is that of the strongest of its four quarters."""
-        return bool(self.manifest.get("quarters", False))
+        return self.manifest.name
 
     @property
     def sha256(self) -> str:
         """Of the manifest without its date, which names every other file by its own."""
-        dated = {key: value for key, value in self.manifest.items() if key != "created"}
-        return hashlib.sha256(json.dumps(dated, sort_keys=True).encode()).hexdigest()
+        return self.manifest.sha256
 
     def predict(
         self,
@@ -130,27 +117,24 @@ class Model:
         features.errors.BankMismatchError
             If the features are of another bank.
         ModelError
-            If the columns are those of another context, or the prevalence is no share.
+            If the columns are those of another neighbourhood, or the prevalence is no share.
         """
         check_same_bank(self.bank.hash, bank_hash)
-        columns = columns_of(self.bank, self.context)
-        if features.shape[-1] != columns:
+        around = self.manifest.neighbourhood
+        if features.shape[-1] != (columns := columns_of(self.bank, around)):
             raise ModelError(
-                f"the model {self.name} takes {columns} columns (context {self.context}), "
+                f"the model {self.name} takes {columns} columns (context {around}), "
                 f"not {features.shape[-1]}"
             )
         if prevalence is not None and not 0 < prevalence < 1:
             raise ModelError(f"a prevalence lies between 0 and 1, not at {prevalence}")
-        strongest = self.strongest(features, quarters)
-        seen = np.isfinite(strongest).all(axis=1) & np.isfinite(features).all(axis=1)
+        strongest, seen = self.strongest(features, quarters)
         numbers = np.full((5, len(features)), np.nan, np.float32)
         labels = np.full(len(features), "", "<U7")
-        # Some at a time, as memory for replicates and neighbours grows with the rows.
-        for rows in np.array_split(np.flatnonzero(seen), -(-seen.sum() // ROWS_AT_ONCE) or 1):
-            if len(rows):
-                numbers[:, rows], labels[rows] = self._judge(
-                    features[rows], strongest[rows], prevalence
-                )
+        for rows in portions(seen):
+            numbers[:, rows], labels[rows] = self._judge(
+                features[rows], strongest[rows], prevalence
+            )
         probability, low, high, dissimilarity, dispute = numbers
         return Predictions(probability, low, high, labels, dissimilarity, dispute)
 
@@ -160,22 +144,20 @@ class Model:
         strongest: NDArray[np.float32],
         prevalence: float | None,
     ) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
-        scores = self.scorer.score(strongest)
-        interval = score_interval(scores, self.scorer.replicates(strongest, self.doubt))
-        curve = Calibration(**self.manifest["calibration"])
-        spread = self.doubt.spread(features)
-        disputes = dispute(spread, curve.logit(scores, prevalence))
+        curve, uncertainty = self.manifest.calibration, self.uncertainty
+        scores = self.classifier.scores(strongest)
+        interval = score_interval(scores, self.classifier.replicates(strongest, uncertainty))
+        disputes = dispute(uncertainty.spread(features), curve.logit(scores, prevalence))
         numbers = [
             *(curve.apply(values, prevalence) for values in (scores, *interval)),
-            self.doubt.unlike(features).astype(float),
-            disputes / float(self.manifest["most_disputed"]),
+            uncertainty.dissimilarity(features).astype(float),
+            disputes / self.manifest.most_disputed,
         ]
-        sets = LabelSets(**self.manifest["label_sets"]).name(scores)
-        return np.array(numbers, np.float32), sets
+        return np.array(numbers, np.float32), self.manifest.label_sets.name(scores)
 
     def strongest(
         self, features: NDArray[np.float32], quarters: NDArray[np.float32] | None
-    ) -> NDArray[np.float32]:
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Return the features that a cell is scored by.
 
         Parameters
@@ -187,22 +169,38 @@ class Model:
 
         Returns
         -------
-        numpy.ndarray of float32, shape (n, columns)
+        features : numpy.ndarray of float32, shape (n, columns)
             Those of the cell's strongest quarter, NaN where none was observed; without quarters
             its own.
+        seen : numpy.ndarray of bool, shape (n,)
+            Whether the cell and one of its quarters were observed.
         """
-        if quarters is None:
-            return features
-        flat = quarters.reshape(-1, quarters.shape[-1])
-        scores = np.full(len(flat), -np.inf)
-        rows = np.isfinite(flat).all(axis=1)
-        if rows.any():
-            scores[rows] = self.scorer.score(flat[rows])
-        best = scores.reshape(len(quarters), -1).argmax(axis=1)
-        found: NDArray[np.float32] = quarters[np.arange(len(quarters)), best]
-        return found
+        found = features
+        if quarters is not None:
+            scores = part_scores(self.classifier.scores, quarters, features.shape[1])
+            found = quarters[np.arange(len(quarters)), scores.argmax(axis=1)]
+        seen = np.isfinite(found).all(axis=1) & np.isfinite(features).all(axis=1)
+        return found, np.asarray(seen)
 
 
-def columns_of(bank: FilterBank, context: int) -> int:
+def columns_of(bank: FilterBank, neighbourhood: int) -> int:
     """Return the columns that a model takes: the bank's, and again the mean of those around."""
-    return bank.columns * (1 if context == 1 else 2)
+    return bank.columns * (1 if neighbourhood == 1 else 2)
+
+
+def portions(seen: NDArray[np.bool_]) -> Iterator[NDArray[np.intp]]:
+    """Yield rows some at a time, as memory for replicates and neighbours grows with them.
+
+    Parameters
+    ----------
+    seen : numpy.ndarray of bool, shape (n,)
+        Which rows are wanted.
+
+    Yields
+    ------
+    numpy.ndarray of int
+        Numbers of some of them, in order; never none.
+    """
+    rows = np.flatnonzero(seen)
+    if len(rows):
+        yield from np.array_split(rows, -(-len(rows) // ROWS_AT_ONCE))

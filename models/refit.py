@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy.linalg import blas
 
 from models.gram import Features, Gram, chunks_of
-from models.ridge import RidgeModel, common_spread
-from models.transform import strongest_part, transform
+from models.ridge import Ridge, common_spread
+from models.transform import part_scores, strongest_part, transform
 
 
 class Refits:
@@ -74,20 +74,16 @@ class Refits:
         numpy.ndarray of float64, shape (number of test rows,)
             In their order.
         """
-        model = self.fit(train)
-        columns = model.coefficients.size
-        seen = self._features if self._quarters is None else self._quarters
-        parts = seen.shape[1] // columns
-        found = []
-        for rows, some in chunks_of(seen):
-            held = some[test[rows]].reshape(-1, columns)
-            score = np.full(len(held), -np.inf)
-            finite = np.isfinite(held).all(axis=1)
-            score[finite] = model.score(held[finite])
-            found.append(strongest_part(score.reshape(-1, parts)))
-        return np.concatenate(found)
+        ridge = self.fit(train)
+        asked = self._features if self._quarters is None else self._quarters
+        return np.concatenate(
+            [
+                strongest_part(part_scores(ridge.scores, some[test[rows]], ridge.columns))
+                for rows, some in chunks_of(asked)
+            ]
+        )
 
-    def fit(self, train: NDArray[np.bool_]) -> RidgeModel:
+    def fit(self, train: NDArray[np.bool_]) -> Ridge:
         """Fit on some rows.
 
         Parameters
@@ -97,12 +93,12 @@ class Refits:
 
         Returns
         -------
-        RidgeModel
+        Ridge
             The ridge of these rows; columns are divided by the spread common to all rows.
         """
         solve = self._solve_rows if self._kept else self._solve_columns
         coefficients, intercept = solve(train)
-        return RidgeModel((coefficients / self._spread).astype(np.float32), intercept)
+        return Ridge((coefficients / self._spread).astype(np.float32), intercept)
 
     def _solve_rows(self, train: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
         rows = np.flatnonzero(train)

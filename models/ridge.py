@@ -10,16 +10,24 @@ one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from models.errors import TrainingError
+from models.arrays import pack, unpack
+from models.classifier import Classifier, Fitted
+from models.errors import ModelError, TrainingError
 from models.gram import MOST, Features, Gram, Shifted, chunks_of
-from models.transform import BLOCK, strongest_part, transform
+from models.transform import strongest_part, transform, transformed_blocks
+
+if TYPE_CHECKING:
+    from models.manifest import Manifest
+    from models.training_rows import TrainingRows
+    from models.uncertainty import Uncertainty
 
 # An error larger by this share weighs a penalty down by e.
 TOLERANCE = 0.1
@@ -36,7 +44,7 @@ _Influence = Callable[
 
 
 @dataclass(frozen=True)
-class RidgeModel:
+class Ridge(Classifier):
     """A linear score of transformed features.
 
     Parameters
@@ -47,10 +55,36 @@ class RidgeModel:
         Added to the product.
     """
 
+    files = ("weights.npz",)
+
     coefficients: NDArray[np.float32]
     intercept: float
 
-    def score(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+    @property
+    def columns(self) -> int:
+        """Columns of features that it takes."""
+        return self.coefficients.size
+
+    @classmethod
+    def fit(cls, rows: TrainingRows) -> Ridge:
+        """Fit to all rows, the average over the penalties."""
+        return rows.ridge.model
+
+    @classmethod
+    def learn(cls, rows: TrainingRows) -> Fitted[Ridge]:
+        """Fit to all rows and score them out of fold, all at once where the folds are regions."""
+        fit = rows.ridge
+        near = fit.out_of_fold
+        apart = near if rows.folds_are_regions else cls.out_of_fold(rows, rows.regions)
+        return Fitted(fit.model, near, apart)
+
+    @classmethod
+    def out_of_fold(cls, rows: TrainingRows, folds: NDArray[np.int16]) -> NDArray[np.float64]:
+        """Score each row by the ridges that have not seen its fold."""
+        fit = fit_ridge(rows.features, rows.labels, folds, rows.weights, quarters=rows.quarters)
+        return fit.out_of_fold
+
+    def scores(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Score rows of features.
 
         Parameters
@@ -63,12 +97,31 @@ class RidgeModel:
         numpy.ndarray of float64, shape (n,)
             Around 0 for not a mine, around 1 for a mine.
         """
-        step = max(1, BLOCK // features.shape[1])
         product = np.empty(len(features), np.float32)
-        for first in range(0, len(features), step):
-            part = slice(first, first + step)
-            product[part] = transform(features[part]) @ self.coefficients
+        for rows, table in transformed_blocks(features):
+            product[rows] = table @ self.coefficients
         return product.astype(np.float64) + self.intercept
+
+    def replicates(
+        self, features: NDArray[np.float32], uncertainty: Uncertainty
+    ) -> NDArray[np.float64]:
+        """Score rows as each bootstrap replicate would: by the influence of the places drawn."""
+        return self.scores(features)[:, None] + uncertainty.replicates.apply(features)
+
+    def store(self) -> dict[str, bytes]:
+        """Return its two arrays."""
+        arrays = pack(coefficients=self.coefficients, intercept=np.float64(self.intercept))
+        return {self.files[0]: arrays}
+
+    @classmethod
+    def load(cls, files: Mapping[str, bytes], manifest: Manifest) -> Ridge:
+        """Make it from its two arrays."""
+        arrays = unpack(files[cls.files[0]])
+        ridge = cls(arrays["coefficients"], float(arrays["intercept"]))
+        numbers = np.append(ridge.coefficients, ridge.intercept)
+        if ridge.coefficients.ndim != 1 or not np.isfinite(numbers).all():
+            raise ModelError("coefficients are finite numbers in one row, and so is the intercept")
+        return ridge
 
 
 @dataclass(frozen=True)
@@ -77,7 +130,7 @@ class RidgeFit:
 
     Parameters
     ----------
-    model : RidgeModel
+    model : Ridge
         Fitted on all rows, the average over the penalties.
     penalty : float
         The one with the smallest out-of-fold squared error.
@@ -87,7 +140,7 @@ class RidgeFit:
         What each place did to the model; None where no places were given.
     """
 
-    model: RidgeModel
+    model: Ridge
     penalty: float
     out_of_fold: NDArray[np.float64]
     influence: RidgeInfluence | None = None
@@ -220,9 +273,7 @@ def fit_ridge(
     smallest = errors.min()
     shares = np.exp(-(errors - smallest) / max(TOLERANCE * smallest, np.finfo(float).tiny))
     shares /= shares.sum()
-    model = RidgeModel(
-        (shares @ line.coefficients).astype(np.float32), float(shares @ line.intercepts)
-    )
+    model = Ridge((shares @ line.coefficients).astype(np.float32), float(shares @ line.intercepts))
     out_of_fold = shares @ scores
     told = None
     if places is not None:
@@ -234,49 +285,6 @@ def fit_ridge(
     if quarters is not None:
         out_of_fold = strongest_part(np.tensordot(shares, _score_held(held, quarters, folds), 1))
     return RidgeFit(model, penalties[int(np.argmin(errors))], out_of_fold, told)
-
-
-def penalty_without_folds(
-    features: Features,
-    labels: NDArray[np.int8],
-    weights: NDArray[np.float64],
-    penalties: Sequence[float] = PENALTIES,
-) -> float:
-    """Choose a penalty by generalised cross-validation, where rows have no place.
-
-    Rows that lie near one another make it too small: with places, ``fit_ridge`` is the one to use.
-
-    Parameters
-    ----------
-    features : numpy.ndarray of float32, shape (n, columns), or Chunked
-        Finite; at least as many rows as columns.
-    labels : numpy.ndarray of int8, shape (n,)
-        1 mine, 0 not.
-    weights : numpy.ndarray of float64, shape (n,)
-        Positive.
-    penalties : sequence of float
-        Shares of the sum of the weights.
-
-    Returns
-    -------
-    float
-        Of the penalties the one with the smallest criterion.
-
-    Notes
-    -----
-    Golub, Heath and Wahba 1979 (doi 10.1080/00401706.1979.10489751). The residual comes from the
-    Gram matrix, so that the rows are read once.
-    """
-    total = _grams(features, labels, np.zeros(len(labels), np.int16), weights)[0]
-    _, covariance, cross, mean = total.centred()
-    spread = common_spread(np.diag(covariance))
-    system = Shifted(covariance / spread**2)
-    right = cross / spread
-    solutions = system.solve(right, penalties)
-    variance = total.squares / total.weight - mean**2
-    residuals = variance - solutions @ right - np.array(penalties) * (solutions**2).sum(axis=1)
-    freedom = 1 - (1 + system.traces(penalties)) / total.rows
-    return penalties[int(np.argmin(residuals / freedom**2))]
 
 
 def _fit_streamed(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from math import prod
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,6 +31,58 @@ def transform(features: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     result: NDArray[np.float32] = np.sqrt(features)
     return result
+
+
+def transformed_blocks(
+    features: NDArray[np.float32],
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Transform rows in blocks that are still in the cache for what comes next.
+
+    Parameters
+    ----------
+    features : numpy.ndarray of float32, shape (n, columns)
+        Means of rectified responses.
+
+    Yields
+    ------
+    rows : slice
+        Of all rows.
+    table : numpy.ndarray of float32, shape (some, columns)
+        Those rows, transformed.
+    """
+    step = max(1, BLOCK // features.shape[1])
+    for first in range(0, len(features), step):
+        rows = slice(first, first + step)
+        yield rows, transform(features[rows])
+
+
+def part_scores(
+    score: Callable[[NDArray[np.float32]], NDArray[np.float64]],
+    rows: NDArray[np.float32],
+    columns: int,
+) -> NDArray[np.float64]:
+    """Score the parts of rows.
+
+    Parameters
+    ----------
+    score : callable
+        Takes features of shape (n, columns), finite, and scores each row.
+    rows : numpy.ndarray of float32, shape (n, parts * columns) or (n, parts, columns)
+        Features of each part of a row, side by side; NaN for a part that was not observed.
+    columns : int
+        Of a part.
+
+    Returns
+    -------
+    numpy.ndarray of float64, shape (n, parts)
+        Minus infinity for a part that was not observed.
+    """
+    parts = rows.reshape(-1, columns)
+    seen = np.isfinite(parts).all(axis=1)
+    scores = np.full(len(parts), -np.inf)
+    if seen.any():
+        scores[seen] = score(parts[seen])
+    return scores.reshape(-1, prod(rows.shape[1:]) // columns)
 
 
 def strongest_part(scores: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -17,13 +17,15 @@ from pipeline.errors import NoClearPixelError, NoSceneError
 from pipeline.join import labels_file
 from pipeline.map.disclosure import refuse_young_scenes
 from pipeline.predict import Predicted, read_predictions
-from pipeline.run import model_for, predict_region
+from pipeline.run import predict_region
 from pipeline.runtime.console import say
 from pipeline.scenes import find_scenes
 from pipeline.sites.join import Joined, site_points
 from pipeline.sites.layers.attach import layers_near
 from pipeline.sites.layers.read import load_layers
 from pipeline.sites.visits import all_sites, read_visits
+from pipeline.train import train_best
+from pipeline.training.model_choice import choose_model
 from pipeline.workflow.commands import make_command
 from pipeline.workflow.context import Context
 
@@ -65,7 +67,7 @@ def monitor_region(
     found = find_scenes(context.during(last))
     refuse_young_scenes(found, context)
     # A region with a training ground is trained in its own season, whatever seasons are compared.
-    model, _ = model_for(context, found)
+    model, _ = choose_model(context, found, train_best)
     command = make_command("monitor", context.config, context.region)
     context = replace(context, config=context.config.with_keys(model=model.name))
     series = Series.of(context, model)
@@ -104,7 +106,7 @@ def _publish(
             read_predictions(later.entry.path),
             read_differences(compared),
         ),
-        later.model.manifest["thresholds"],
+        later.model.manifest.thresholds,
     )
     counts = ", ".join(f"{n} {word}" for word, n in cells["change_class"].value_counts().items())
     say("monitor", f"{first} to {last}: {counts} cells")

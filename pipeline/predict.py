@@ -21,7 +21,7 @@ from pipeline.imagery.blend import NODATA
 from pipeline.runtime.console import say
 from pipeline.scenes import SceneList
 from pipeline.workflow import ledger
-from pipeline.workflow.cells import CellTable, read_features, read_with_context
+from pipeline.workflow.cells import CellTable, read_cells
 from pipeline.workflow.context import Context
 
 VERSION = 3
@@ -64,7 +64,7 @@ def predict_cells(
         Where the store is.
     features : sequence of ledger.Entry
         Stored features of the blocks that have scenes, and of those around the region for a model
-        that looks at each cell's context.
+        that looks at the cells around each.
     model : Model
         Of the same bank.
     blocks : sequence of grid.Block
@@ -143,17 +143,13 @@ def _write(
             parts.append(_unobserved(wanted))
             continue
         # One block at a time: memory does not grow with the region.
-        cells = (
-            read_features([entry], model.bank)
-            if model.context == 1
-            else read_with_context(entry, by_block, model.bank)
-        )
+        cells = read_cells(entry, by_block, model.bank, model.manifest.neighbourhood)
         cells = cells.select(np.isin(cells.cell, wanted))
         cells.features[cells.observed < context.config.model.min_observed] = np.nan
         found = model.predict(
             cells.features,
             model.bank.hash,
-            cells.quarters if model.quarters else None,
+            cells.quarters if model.manifest.quarters else None,
             context.config.model.prevalence or None,
         )
         parts.append(_table(cells, found, np.isin(cells.cell, model.cells)))

@@ -157,7 +157,8 @@ def run_info(
     return RunInfo(
         run_id=run_id,
         region=told_region(context),
-        model=newest.model.manifest | {"choice": newest.why},
+        model=newest.model.manifest,
+        choice=newest.why,
         config=context.config,
         config_hash=settings_hash(context.config),
         code_version=version("asm-atlas"),

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from models.model import Model
-from models.registry import KINDS, read_manifest
 from pipeline.composite import composite_blocks, raise_partial
 from pipeline.errors import NoModelError
 from pipeline.export import check_export, export_features
@@ -23,9 +22,8 @@ from pipeline.predict import Predicted, predict_cells
 from pipeline.publish import deliver
 from pipeline.runtime.console import say
 from pipeline.scenes import SceneList, find_scenes
-from pipeline.train import own_bank, train_models
-from pipeline.training.model_choice import check_fits, choose_model, load_named, registries
-from pipeline.training.register import preference
+from pipeline.train import own_bank, train_best
+from pipeline.training.model_choice import choose_model
 from pipeline.workflow import ledger
 from pipeline.workflow.context import Context
 
@@ -126,8 +124,8 @@ class _Featurized(NamedTuple):
 
 
 def _featurize(context: Context, found: SceneList, blended: list[ledger.Entry]) -> _Featurized:
-    model, why = model_for(context, found, train=not context.only)
-    if model.context != 1:
+    model, why = choose_model(context, found, None if context.only else train_best)
+    if model.manifest.neighbourhood != 1:
         wide = replace(context, region=context.region.surrounded())
         blended = composite_blocks(wide, find_scenes(wide), wide.region.blocks)
     return _Featurized(model, why, blended, featurize_blocks(context, blended, model.bank))
@@ -168,63 +166,9 @@ def export_region(context: Context, path: Path, degrees: float, only: bool = Fal
     found = find_scenes(context)
     blended = composite_blocks(context, found, context.region.blocks)
     try:
-        bank = model_for(context, found, train=False)[0].bank
+        bank = choose_model(context, found)[0].bank
     except NoModelError:
         bank = own_bank(context, found, blended)
         say("bank", f"no model fits the imagery: bank {bank.hash[:12]} of the region's own")
     entries = featurize_blocks(context, blended, bank)
     return export_features(entries, bank, context.region, path, degrees, found.simulated)
-
-
-def model_for(context: Context, found: SceneList, train: bool = True) -> tuple[Model, str]:
-    """Return the model to apply: of the region's own training ground where it names one.
-
-    Parameters
-    ----------
-    context : Context
-        Configuration, region and workers.
-    found : SceneList
-        The imagery that the model must fit.
-    train : bool, optional
-        Whether to train on the training ground first; else its models must be registered.
-
-    Returns
-    -------
-    model : Model
-        Checked against the imagery.
-    why : str
-        Why this one, in words for the map.
-
-    Raises
-    ------
-    NoModelError
-        If none fits or none is registered.
-    ModelMismatchError
-        If the imagery's bands, level or scaling differ from the model's.
-    """
-    ground = context.region.training
-    if context.config.model.name != "auto" or not ground:
-        return choose_model(context, found)
-    training = context.at(ground)
-    if train:
-        # Gaps in the training ground's imagery do not make the map of another region partial.
-        best = train_models(training)[0][0]
-    else:
-        folder = registries(context.config.workspace.home)[0]
-        name = ground + (f"-{context.config.run.seed}" if found.simulated else "")
-        trained = [
-            read_manifest(folder / f"{name}-{kind}")
-            for kind in KINDS
-            if (folder / f"{name}-{kind}" / "manifest.json").is_file()
-        ]
-        if not trained:
-            raise NoModelError(
-                f"no model of the training ground {ground} is registered",
-                next_step=f"make train REGION={ground}",
-            )
-        best = max(trained, key=preference)
-    check_fits(best, found)
-    model = load_named(context.config.workspace.home, best["id"])
-    why = f"trained on the region's own training ground, {ground}; preferred there out of fold"
-    say("model", f"{model.name}: {why}")
-    return model, why

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from features.bank import FilterBank, bank_bytes, load_bank
 from features.recipe import RECIPES
 from features.scaling import Scaling
+from models.manifest import Manifest
 from pipeline import composite as composites
 from pipeline import featurize, scenes
 from pipeline.errors import NoClearPixelError, NoLabelsError, NoSceneError
@@ -22,9 +24,9 @@ from pipeline.scenes import SceneList
 from pipeline.sites.labels.background import with_background
 from pipeline.sites.labels.gather import gather_labels
 from pipeline.sites.labels.rows import Labels, one_row_per_cell, shift_season
+from pipeline.training.corruption_pairs import corruption_pairs
 from pipeline.training.dataset import build_dataset, read_dataset
-from pipeline.training.misread_pairs import misread_cells
-from pipeline.training.model_choice import registries
+from pipeline.training.model_choice import own_name, registries
 from pipeline.training.register import About, register_models, squares_of
 from pipeline.workflow import ledger
 from pipeline.workflow.context import Context
@@ -32,7 +34,7 @@ from pipeline.workflow.context import Context
 _VERSION = 1
 
 
-def train_region(context: Context, only: bool = False) -> list[dict[str, Any]]:
+def train_region(context: Context, only: bool = False) -> list[Manifest]:
     """Train models on the visits to a region and the imagery of the seasons around them.
 
     Parameters
@@ -44,8 +46,8 @@ def train_region(context: Context, only: bool = False) -> list[dict[str, Any]]:
 
     Returns
     -------
-    list of dict
-        Manifests of the registered models, the best first.
+    list of Manifest
+        Of the registered models, the best first.
 
     Raises
     ------
@@ -59,9 +61,7 @@ def train_region(context: Context, only: bool = False) -> list[dict[str, Any]]:
     return manifests
 
 
-def train_models(
-    context: Context, only: bool = False
-) -> tuple[list[dict[str, Any]], list[ledger.Entry]]:
+def train_models(context: Context, only: bool = False) -> tuple[list[Manifest], list[ledger.Entry]]:
     """Train as ``train_region`` does, and leave it to the caller what gaps in the imagery mean.
 
     Parameters
@@ -73,7 +73,7 @@ def train_models(
 
     Returns
     -------
-    manifests : list of dict
+    manifests : list of Manifest
         Of the registered models, the best first.
     composites : list of ledger.Entry
         What the models learned from.
@@ -82,15 +82,12 @@ def train_models(
     config = context.config
     table, around = read_dataset(entry.path), config.features.neighbourhood
     mines = np.unique(table.cell[table.label == 1])
-    table = replace(
-        table, misread=lambda: misread_cells(blended, bank, around, config.run.seed, mines)
-    )
-    unlabelled = table.known is not None and not table.known.all()
+    pairs = partial(corruption_pairs, blended, bank, around, config.run.seed, mines)
+    table = replace(table, corruption_pairs=pairs)
+    unlabelled = table.unlabelled.any()
     lon, lat = grid.cell_centres(np.unique(table.cell))
-    # The demo's landscapes are many, one for each seed: each has its own models.
-    name = context.region.name + (f"-{context.config.run.seed}" if found.simulated else "")
     about = About(
-        name=name,
+        name=own_name(context.region.name, config, found.simulated),
         data="; ".join(labels.about)
         + (", background more than 1 km from every known site" if unlabelled else "")
         + "".join(f", {count} {reason}" for reason, count in labels.left_out.items() if count),
@@ -107,6 +104,14 @@ def train_models(
     )
     registry = registries(context.config.workspace.home)[0]
     return register_models(table, bank, about, registry), blended
+
+
+def train_best(context: Context) -> Manifest:
+    """Train for a region, and return the manifest of the model preferred there.
+
+    Gaps in the training ground's imagery do not make the map of another region partial.
+    """
+    return train_models(context)[0][0]
 
 
 def _licence(labels: Labels, found: SceneList) -> str:

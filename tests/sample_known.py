@@ -44,5 +44,5 @@ def make_known(folder: Path) -> Joined:
         layer(folder, declare(AREAS, name="pits", industrial=True), [box(5.8, 2.2, 0.1)]),
     ]  # fmt: skip
     region = Region("demo", "Demo", shapely.box(5.8, 2.0, 6.2, 2.3), simulated=True)
-    thresholds = make_run().model["thresholds"]
+    thresholds = make_run().model.thresholds
     return join_cells(predictions, visits, region, thresholds, layers=layers)

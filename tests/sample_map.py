@@ -9,6 +9,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
+from sample_model import sample_manifest
 from scipy.ndimage import gaussian_filter
 
 from pipeline.config import Config
@@ -120,14 +121,13 @@ def make_run(**changes: Any) -> RunInfo:
     run = RunInfo(
         run_id="demo-0123456789abcdef",
         region=Region("demo", "Demo landscape", shapely.box(5.8, 2.0, 6.2, 2.3), simulated=True),
-        model={
-            "id": "demo-ridge",
-            "kind": "ridge",
-            "bands": ["B02", "B03", "B04", "B08", "B11", "B12"],
-            "level": "L2A",
-            "scaling": {"clip": 0.4, "steps": 0},
-            "thresholds": THRESHOLDS,
-            "scores": {
+        model=sample_manifest(
+            "ridge",
+            id="demo-ridge",
+            bands=["B02", "B03", "B04", "B08", "B11", "B12"],
+            scaling={"clip": 0.4, "steps": 0, "floor": 0.0},
+            thresholds=THRESHOLDS,
+            scores={
                 "how": "5 folds by 0.1-degree square, calibrated within them",
                 "pooled": {
                     "n": 900,
@@ -141,16 +141,17 @@ def make_run(**changes: Any) -> RunInfo:
                     {"fold": 1, "n": 450, "positives": 18, "auc": None, "ap": 0.66},
                 ],
             },
-            "data": {
+            data={
                 "description": "simulated visits of demo-train",
+                "sha256": "da" * 32,
                 "licence": "Apache-2.0",
                 "rows": 900,
                 "positives": 40,
             },
-            "choice": "the nearest model that fits the imagery",
-            "ground": {"description": "demo-train", "squares": [[5.8, 2.0, 6.0, 2.3]]},
-            "secret_path": "/home/someone",
-        },
+            ground={"description": "demo-train", "squares": [[5.8, 2.0, 6.0, 2.3]]},
+            secret_path="/home/someone",
+        ),
+        choice="the nearest model that fits the imagery",
         config=config,
         config_hash="0123456789abcdef",
         code_version="0.1.0",

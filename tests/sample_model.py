@@ -11,10 +11,10 @@ from features.bank import FilterBank, FilterGroup
 from features.sampling import make_group, sample_patches
 from features.scaling import Scaling
 from models.calibration import Calibration
-from models.forest import fit_forest
-from models.ridge import fit_ridge
-from models.scorer import PARTS, Scorer
-from models.uncertainty import Doubt, fit_doubt
+from models.classifier import Classifier
+from models.manifest import FORMAT, Manifest
+from models.mean import PARTS, Mean
+from models.training_rows import TrainingRows
 
 BANDS = ("B04", "B03", "B02")
 CURVE = {"slope": 4.0, "intercept": -2.0, "prevalence": 0.3}
@@ -57,34 +57,40 @@ def sample_table(
     return features.astype(np.float32), label, fold, rng.uniform(0.5, 2, rows)
 
 
-def sample_scorer(
-    columns: int, kind: str = "ridge", rows: int = 300
-) -> tuple[Scorer, Doubt, NDArray[np.float32]]:
-    """A small scorer, what tells how sure it is, and the features that it was fitted to."""
+def sample_rows(columns: int, rows: int = 300) -> TrainingRows:
+    """What a classifier learns from: ten rows a place, five folds that are the regions too."""
     features, label, fold, weight = sample_table(columns, rows)
-    places = np.arange(rows) // 10
-    ridge = fit_ridge(features, label, fold, weight, places=places)
-    doubt = fit_doubt(features, ridge.influence, places, fold, label, 1)
-    parts: dict[str, Any] = {"ridge": ridge.model}
-    if kind != "ridge":
-        parts["forest"] = fit_forest(features, label, fold, weight, 1, places=places)[0]
-    curve = Calibration(**CURVE)
-    chosen = {part: parts[part] for part in PARTS[kind]}
-    several = chosen if kind == "mean" else {}
-    scorer = Scorer(chosen, dict.fromkeys(several, curve), dict.fromkeys(several, 0.5))
-    return scorer, doubt, features
+    return TrainingRows(features, label, fold, fold, weight, np.arange(rows) // 10, 1)
 
 
-def sample_manifest(kind: str, **changes: Any) -> dict[str, Any]:
-    """What `train` writes of a model, as far as the registry and the card look at it."""
+def sample_classifier(rows: TrainingRows, kind: str = "ridge") -> Classifier:
+    """A small classifier; of a mean the curves and shares are simple numbers."""
+    if kind != "mean":
+        return rows.fitted(kind).classifier
+    parts = {part: rows.fitted(part).classifier for part in PARTS}
+    return Mean(parts, dict.fromkeys(PARTS, Calibration(**CURVE)), dict.fromkeys(PARTS, 0.5))
+
+
+def sample_record(kind: str, **changes: Any) -> dict[str, Any]:
+    """What ``manifest.json`` holds of a model, but for its files."""
     fold = {"n": 60, "positives": 18, "prevalence": 0.3, "auc": 0.9, "ap": 0.8}
+    parts = PARTS if kind == "mean" else ()
     return {
         "id": f"sample-{kind}",
         "kind": kind,
         "created": "2024-01-01T00:00:00+00:00",
         "bank_hash": "abc",
+        "bands": list(BANDS),
+        "level": "L2A",
+        "scaling": {"clip": 0.5, "steps": 0, "floor": 0.02},
         "simulated": False,
-        "data": {"description": "made up", "licence": "none", "rows": 300, "positives": 90},
+        "data": {
+            "description": "made up",
+            "sha256": "def",
+            "licence": "none",
+            "rows": 300,
+            "positives": 90,
+        },
         "ground": {"description": "nowhere", "squares": []},
         "scores": {"how": "spatial folds", "pooled": fold, "folds": [{"fold": 0} | fold]},
         "apart": fold
@@ -95,9 +101,17 @@ def sample_manifest(kind: str, **changes: Any) -> dict[str, Any]:
             "regions": [{"fold": 0} | fold],
         },
         "calibration": CURVE,
-        "parts": dict.fromkeys(PARTS[kind], CURVE) if kind == "mean" else {},
-        "shares": dict.fromkeys(PARTS[kind], 0.5) if kind == "mean" else {},
+        "parts": dict.fromkeys(parts, CURVE),
+        "shares": dict.fromkeys(parts, 0.5),
         "label_sets": {"mine_from": 0.3, "not_to": 0.6, "level": 0.9},
         "thresholds": {"possible": 0.25, "likely": 0.75},
         "most_disputed": 1.5,
+        "format": FORMAT,
+        "bank": {"hash": "abc"},
+        "files": {},
     } | changes
+
+
+def sample_manifest(kind: str, **changes: Any) -> Manifest:
+    """What ``train`` says of a model; changes by the names of ``manifest.json``."""
+    return Manifest.from_record(sample_record(kind, **changes))

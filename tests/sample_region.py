@@ -50,7 +50,7 @@ def make_world(folder: Path, **keys: Any) -> tuple[Context, Predicted, pd.Series
     registry = folder / "work" / "models"
     register_models(table(), BANK, replace(ABOUT, simulated=True), registry, kinds=["ridge"])
     model = load_model(registry / "here-ridge")
-    model.manifest["thresholds"] = THRESHOLDS
+    model = replace(model, manifest=replace(model.manifest, thresholds=THRESHOLDS))
     predicted = Predicted(
         scenes=SimpleNamespace(simulated=True),  # type: ignore[arg-type]
         model=model,

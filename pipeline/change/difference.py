@@ -19,7 +19,7 @@ from pipeline.runtime.mirror import fetched_folder
 from pipeline.training.model_choice import load_named
 from pipeline.workflow import ledger
 from pipeline.workflow.blocks import BlockStage, run_blocks
-from pipeline.workflow.cells import CellTable, read_features, read_with_context
+from pipeline.workflow.cells import read_cells
 from pipeline.workflow.context import Context
 
 # Raise it when the same features give another difference.
@@ -81,13 +81,14 @@ class Differencing(BlockStage[_Pair]):
     def write(self, path: Path, item: _Pair) -> dict[str, Any]:
         """Compare the two times and write the differences."""
         model = _load(self.workspace, self.model, self.model_sha256)
+        about = model.manifest
         cells = grid.Block.from_name(item.unit).cells().reshape(-1)
         times = []
         for around in (item.first, item.second):
-            table = _read(item.unit, around, model)
+            table = read_cells(around[item.unit], around, model.bank, about.neighbourhood)
             assert np.array_equal(table.cell, cells)
             table.features[table.observed < self.min_observed] = np.nan
-            times.append(Rows(table.features, table.quarters if model.quarters else None))
+            times.append(Rows(table.features, table.quarters if about.quarters else None))
         found = compare_times(model, times[0], times[1], model.bank.hash)
         frame = pd.DataFrame(
             dict(zip(COLUMNS, (cells, found.change, found.low, found.high), strict=True))
@@ -124,7 +125,8 @@ def difference_blocks(
     config = context.config
     home, least = str(config.workspace.home), config.model.min_observed
     stage = Differencing(home, model.name, model.sha256, least)
-    return run_blocks(context, stage, list(_pairs(context, first, second, model.context)))
+    pairs = _pairs(context, first, second, model.manifest.neighbourhood)
+    return run_blocks(context, stage, list(pairs))
 
 
 def read_differences(entries: Sequence[ledger.Entry]) -> pd.DataFrame:
@@ -177,9 +179,3 @@ def _load(workspace: str, name: str, sha256: str) -> Model:
             next_step="run it again, on workers that see the same registry",
         )
     return model
-
-
-def _read(unit: str, around: dict[str, ledger.Entry], model: Model) -> CellTable:
-    if model.context == 1:
-        return read_features([around[unit]], model.bank)
-    return read_with_context(around[unit], around, model.bank)

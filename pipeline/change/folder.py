@@ -152,7 +152,7 @@ def _package(
         "SIMULATED": "yes" if run.simulated else "no",
         "DISCLAIMER": words,
         "RUN": run.run_id,
-        "MODEL": str(run.model.get("id", "")),
+        "MODEL": run.model.name,
     }
     described = {view.name: f"{view.title}. {words}" for view in views}
     path = folder / PACKAGE

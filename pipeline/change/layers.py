@@ -97,9 +97,9 @@ def disclose_changes(changes: Changes, run: RunInfo, policy: Policy) -> Product:
         places = coarsening.coarse_candidates(places)
         known = coarsening.coarse_layers(known, last_public_day(run.created))
     square = SQUARE_DEGREES[disclosure]
-    squares = coarsening.squares(cells.assign(model=run.model["id"], run=run.run_id), square)
+    squares = coarsening.squares(cells.assign(model=run.model.name, run=run.run_id), square)
     places = coarsening.with_coordinates(places, public)
-    layers = {"changes": squares, "change_places": places.assign(model=run.model["id"])}
+    layers = {"changes": squares, "change_places": places.assign(model=run.model.name)}
     tables = {"change_areas": _areas(squares, places, known), "series": series}
     return Product(
         disclosure,

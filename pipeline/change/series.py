@@ -23,6 +23,7 @@ from pipeline.errors import MixedModelsError, StoreCorruptError
 from pipeline.predict import Predicted, read_predictions
 from pipeline.runtime.files import whole_file
 from pipeline.runtime.mirror import fetched_folder, removed
+from pipeline.training.model_choice import own_name
 from pipeline.workflow.context import Context
 
 COLUMNS = ("cell", "season", "probability", "low", "high", "class", "first_image", "last_image")
@@ -67,8 +68,7 @@ class Series:
             Perhaps without any season yet.
         """
         config, region = context.config, context.region
-        # The demo's landscapes are many, one for each seed.
-        name = f"{region.name}-{config.run.seed}" if model.manifest["simulated"] else region.name
+        name = own_name(region.name, config, model.manifest.simulated)
         settings = [region.geometry.wkt, config.model.min_observed, config.model.prevalence]
         identity = fingerprint([model.sha256, *settings])
         folder = fetched_folder(context.store("series") / name)
@@ -123,7 +123,7 @@ class Series:
         if path.is_file() and _about(path) == about:
             return
         cells = read_predictions(predicted.entry.path)
-        thresholds = predicted.model.manifest["thresholds"]
+        thresholds = predicted.model.manifest.thresholds
         named = classify(cells["probability"], thresholds, cells["dissimilarity"])
         cells = cells.assign(season=season, **{"class": pd.Series(named, cells.index, dtype="str")})
         table = pa.Table.from_pandas(cells[list(COLUMNS)], preserve_index=False)

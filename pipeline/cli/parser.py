@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 
+from models.classifiers import CLASSIFIERS
 from pipeline.cli.options import shared_options
 from pipeline.errors import NOTHING_EXIT_CODE
 
@@ -82,7 +83,7 @@ def make_parser(run: Mapping[str, Verb]) -> argparse.ArgumentParser:
     train.add_argument("--name", default="chips", help="name of the models trained on chips")
     train.add_argument(
         "--kind",
-        choices=("ridge", "forest", "mean"),
+        choices=tuple(CLASSIFIERS),
         help="of chips: one model, called NAME",
     )
     train.add_argument(

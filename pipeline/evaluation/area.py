@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from features.errors import BankError
 from models.errors import ModelError
-from models.registry import load_model, read_manifest, registered
+from models.registry import load_model, registered
 from pipeline.config import Config
 from pipeline.errors import NoLabelsError, SampleUsedError
 from pipeline.evaluation.area_estimates import Part, count_labels, estimate, long_table
@@ -194,15 +194,13 @@ def refuse_trained(config: Config, labelled: LabelledSample, drawn: Drawn) -> st
     if folder is None:
         return f"the model {name} is not registered any more: not checked against its training"
     try:
-        manifest = read_manifest(folder)
-        trained = load_model(folder).cells
+        model = load_model(folder)
     except (ModelError, BankError) as error:
         return f"the model {name} cannot be read: not checked against its training ({error})"
-    data = manifest.get("data") or {}
     apart = drawn.cells.loc[drawn.cells["stratum"].isin(TRAINED), "cell"]
     judged = labelled.cells.loc[~labelled.cells["cell"].isin(apart), "cell"]
-    known = np.isin(judged, trained)
-    if drawn.id in (data.get("samples") or []):
+    known = np.isin(judged, model.cells)
+    if drawn.id in model.manifest.data.samples:
         what = f"the model {name} was trained on the sample {drawn.id}"
     elif known.any():
         what = f"the model {name} was trained on {int(known.sum())} cells of the sample {drawn.id}"

@@ -60,7 +60,7 @@ def evaluate_region(context: Context, truth: str | None, out: str | None) -> Eva
         cells = cells[~cells["cell"].isin(trained)]
         say("evaluate", f"{len(trained)} cells of the training ground {ground.name} take no part")
     known = read_truth(truth, cells["cell"].to_numpy(np.int64))
-    result = evaluate(cells, known, predicted.model.manifest["thresholds"], context.region)
+    result = evaluate(cells, known, predicted.model.manifest.thresholds, context.region)
     console.print(describe(result), markup=False)
     home = context.config.workspace.processed / context.region.name
     path = Path(out) if out else home / "evaluation.json"

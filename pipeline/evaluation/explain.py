@@ -225,7 +225,7 @@ def _rebuild(
 ) -> tuple[Rebuilt, list[Any]]:
     """Make the cells' block again in an empty workspace."""
     model = predicted.model
-    blocks = [block] if model.context == 1 else block.neighbourhood()
+    blocks = [block] if model.manifest.neighbourhood == 1 else block.neighbourhood()
     stored = read_predictions(predicted.entry.path).set_index("cell").loc[cells].reset_index()
     blends: list[Any] = []
     try:
@@ -237,7 +237,7 @@ def _rebuild(
         # Then the map must not tell either: every column of a probability is empty.
         unknown = stored["probability"].isna().all()
         again = stored if unknown else stored.assign(probability=np.float32(np.nan))
-    thresholds = model.manifest["thresholds"]
+    thresholds = model.manifest.thresholds
     stored, again = (_classed(table, thresholds) for table in (stored, again))
     differences = [str(name) for name in stored if not _alike(stored[name], again[name])]
     return Rebuilt(stored, again, differences), blends
@@ -324,8 +324,8 @@ def _facts(
         "differences": found.differences,
         "model": allowed(
             policy, edition, "model",
-            {"id": model.manifest.get("id", model.name), "sha256": model.sha256,
-             "thresholds": model.manifest["thresholds"], "bank": model.bank.hash,
+            {"id": model.name, "sha256": model.sha256,
+             "thresholds": model.manifest.thresholds, "bank": model.bank.hash,
              "choice": predicted.why},
         ),
         "scenes": [

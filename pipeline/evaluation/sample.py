@@ -165,13 +165,13 @@ def draw_sample(
     ConfigError
         If the size is too small for the strata.
     """
-    manifest = predicted.model.manifest
+    thresholds = predicted.model.manifest.thresholds
     inputs = {
         "stage": "samples",
         "version": VERSION,
         "region": context.region.name,
         "predictions": predicted.entry.sha256,
-        "thresholds": manifest["thresholds"],
+        "thresholds": thresholds,
         "size": size,
         "draw": draw,
         "cannot_tell": cannot_tell,
@@ -179,7 +179,7 @@ def draw_sample(
     cells = read_predictions(predicted.entry.path)
 
     def write(path: Path) -> dict[str, Any]:
-        frame = draw_cells(cells, manifest["thresholds"], size, draw, cannot_tell)
+        frame = draw_cells(cells, thresholds, size, draw, cannot_tell)
         frame.to_parquet(path, index=False)
         return {
             "title": context.region.title,

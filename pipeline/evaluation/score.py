@@ -44,16 +44,14 @@ def score_chips(chips: Chips, model: Model, prevalence: float | None = None) -> 
     """
     theirs = chips.imagery
     ours = ChipImagery(
-        tuple(model.manifest["bands"]),
-        model.manifest["level"],
-        Scaling(*Scaling.from_dict(model.manifest["scaling"]).pixels),
+        tuple(model.manifest.bands), model.manifest.level, Scaling(*model.manifest.scaling.pixels)
     )
     if theirs != ours:
         raise ModelMismatchError(
             f"the model {model.name} is for {words(ours)}, the chips are {words(theirs)}",
             next_step="choose a model of the same imagery (asm-atlas models lists them)",
         )
-    if model.context != 1:
+    if model.manifest.neighbourhood != 1:
         raise ModelMismatchError(
             f"the model {model.name} looks at the cells around each cell; a chip has none",
             next_step="choose a model of context 1 (asm-atlas models lists them)",

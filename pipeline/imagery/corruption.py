@@ -1,4 +1,4 @@
-"""Mistakes in reading pixels, made on purpose: what a model is to notice."""
+"""Pixels corrupted on purpose, as mistakes in reading would: what a model is to notice."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OFFSET = np.float32(0.1)
 SHARES = (0.7, 0.2, 0.1)
 
 
-def misread(reflectance: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+def corrupt(reflectance: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
     """Return images as one mistake each would have made them.
 
     Parameters

@@ -258,7 +258,7 @@ def disclose(joined: Joined, run: RunInfo, policy: Policy | None = None) -> Prod
     def with_columns(layer: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
         return attach_columns(layer, known, newest, disclosure == PUBLIC)
 
-    squares = coarsening.squares(cells.assign(model=_model_id(run), run=run.run_id), square)
+    squares = coarsening.squares(cells.assign(model=run.model.name, run=run.run_id), square)
     # Ranked anew by what this product shows.
     candidates = rank_candidates(
         with_columns(coarsening.with_coordinates(candidates, disclosure == PUBLIC)),
@@ -344,10 +344,6 @@ def policy_of(joined: Joined) -> Policy:
                     f"{rule.note}; {about.credit}".strip("; "),
                 )
     return rows
-
-
-def _model_id(run: RunInfo) -> str:
-    return str(run.model.get("id") or run.model.get("name") or "")
 
 
 def ordered(

@@ -106,7 +106,7 @@ def _write(
         "SIMULATED": "yes" if run.simulated else "no",
         "DISCLAIMER": words,
         "RUN": run.run_id,
-        "MODEL": str(run.model.get("id", "")),
+        "MODEL": run.model.name,
     }
     tables = {"provenance": manifest.rows().assign(simulated=run.simulated), **product.tables}
     columns = {}
@@ -177,7 +177,7 @@ def _item(product: Product, run: RunInfo, manifest: RunManifest, folder: Path) -
             "processing:software": {"asm-atlas": run.code_version},
             "asm:simulated": run.simulated,
             "asm:disclosure": product.disclosure,
-            "asm:model": str(run.model.get("id", "")),
+            "asm:model": run.model.name,
             "asm:region": run.region.name,
         },
         stac_extensions=[

@@ -125,7 +125,7 @@ class RunManifest:
             code_commit=run.code_commit,
             configuration_hash=run.config_hash,
             configuration=allowed("config", run.config.flat()),
-            model=allowed("model", run.model),
+            model=allowed("model", run.model_record),
             images={"first": run.images[0], "last": run.images[1]},
             tables=[allowed("tables", table) for table in run.tables],
             scenes=[allowed("scenes", scene) for scene in run.scenes],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from models.manifest import Manifest
 from pipeline.config import Config
 from pipeline.geo.regions import Region
 
@@ -19,8 +20,10 @@ class RunInfo:
         Name of the run's folder.
     region : Region
         The ground that was asked for.
-    model : dict
-        The model's manifest.
+    model : Manifest
+        Of the model.
+    choice : str
+        Why this model, in words.
     config : Config
         Everything that the run was told.
     config_hash : str
@@ -46,7 +49,8 @@ class RunInfo:
 
     run_id: str
     region: Region
-    model: dict[str, Any]
+    model: Manifest
+    choice: str
     config: Config
     config_hash: str
     code_version: str
@@ -58,3 +62,8 @@ class RunInfo:
     counts: dict[str, int]
     images: tuple[str, str]
     area: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def model_record(self) -> dict[str, Any]:
+        """What is recorded of the model: its whole manifest, and why it was chosen."""
+        return self.model.record | {"choice": self.choice}

@@ -102,7 +102,7 @@ def public_candidates(joined: Joined, held: NDArray[np.bool_], run: RunInfo) -> 
     drawn = int((given["kind"] == RANDOM).sum()) if "kind" in given else 0
     if not (held.any() or drawn):
         return given
-    likely = score_breaks(run.model.get("thresholds") or {})[3]
+    likely = score_breaks(run.model.thresholds)[3]
     search = Search(likely, random=drawn, seed=run.config.run.seed, squares=True)
     reach = None
     if joined.sites is not None:

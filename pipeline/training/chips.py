@@ -16,7 +16,7 @@ from features.rcf import chip_features
 from models.folds import region_folds
 from pipeline.errors import ChipsError
 from pipeline.imagery.chips import Chips, fold_groups, located, read_chips, read_table
-from pipeline.imagery.corruption import misread
+from pipeline.imagery.corruption import corrupt
 from pipeline.runtime.atomic import sha256_of
 from pipeline.runtime.console import bar
 
@@ -86,7 +86,7 @@ class LabelledChips:
         bank: FilterBank,
         stage: str,
         some: NDArray[np.intp] | None = None,
-        mistakes: np.random.Generator | None = None,
+        corruption: np.random.Generator | None = None,
     ) -> NDArray[np.float32]:
         """Compute features.
 
@@ -98,8 +98,8 @@ class LabelledChips:
             What the progress bar says.
         some : numpy.ndarray of int, shape (m,), optional
             Which of the chips; default: all.
-        mistakes : numpy.random.Generator, optional
-            Where given, each chip's pixels are read wrongly in a way that it chooses.
+        corruption : numpy.random.Generator, optional
+            Where given, each chip's pixels are corrupted in a way that it chooses.
 
         Returns
         -------
@@ -111,7 +111,7 @@ class LabelledChips:
         parts = []
         for start in bar(starts, stage, len(starts)) if stage else starts:
             pixels = self.chips.reflectance(rows[start : start + CHIPS_AT_ONCE])
-            pixels = pixels if mistakes is None else misread(pixels, mistakes)
+            pixels = pixels if corruption is None else corrupt(pixels, corruption)
             parts.append(chip_features(pixels, bank)[0])
         return np.concatenate(parts)
 

@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from features.bank import FilterBank
+from models.corruption_detector import CorruptionPairs
 from models.errors import TrainingError
 from models.folds import spatial_folds
 from models.gram import ROWS_AT_ONCE
-from models.misreading import Pairs
 from models.pu import class_weights
 from models.validation import HECTARES, WORKERS, Sizes
 from pipeline.errors import NoLabelsError
@@ -28,7 +28,7 @@ from pipeline.runtime.console import say
 from pipeline.sites.labels.background import BACKGROUND, SEARCHED
 from pipeline.sites.labels.rows import MINE, UNLABELLED, Labels
 from pipeline.workflow import ledger
-from pipeline.workflow.cells import CellTable, joined, read_features, read_with_context
+from pipeline.workflow.cells import joined, read_cells
 from pipeline.workflow.context import Context
 
 VERSION = 5
@@ -110,8 +110,8 @@ class TrainingTable:
         False for unlabelled rows; None where there are none.
     what : numpy.ndarray of str, shape (n,), or None
         Kind of the source: visit, polygon, inspection, look-alike or background.
-    misread : callable or None
-        Gives some rows as they are and read wrongly, so that a model knows such when it sees them.
+    corruption_pairs : callable or None
+        Gives some rows intact and corrupted, so that a model knows such when it sees them.
     """
 
     features: NDArray[np.float32] | StoredFeatures
@@ -127,7 +127,7 @@ class TrainingTable:
     region: NDArray[np.int16] | None = None
     known: NDArray[np.bool_] | None = None
     what: NDArray[np.str_] | None = None
-    misread: Callable[[], Pairs | None] | None = None
+    corruption_pairs: Callable[[], CorruptionPairs | None] | None = None
 
     @property
     def places(self) -> NDArray[np.intp]:
@@ -139,6 +139,11 @@ class TrainingTable:
             for row, cell in enumerate(self.cell.tolist())
         ]
         return np.unique(names, return_inverse=True)[1]
+
+    @property
+    def unlabelled(self) -> NDArray[np.bool_]:
+        """Whether nobody has labelled a row."""
+        return np.zeros(len(self.label), bool) if self.known is None else ~self.known
 
     @property
     def regions(self) -> NDArray[np.int16]:
@@ -162,7 +167,7 @@ def build_dataset(
         Rows of every source, and the unlabelled ones beside them.
     seasons : mapping of int to list of ledger.Entry
         Stored features of the blocks that were labelled, by the seasons' shift in years; and of
-        those around them, where the configuration asks for each cell's context.
+        those around them, where the configuration asks for each cell's neighbourhood.
     bank : FilterBank
         Of the features.
 
@@ -236,11 +241,11 @@ def _write(
     bank: FilterBank,
 ) -> dict[str, Any]:
     parts, found = [], []
+    around = context.config.features.neighbourhood
     for shift, entries in sorted(seasons.items()):
-        labelled = labels.blocks(shift)
-        cells = _read(
-            entries, [block.name for block in labelled], bank, context.config.features.neighbourhood
-        )
+        stored = {entry.unit: entry for entry in entries}
+        labelled = [stored[b.name] for b in labels.blocks(shift) if b.name in stored]
+        cells = joined([read_cells(entry, stored, bank, around) for entry in labelled])
         # A block may reach over the region's border; what lies beyond is not its training ground.
         said = labels.rows[labels.rows["shift"] == shift].set_index("cell")
         said = said[context.region.contains(said.index.to_numpy(np.int64))]
@@ -282,7 +287,7 @@ def _write(
         }
     )
     # A model that looks at the cells around has no use for quarters.
-    if context.config.features.neighbourhood == 1:
+    if around == 1:
         column = pa.FixedSizeListArray.from_arrays(pa.array(quarters.reshape(-1)), quarters[0].size)
         table = table.append_column("quarters", column)
     about = {"bank": bank.hash}
@@ -320,14 +325,3 @@ def _chosen(rows: pd.DataFrame, context: Context) -> tuple[NDArray[np.intp], pd.
             next_step="choose a larger region",
         )
     return picked, rows.iloc[picked]
-
-
-def _read(
-    entries: Sequence[ledger.Entry], blocks: Sequence[str], bank: FilterBank, context: int
-) -> CellTable:
-    """Read the features of some of the stored blocks, with their context where it is asked for."""
-    stored = {entry.unit: entry for entry in entries}
-    wanted = [stored[block] for block in blocks if block in stored]
-    if context == 1:
-        return read_features(wanted, bank)
-    return joined([read_with_context(entry, stored, bank) for entry in wanted])

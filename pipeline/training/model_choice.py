@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import shapely
 
 from features.errors import BankError
 from features.scaling import Scaling
+from models.classifiers import CLASSIFIERS, classifier_of
 from models.errors import ModelError, ModelNotFoundError
+from models.manifest import Manifest, read_manifest
 from models.model import Model
-from models.registry import SHIPPED, find_model, load_model, read_manifest, registered
+from models.registry import SHIPPED, find_model, load_model, registered
 from models.sphere import great_circle_km
+from pipeline.config import Config
 from pipeline.errors import ModelMismatchError, NoModelError, UnknownModelError
 from pipeline.runtime.console import say
 from pipeline.scenes import SceneList
@@ -26,8 +29,52 @@ def registries(home: str | Path) -> list[Path]:
     return [Path(home) / "models", SHIPPED]
 
 
-def choose_model(context: Context, scenes: SceneList) -> tuple[Model, str]:
+def own_name(region: str, config: Config, simulated: bool) -> str:
+    """Return what a region's models and series are called, kinds and seasons apart.
+
+    Parameters
+    ----------
+    region : str
+        Name of the region.
+    config : Config
+        The seed.
+    simulated : bool
+        Whether its imagery is invented: such landscapes are many, one for each seed.
+
+    Returns
+    -------
+    str
+        The name.
+    """
+    return f"{region}-{config.run.seed}" if simulated else region
+
+
+def preference(manifest: Manifest) -> float:
+    """Return the pooled out-of-fold AUC, less the handicap of the kind.
+
+    Folds of neighbouring blocks cannot tell kinds apart that differ where whole regions are held
+    out (``models.classifier.Classifier.handicap``).
+    """
+    return (manifest.scores.pooled.auc or 0.0) - classifier_of(manifest.kind).handicap
+
+
+def choose_model(
+    context: Context, scenes: SceneList, train: Callable[[Context], Manifest] | None = None
+) -> tuple[Model, str]:
     """Load the model to apply to these scenes.
+
+    The one that is asked for by name; else the best of the region's own training ground, where it
+    names one; else the nearest that fits.
+
+    Parameters
+    ----------
+    context : Context
+        Configuration and region.
+    scenes : SceneList
+        The imagery that the model must fit.
+    train : callable, optional
+        Trains on a training ground, and returns the manifest of the model preferred there. Without
+        it, the ground's models must be registered.
 
     Returns
     -------
@@ -45,27 +92,50 @@ def choose_model(context: Context, scenes: SceneList) -> tuple[Model, str]:
     ModelMismatchError
         If the imagery's bands, level or scaling differ from the model's.
     """
-    asked = context.config.model.name
+    asked, ground = context.config.model.name, context.region.training
     if asked != "auto":
-        model = load_named(context.config.workspace.home, asked)
+        model, why = load_named(context.config.workspace.home, asked), "asked for by name"
         check_fits(model.manifest, scenes)
-        return model, "asked for by name"
+        return model, why
+    if not ground:
+        return _nearest(context, scenes)
+    best = train(context.at(ground)) if train else _best_registered(context, ground, scenes)
+    check_fits(best, scenes)
+    model = load_named(context.config.workspace.home, best.name)
+    why = f"trained on the region's own training ground, {ground}; preferred there out of fold"
+    say("model", f"{model.name}: {why}")
+    return model, why
+
+
+def _best_registered(context: Context, ground: str, scenes: SceneList) -> Manifest:
+    folders = registered(registries(context.config.workspace.home)[:1])
+    name = own_name(ground, context.config, scenes.simulated)
+    names = [f"{name}-{kind}" for kind in CLASSIFIERS]
+    trained = [read_manifest(folders[one]) for one in names if one in folders]
+    if not trained:
+        raise NoModelError(
+            f"no model of the training ground {ground} is registered",
+            next_step=f"make train REGION={ground}",
+        )
+    return max(trained, key=preference)
+
+
+def _nearest(context: Context, scenes: SceneList) -> tuple[Model, str]:
     centre = context.region.geometry.centroid
     found = []
     misfits = []
     for name, folder in registered(registries(context.config.workspace.home)).items():
         try:
             manifest = read_manifest(folder)
+            reason = misfit(manifest, scenes)
         except ModelError as error:
             # One model of an older format must not stand in the way of the others.
-            misfits.append(f"{name}: {error}")
-            continue
-        reason = misfit(manifest, scenes)
+            reason = str(error)
         if reason:
             misfits.append(f"{name}: {reason}")
         else:
             away = _distance_km(manifest, centre)
-            found.append((away, -(manifest["scores"]["pooled"]["auc"] or 0), name, folder))
+            found.append((away, -(manifest.scores.pooled.auc or 0), name, folder))
     if not found:
         raise NoModelError(
             f"no registered model fits {imagery_words(scenes)}",
@@ -98,7 +168,7 @@ def load_named(home: str | Path, name: str) -> Model:
         ) from None
 
 
-def check_fits(manifest: dict[str, Any], scenes: SceneList) -> None:
+def check_fits(manifest: Manifest, scenes: SceneList) -> None:
     """Refuse imagery that a model was not trained for.
 
     Raises
@@ -109,35 +179,33 @@ def check_fits(manifest: dict[str, Any], scenes: SceneList) -> None:
     reason = misfit(manifest, scenes)
     if reason:
         raise ModelMismatchError(
-            f"the model {manifest['id']} is for {model_words(manifest)}, "
+            f"the model {manifest.name} is for {model_words(manifest)}, "
             f"the imagery is {imagery_words(scenes)}",
             where=reason,
             next_step="choose another MODEL (asm-atlas models lists them) or train one",
         )
 
 
-def misfit(manifest: dict[str, Any], scenes: SceneList) -> str:
+def misfit(manifest: Manifest, scenes: SceneList) -> str:
     """Say why a model cannot be applied to scenes; empty if it can."""
-    missing = [band for band in manifest["bands"] if band not in scenes.bands]
+    missing = [band for band in manifest.bands if band not in scenes.bands]
     if missing:
         return f"bands {' '.join(missing)} are missing"
-    if manifest["level"] != scenes.level:
-        return f"level {manifest['level']} is not {scenes.level}"
-    model_scaling = Scaling.from_dict(manifest["scaling"])
+    if manifest.level != scenes.level:
+        return f"level {manifest.level} is not {scenes.level}"
     clip, steps = scenes.scaling
     # Full-range reflectance can be clipped as the model's own pixels were; anything else cannot.
-    if clip and (clip, steps) != model_scaling.pixels:
-        return f"scaling {model_scaling} is not {Scaling(clip, steps)}"
-    if manifest["simulated"] != scenes.simulated:
+    if clip and (clip, steps) != manifest.scaling.pixels:
+        return f"scaling {manifest.scaling} is not {Scaling(clip, steps)}"
+    if manifest.simulated != scenes.simulated:
         return "one is simulated, the other is real"
     return ""
 
 
-def model_words(manifest: dict[str, Any]) -> str:
+def model_words(manifest: Manifest) -> str:
     """Bands, level and scaling that a model is for."""
-    scaling = Scaling.from_dict(manifest["scaling"])
-    simulated = "simulated " if manifest["simulated"] else ""
-    return f"{simulated}{manifest['level']} {' '.join(manifest['bands'])}, {scaling}"
+    simulated = "simulated " if manifest.simulated else ""
+    return f"{simulated}{manifest.level} {' '.join(manifest.bands)}, {manifest.scaling}"
 
 
 def imagery_words(scenes: SceneList) -> str:
@@ -148,8 +216,8 @@ def imagery_words(scenes: SceneList) -> str:
     return f"{simulated}{scenes.level} {' '.join(scenes.bands)}, {scaling}"
 
 
-def _distance_km(manifest: dict[str, Any], centre: shapely.Point) -> float:
-    squares = np.array(manifest["ground"]["squares"], float)
+def _distance_km(manifest: Manifest, centre: shapely.Point) -> float:
+    squares = np.array(manifest.ground.squares, float)
     if not len(squares):
         return float("inf")
     away = great_circle_km(centre.x, centre.y, squares[:, 0] + 0.5, squares[:, 1] + 0.5)

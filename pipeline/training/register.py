@@ -1,13 +1,12 @@
-"""From a training table to registered models: ridge and forest, calibrated, scored by place."""
+"""From a training table to registered models of every kind, calibrated and scored by place."""
 
 from __future__ import annotations
 
 import datetime as dt
 import importlib.metadata
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,9 +14,20 @@ from numpy.typing import NDArray
 
 from features.bank import FilterBank
 from models.card import write_card
+from models.classifiers import CLASSIFIERS
 from models.errors import ModelError
 from models.label_sets import fit_label_sets
-from models.registry import KINDS, check_name, read_manifest, write_model
+from models.manifest import (
+    Apart,
+    Data,
+    Figures,
+    Ground,
+    Manifest,
+    Scores,
+    check_name,
+    read_manifest,
+)
+from models.registry import write_model
 from models.scores import score_folds, score_probabilities
 from models.uncertainty import most_disputed
 from pipeline.config import fingerprint
@@ -25,12 +35,12 @@ from pipeline.runtime.console import say
 from pipeline.runtime.files import whole_folder
 from pipeline.training.dataset import TrainingTable
 from pipeline.training.fit import Fits
+from pipeline.training.model_choice import preference
 from pipeline.training.unlabelled import assumptions, describe_sensitivity, judge
 from pipeline.training.validation import show_validation
 
 # Raise it when the same table would give another model.
 VERSION = 12
-HANDICAP = {"ridge": 0.0, "mean": 0.002, "forest": 0.01}
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "skops")
 
 
@@ -82,10 +92,10 @@ def register_models(
     bank: FilterBank,
     about: About,
     registry: Path,
-    kinds: Sequence[str] = KINDS,
+    kinds: Collection[str] = CLASSIFIERS,
     *,
     plain_name: bool = False,
-) -> list[dict[str, Any]]:
+) -> list[Manifest]:
     """Train models on a table and register them.
 
     Parameters
@@ -98,18 +108,18 @@ def register_models(
         Origin of the table.
     registry : pathlib.Path
         Where the models' folders go; one that was trained on the same inputs is left as it is.
-    kinds : sequence of str
-        Of ``ridge``, ``forest`` and ``mean``.
+    kinds : collection of str
+        Of ``models.classifiers.CLASSIFIERS``.
     plain_name : bool
         Whether the one kind that is asked for has the name to itself, without its kind.
 
     Returns
     -------
-    list of dict
-        The manifests, the preferred first.
+    list of Manifest
+        The preferred model's first.
     """
     manifests = []
-    fits = Fits(table, about.seed)
+    fits = Fits(table, about.seed, "SIMULATED" if about.simulated else "")
     for kind in kinds:
         name = check_name(about.name if plain_name else f"{about.name}-{kind}")
         inputs = training_key(about, bank.hash, kind)
@@ -118,28 +128,17 @@ def register_models(
         if manifest is None:
             manifest = _train_one(table, fits, bank, about, kind, name, inputs, registry)
         manifests.append(manifest)
-        pooled = manifest["scores"]["pooled"]
+        pooled = manifest.scores.pooled
         say(
             "train",
-            f"{name}{' (reused)' if reused else ''}: AUC {pooled['auc']:.3f}, "
-            f"AP {pooled['ap']:.3f} at prevalence {pooled['prevalence']:.1%}; {about.how}",
+            f"{name}{' (reused)' if reused else ''}: AUC {pooled.auc:.3f}, "
+            f"AP {pooled.ap:.3f} at prevalence {pooled.prevalence:.1%}; {about.how}",
         )
-        if manifest["sensitivity"]:
-            say("", describe_sensitivity(manifest["sensitivity"]))
+        if manifest.sensitivity:
+            say("", describe_sensitivity(manifest.sensitivity))
     if not reused:
         show_validation(fits.validation)
     return sorted(manifests, key=preference, reverse=True)
-
-
-def preference(manifest: dict[str, Any]) -> float:
-    """Return the pooled out-of-fold AUC, less something where a forest takes part.
-
-    On chips with whole squares or regions held out the forest lost to the ridge by 0.05 and more,
-    and their mean by 0.002, so where folds of neighbouring blocks cannot tell them apart the ridge
-    is taken.
-    """
-    auc = manifest["scores"]["pooled"]["auc"] or 0.0
-    return float(auc) - HANDICAP[manifest["kind"]]
 
 
 def training_key(about: About, bank_hash: str, kind: str) -> str:
@@ -152,7 +151,7 @@ def training_key(about: About, bank_hash: str, kind: str) -> str:
     bank_hash : str
         Of the features' bank.
     kind : str
-        ``ridge`` or ``forest``.
+        Of classifier.
 
     Returns
     -------
@@ -182,75 +181,79 @@ def _train_one(
     name: str,
     inputs: str,
     registry: Path,
-) -> dict[str, Any]:
-    fitted = fits.of(kind)
+) -> Manifest:
+    fitted = fits.rows.fitted(kind)
     scores, apart = fitted.scores, fitted.apart
     # Probabilities and limits are those of a place that is new to the model.
     calibration, cuts, unlabelled = judge(table, apart, about.prior)
     rows = assumptions(table, scores, unlabelled) if kind == "ridge" and unlabelled else []
-    probabilities, apart_probabilities = calibration.apply(scores), calibration.apply(apart)
-    sets = fit_label_sets(table.label, apart)
-    manifest: dict[str, Any] = {
-        "id": name,
-        "kind": kind,
-        "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        "inputs": inputs,
-        "bank_hash": bank.hash,
-        "context": 1 if table.features.shape[1] == bank.columns else 3,
-        "quarters": table.quarters is not None,
-        "bands": list(bank.bands),
-        "level": bank.level,
-        "scaling": bank.scaling.to_dict(),
-        "simulated": about.simulated,
-        "data": {
-            "description": about.data,
-            "sha256": about.data_hash,
-            "licence": about.licence,
-            "rows": len(table.label),
-            "positives": int(table.label.sum()),
-            "unlabelled": unlabelled,
-            "samples": list(about.samples),
+    near_probabilities, apart_probabilities = calibration.apply(scores), calibration.apply(apart)
+    near = score_folds(table.label, near_probabilities, table.fold)
+    manifest = Manifest(
+        name=name,
+        kind=kind,
+        created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        inputs=inputs,
+        bank_hash=bank.hash,
+        neighbourhood=1 if table.features.shape[1] == bank.columns else 3,
+        quarters=table.quarters is not None,
+        bands=bank.bands,
+        level=bank.level,
+        scaling=bank.scaling,
+        simulated=about.simulated,
+        data=Data(
+            description=about.data,
+            sha256=about.data_hash,
+            licence=about.licence,
+            rows=len(table.label),
+            positives=int(table.label.sum()),
+            unlabelled=unlabelled,
+            samples=about.samples,
+        ),
+        ground=Ground(about.ground, about.squares),
+        scores=Scores(about.how, Figures(**near["pooled"]), near["folds"]),
+        apart=Apart(
+            how=about.how if table.region is None else "whole regions held out",
+            **score_probabilities(table.label, apart_probabilities),
+            regions=score_folds(table.label, apart_probabilities, table.regions)["folds"],
+        ),
+        calibration=calibration,
+        **fitted.classifier.facts(),
+        label_sets=fit_label_sets(table.label, apart),
+        thresholds=cuts,
+        most_disputed=most_disputed(fits.spread, calibration.logit(apart), table.label),
+        sensitivity=rows,
+        validation=fits.validation,
+        chosen={"penalty": fits.rows.ridge.penalty},
+        seed=about.seed,
+        software={
+            library: importlib.metadata.version(library) for library in ("asm-atlas", *LIBRARIES)
         },
-        "ground": {"description": about.ground, "squares": [list(s) for s in about.squares]},
-        "scores": {"how": about.how} | score_folds(table.label, probabilities, table.fold),
-        "apart": {"how": about.how if table.region is None else "whole regions held out"}
-        | score_probabilities(table.label, apart_probabilities)
-        | {"regions": score_folds(table.label, apart_probabilities, table.regions)["folds"]},
-        "calibration": asdict(calibration),
-        "parts": {part: asdict(curve) for part, curve in fitted.scorer.curves.items()},
-        "shares": dict(fitted.scorer.shares),
-        "label_sets": asdict(sets),
-        "thresholds": cuts,
-        "most_disputed": most_disputed(fits.spread, calibration.logit(apart), table.label),
-        "sensitivity": rows,
-        "validation": fits.validation,
-        "chosen": {"penalty": fits.ridge.penalty},
-        "seed": about.seed,
-        "software": {
-            "asm-atlas": importlib.metadata.version("asm-atlas"),
-            **{library: importlib.metadata.version(library) for library in LIBRARIES},
-        },
-    }
-    card = write_card(manifest, bank.to_dict())
+    )
+    cells = np.unique(table.cell[table.cell >= 0])
     with whole_folder(registry / name) as beside:
-        cells = np.unique(table.cell[table.cell >= 0])
-        write_model(beside, manifest, bank, fitted.scorer, fits.doubt, card, cells)
-        mark = "SIMULATED" if about.simulated else ""
-        (beside / "validation.png").write_bytes(fits.picture(mark))
+        write_model(
+            beside,
+            manifest,
+            bank,
+            fitted.classifier,
+            fits.uncertainty,
+            write_card(manifest, bank),
+            cells,
+        )
+        (beside / "validation.png").write_bytes(fits.picture)
         if rows:
             pd.DataFrame(rows).to_csv(beside / "sensitivity.csv", index=False)
     return read_manifest(registry / name)
 
 
-def _registered(folder: Path, inputs: str) -> dict[str, Any] | None:
-    if not (folder / "manifest.json").is_file():
-        return None
+def _registered(folder: Path, inputs: str) -> Manifest | None:
     try:
         manifest = read_manifest(folder)
     except ModelError:
-        # Of an older format: trained anew.
+        # Not there, or of an older format: it is trained.
         return None
-    return manifest if manifest.get("inputs") == inputs else None
+    return manifest if manifest.inputs == inputs else None
 
 
 def squares_of(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> list[tuple[int, int]]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.bank import FilterBank
 from features.sampling import make_bank
+from models.corruption_detector import CorruptionPairs
 from models.folds import spatial_folds
-from models.misreading import Pairs
+from models.manifest import Manifest
 from pipeline.config import Config, fingerprint
 from pipeline.imagery.chips import Chips, cells_of
 from pipeline.runtime.console import say
@@ -21,8 +21,8 @@ from pipeline.training.dataset import TrainingTable
 from pipeline.training.model_choice import registries
 from pipeline.training.register import About, register_models, squares_of
 
-# Chips that are read wrongly on purpose, at most.
-MISREAD = 1_500
+# Chips that are corrupted on purpose, at most.
+CORRUPTED = 1_500
 
 
 def train_chips(
@@ -35,7 +35,7 @@ def train_chips(
     data: str = "",
     licence: str = "",
     kind: str = "",
-) -> list[dict[str, Any]]:
+) -> list[Manifest]:
     """Train and register models on labelled chips.
 
     Parameters
@@ -59,8 +59,8 @@ def train_chips(
 
     Returns
     -------
-    list of dict
-        The manifests, the best first.
+    list of Manifest
+        The best model's first.
 
     Raises
     ------
@@ -71,9 +71,9 @@ def train_chips(
     table, label, region = found.table, found.label, found.region
     bank = sample_bank(found.chips, found.rows, config)
     rng = np.random.default_rng(config.run.seed)
-    some = np.sort(rng.permutation(len(label))[:MISREAD])
+    some = np.sort(rng.permutation(len(label))[:CORRUPTED])
     features = found.features(bank, "featurize")
-    wrong = found.features(bank, "misread", some, rng)
+    corrupted = found.features(bank, "corrupt", some, rng)
     say("featurize", f"{len(label)} chips, {bank.columns} columns of bank {bank.hash[:12]}")
     place = table["cell"].astype(str)
     training = TrainingTable(
@@ -86,7 +86,7 @@ def train_chips(
         weight=found.weight,
         place=np.unique(found.groups, return_inverse=True)[1],
         region=region,
-        misread=lambda: Pairs(features[some], wrong, region[some]),
+        corruption_pairs=lambda: CorruptionPairs(features[some], corrupted, region[some]),
     )
     at = np.isfinite(found.lonlat[0])
     choices = {

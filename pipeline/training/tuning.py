@@ -14,11 +14,9 @@ from numpy.typing import NDArray
 
 from features.bank import FilterBank
 from features.sampling import make_bank
-from models.calibration import calibrate
-from models.forest import forest_out_of_fold
-from models.ridge import fit_ridge
-from models.scorer import PARTS, fit_shares, mean_logit
+from models.classifiers import classifier_of
 from models.scores import score
+from models.training_rows import TrainingRows
 from pipeline.config import Config
 from pipeline.runtime.console import bar, say
 from pipeline.runtime.files import whole_file
@@ -230,22 +228,19 @@ def scores_of(
     Returns
     -------
     numpy.ndarray of float64, shape (n,)
-        The scores; of a mean as it is registered, of parts calibrated on these same scores.
+        The scores; those of a mean are of parts calibrated on these same scores.
     """
     found = material.found
-    label, region, weight = found.label, found.region, found.weight
-    parts: dict[str, NDArray[np.float64]] = {}
-    if "ridge" in PARTS[setting.kind]:
-        parts["ridge"] = fit_ridge(given, label, region, weight).out_of_fold
-    if "forest" in PARTS[setting.kind]:
-        places = np.unique(found.groups, return_inverse=True)[1]
-        parts["forest"] = forest_out_of_fold(
-            given, label, region, weight, setting.seed, None, places
-        )
-    if len(parts) == 1:
-        return next(iter(parts.values()))
-    curves = {name: calibrate(label, part) for name, part in parts.items()}
-    return mean_logit(parts, curves, fit_shares(label, parts, curves))
+    rows = TrainingRows(
+        given,
+        found.label,
+        found.region,
+        found.region,
+        found.weight,
+        np.unique(found.groups, return_inverse=True)[1],
+        setting.seed,
+    )
+    return classifier_of(setting.kind).out_of_fold(rows, found.region)
 
 
 def judged(material: Material, scores: NDArray[np.float64]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.recipe import ATLAS, Recipe
+from models.classifiers import CLASSIFIERS
 
 # Added before the logarithm of features: about the least that a bias of 2.5 leaves of them.
 _LEAST_FEATURE = 1e-3
@@ -48,7 +49,7 @@ class Setting:
     transform : str
         Of the features, a key of ``TRANSFORMS``.
     kind : str
-        ``ridge``, ``forest`` or ``mean``.
+        Of classifier, a key of ``models.classifiers.CLASSIFIERS``.
     seed : int
         Of the bank and the forest.
     """
@@ -102,9 +103,9 @@ class Setting:
 CHOSEN = Setting()
 SEEDS = (2, 3, 4)
 # Those that need no other bank come first: their features are at hand.
-CHANGES: dict[str, tuple[Any, ...]] = {
+CHANGES: dict[str, Collection[Any]] = {
     "transform": ("none", "fourth root", "logarithm"),
-    "kind": ("forest", "mean"),
+    "kind": CLASSIFIERS,
     "filters": (8, 48, 96),
     "patches": ((3,), (5,), (3, 5), (4, 6), (3, 4, 5, 6, 7)),
     "biases": ((0.0,), (1.0,), (0.25, 1.0), (0.5, 2.0), (0.25, 1.0, 2.5, 4.0)),
@@ -129,4 +130,5 @@ def settings() -> Iterator[tuple[str, Setting]]:
     yield "chosen", CHOSEN
     for name, values in CHANGES.items():
         for value in values:
-            yield name, replace(CHOSEN, **{name: value})
+            if value != getattr(CHOSEN, name):
+                yield name, replace(CHOSEN, **{name: value})

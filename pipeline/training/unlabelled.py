@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.calibration import Calibration, calibrate
+from models.manifest import Unlabelled
 from models.pu import calibrate_unlabelled, estimate_prior, thresholds_unlabelled, true_share
 from models.scores import thresholds
 from models.sensitivity import sensitivity
@@ -22,7 +23,7 @@ NEIGHBOURS = 3
 
 def judge(
     table: TrainingTable, scores: NDArray[np.float64], prior: float
-) -> tuple[Calibration, dict[str, float], dict[str, Any]]:
+) -> tuple[Calibration, dict[str, float], Unlabelled | None]:
     """Calibrate out-of-fold scores and choose thresholds.
 
     Rows that somebody found to hold no mine were chosen because they look like one: where others
@@ -43,24 +44,23 @@ def judge(
         From scores to the probability of a mine among the rows that it was fitted to.
     thresholds : dict
         ``possible`` and ``likely``.
-    unlabelled : dict
-        ``rows``, ``prior``, ``how`` and ``share`` (of mines, labelled or not, among the labelled
-        mines and the unlabelled rows); empty if every label is known.
+    unlabelled : Unlabelled or None
+        What is taken of the unlabelled rows; None if every label is known.
     """
-    if table.known is None or table.known.all():
+    if not table.unlabelled.any():
         curve = calibrate(table.label, scores)
-        return curve, thresholds(table.label, curve.apply(scores)), {}
-    mines, others = scores[table.label == 1], scores[~table.known]
+        return curve, thresholds(table.label, curve.apply(scores)), None
+    mines, others = scores[table.label == 1], scores[table.unlabelled]
     how = "given" if prior else "estimated from the out-of-fold scores"
     prior = prior or round(estimate_prior(mines, others), 5)
     curve = calibrate_unlabelled(mines, others, prior)
     cuts = thresholds_unlabelled(curve.apply(mines), curve.apply(others), prior)
     share = round(true_share(len(mines), len(others), prior), 5)
-    return curve, cuts, {"rows": len(others), "prior": prior, "how": how, "share": share}
+    return curve, cuts, Unlabelled(len(others), prior, how, share)
 
 
 def assumptions(
-    table: TrainingTable, scores: NDArray[np.float64], unlabelled: dict[str, Any]
+    table: TrainingTable, scores: NDArray[np.float64], unlabelled: Unlabelled
 ) -> list[dict[str, Any]]:
     """Return the table of what other assumptions would have given, for a ridge.
 
@@ -70,7 +70,7 @@ def assumptions(
         What it was trained on; some rows are unlabelled.
     scores : numpy.ndarray of float64, shape (n,)
         Its out-of-fold scores.
-    unlabelled : dict
+    unlabelled : Unlabelled
         As ``judge`` gives it.
 
     Returns
@@ -78,15 +78,14 @@ def assumptions(
     list of dict
         As ``models.sensitivity.sensitivity`` gives it.
     """
-    assert table.known is not None
     return sensitivity(
         table.features,
         table.label,
-        table.known,
+        ~table.unlabelled,
         table.fold,
         table.weight,
         scores,
-        unlabelled["prior"],
+        unlabelled.prior,
         remoteness(table),
         table.quarters,
     )

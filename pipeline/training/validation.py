@@ -94,8 +94,7 @@ def hold_outs(
     HoldOut
         With the reason where it cannot be done.
     """
-    unlabelled = table.known is not None and not table.known.all()
-    extra = "; unlabelled rows count as no mine" if unlabelled else ""
+    extra = "; unlabelled rows count as no mine" if table.unlabelled.any() else ""
     loose = int(np.isnan(lon).sum())
     kept = f"; {loose} rows without a place stay in training and are not judged" if loose else ""
     yield HoldOut(

@@ -119,10 +119,10 @@ def joined(tables: Sequence[CellTable]) -> CellTable:
     )
 
 
-def read_with_context(
-    entry: ledger.Entry, around: Mapping[str, ledger.Entry], bank: FilterBank
+def read_cells(
+    entry: ledger.Entry, around: Mapping[str, ledger.Entry], bank: FilterBank, neighbourhood: int
 ) -> CellTable:
-    """Read a block's features, and beside each cell's own the mean of its 3 x 3 neighbourhood.
+    """Read a block's features as a model takes them.
 
     Parameters
     ----------
@@ -132,12 +132,17 @@ def read_with_context(
         Features of blocks by name; the eight neighbours are taken from it, where they have any.
     bank : FilterBank
         Of the features.
+    neighbourhood : int
+        Of the model: 1 for the cells' own features; 3 for these, and then the mean of the 3 x 3
+        cells around each.
 
     Returns
     -------
     CellTable
-        With twice the bank's columns.
+        With the bank's columns, or twice as many.
     """
+    if neighbourhood == 1:
+        return read_features([entry], bank)
     block = grid.Block.from_name(entry.unit)
     side = 3 * _SIDE
     features = np.full((side, side, bank.columns), np.nan, np.float32)
@@ -155,8 +160,8 @@ def read_with_context(
         shares[place] = table.shares.reshape(_SIDE, _SIDE, -1)
     assert own is not None
     ring = np.s_[_SIDE - 1 : 2 * _SIDE + 1, _SIDE - 1 : 2 * _SIDE + 1]
-    context = surroundings(features[ring], shares[ring], bank).reshape(len(own.cell), -1)
-    return replace(own, features=np.concatenate([own.features, context], axis=1))
+    means = surroundings(features[ring], shares[ring], bank).reshape(len(own.cell), -1)
+    return replace(own, features=np.concatenate([own.features, means], axis=1))
 
 
 def read_coarse(

@@ -12,12 +12,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from timing import interleaved, spread, times_faster
 
-from models.forest import fit_forest, forest_score
+from models.forest import Forest
 from models.gram import ROWS_AT_ONCE
-from models.ridge import fit_ridge
-from models.scorer import Scorer
+from models.training_rows import TrainingRows
 from models.transform import transform
-from models.uncertainty import fit_doubt
+from models.uncertainty import fit_uncertainty
 
 ROWS, COLUMNS, TRAINED, PLACES = 20_000, 4_096, 1_500, 50
 
@@ -31,32 +30,29 @@ def rows(rounds: int, say: Callable[[str], None]) -> list[dict[str, object]]:
     fold = (np.arange(TRAINED) % 5).astype(np.int16)
     places = np.arange(TRAINED) % PLACES
     say(f"predict  fitting on {TRAINED} rows, {COLUMNS} columns")
-    ones = np.ones(TRAINED)
-    ridge = fit_ridge(features[seen], label[seen], fold, ones, (1.0,), places=places)
-    forest, _ = fit_forest(features[seen], label[seen], fold, ones, 1, places=places)
+    training = TrainingRows(features[seen], label[seen], fold, fold, np.ones(TRAINED), places, 1)
+    ridge, forest = training.ridge.model, Forest.fit(training)
     theirs = make_pipeline(StandardScaler(), RidgeClassifier(alpha=float(TRAINED)))
     theirs.fit(features[seen], label[seen])
-    assert ridge.influence is not None
-    doubt = fit_doubt(features[seen], ridge.influence, places, fold, label[seen], 1)
-    scorer = Scorer({"ridge": ridge.model}, {}, {})
+    uncertainty = fit_uncertainty(training)
 
     def by_parts(score: Callable[[np.ndarray], object]) -> list[object]:
         # As Model.predict does it.
         return [score(part) for part in np.array_split(features, -(-ROWS // ROWS_AT_ONCE))]
 
     def all_that_is_said(part: np.ndarray) -> None:
-        scorer.score(part)
-        scorer.replicates(part, doubt)
-        doubt.unlike(part)
-        doubt.spread(part)
+        ridge.scores(part)
+        ridge.replicates(part, uncertainty)
+        uncertainty.dissimilarity(part)
+        uncertainty.spread(part)
 
     runs: dict[str, Callable[[], object]] = {
-        "ridge": partial(by_parts, scorer.score),
+        "ridge": partial(by_parts, ridge.scores),
         "everything": partial(by_parts, all_that_is_said),
         "scikit-learn's ridge": partial(theirs.decision_function, features),
-        "forest": partial(by_parts, partial(forest_score, forest)),
+        "forest": partial(by_parts, forest.scores),
         # The same trees, all rows at once; the root of the features is taken by both.
-        "scikit-learn's forest": lambda: forest.predict_proba(transform(features)),
+        "scikit-learn's forest": lambda: forest.steps.predict_proba(transform(features)),
     }
     say("predict  peak memory")
     memory = {name: peak_of_numpy(run) for name, run in runs.items()}

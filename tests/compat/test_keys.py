@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from models.registry import load_model, read_manifest
+from models.manifest import read_manifest
+from models.registry import load_model
 from pipeline.composite import composite_blocks
 from pipeline.errors import ReadFailedError
 from pipeline.featurize import featurize_blocks
@@ -88,7 +89,7 @@ def test_the_key_of_a_model(workspace: Path, kind: str, monkeypatch: pytest.Monk
     (dataset,) = (workspace / "interim" / "dataset" / "demo").glob("*.json")
     (bank,) = (workspace / "interim" / "banks" / "demo").glob("*.json")
     # A model is of the libraries that trained it; those of 24f73d1 may be others by now.
-    monkeypatch.setattr(importlib.metadata, "version", manifest["software"].__getitem__)
+    monkeypatch.setattr(importlib.metadata, "version", manifest.software.__getitem__)
     about = About(
         name="demo-1",
         data="",
@@ -100,4 +101,4 @@ def test_the_key_of_a_model(workspace: Path, kind: str, monkeypatch: pytest.Monk
         simulated=True,
         seed=1,
     )
-    assert training_key(about, read_json(bank)["facts"]["hash"], kind) == manifest["inputs"]
+    assert training_key(about, read_json(bank)["facts"]["hash"], kind) == manifest.inputs

@@ -322,12 +322,12 @@ def test_results_do_not_depend_on_workers_or_on_the_order_of_blocks(
 def test_a_model_may_look_at_the_cells_around(source: Path, tmp_path: Path) -> None:
     def predicted(region: str) -> pd.Series:
         found = predict_region(replace(context, region=resolve_region(region, 10)))
-        assert found is not None and found.model.context == 3
+        assert found is not None and found.model.manifest.neighbourhood == 3
         return read_predictions(found.entry.path).set_index("cell")["probability"]
 
     context = context_in(tmp_path, source, context=3)
     manifests = train_region(context)
-    assert [manifest["context"] for manifest in manifests] == [3, 3, 3]
+    assert [manifest.neighbourhood for manifest in manifests] == [3, 3, 3]
     whole = predicted(REGION)
     # A smaller region in one block: its cells' surroundings lie in blocks that it has no part of.
     part = predicted("bbox:5.985,2.025,6.0,2.07")
@@ -354,7 +354,7 @@ def test_a_season_that_was_clouded_all_through_is_left_out(
     assert "3 labelled cells of 2019-12..2020-02 left out" in " ".join(
         capsys.readouterr().out.split()
     )
-    assert {manifest["data"]["positives"] for manifest in manifests} == {23}
+    assert {manifest.data.positives for manifest in manifests} == {23}
 
 
 def test_polygons_inspections_and_a_sample_train_together(source: Path, tmp_path: Path) -> None:
@@ -385,14 +385,14 @@ def test_polygons_inspections_and_a_sample_train_together(source: Path, tmp_path
     assert kinds["polygon", 1] == 20
     assert (kinds["inspection", 1], kinds["inspection", 0]) == (3, 2)
     assert kinds["polygon", 0] > 20 and kinds["background", -1] > 10
-    ridge = next(manifest for manifest in manifests if manifest["kind"] == "ridge")
-    assert ridge["data"]["samples"] == ["abc123"]
-    assert ridge["data"]["unlabelled"]["rows"] == kinds["background", -1]
-    assert "mines.gpkg: not stated" in ridge["data"]["licence"]
-    assert ridge["scores"]["pooled"]["auc"] > 0.9
-    folder = tmp_path / "work" / "models" / ridge["id"]
+    ridge = next(manifest for manifest in manifests if manifest.kind == "ridge")
+    assert ridge.data.samples == ["abc123"]
+    assert ridge.data.unlabelled.rows == kinds["background", -1]
+    assert "mines.gpkg: not stated" in ridge.data.licence
+    assert ridge.scores.pooled.auc > 0.9
+    folder = tmp_path / "work" / "models" / ridge.name
     sensitivity = pd.read_csv(folder / "sensitivity.csv")
-    assert sensitivity.to_dict("records") == ridge["sensitivity"]
+    assert sensitivity.to_dict("records") == ridge.sensitivity
     assert "## What it hangs on" in (folder / "card.md").read_text(encoding="utf-8")
 
 

@@ -59,7 +59,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def made(source: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path, list[str]]:
     context = context_in(tmp_path_factory.mktemp("work"), source, disclosure="restricted")
-    names = [str(manifest["id"]) for manifest in train_region(context)]
+    names = [manifest.name for manifest in train_region(context)]
     context = replace(context, config=context.config.with_keys(model=names[0]))
     return context, monitor_region(context, SEASON, LATER), names
 

@@ -268,15 +268,13 @@ def retrained(world: Any, **changes: Any) -> Any:
     model = load_model(
         world[0].config and Path(world[0].config.workspace.path) / "models/here-ridge"
     )
-    manifest = dict(model.manifest)
-    for key in ("format", "bank", "files"):
-        manifest.pop(key)
-    manifest["data"] = manifest["data"] | changes.get("data", {})
+    data = replace(model.manifest.data, **changes.get("data", {}))
+    manifest = replace(model.manifest, data=data)
     folder = Path(world[0].config.workspace.path) / "models" / "here-ridge"
     for file in folder.iterdir():
         file.unlink()
     cells = changes.get("cells", model.cells)
-    write_model(folder, manifest, model.bank, model.scorer, model.doubt, "", cells)
+    write_model(folder, manifest, model.bank, model.classifier, model.uncertainty, "", cells)
     return model
 
 

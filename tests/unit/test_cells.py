@@ -8,7 +8,7 @@ from sample_model import sample_bank
 
 from pipeline.errors import StoreCorruptError
 from pipeline.geo import grid
-from pipeline.workflow.cells import read_coarse, read_features, read_with_context
+from pipeline.workflow.cells import read_cells, read_coarse, read_features
 
 BANK = sample_bank(patches=(3, 4), count=2)
 
@@ -29,7 +29,7 @@ def test_features_of_another_bank_are_refused(tmp_path) -> None:
 
 def test_the_context_is_the_mean_of_nine_cells_across_blocks(tmp_path) -> None:
     entries = {block.name: feature_entry(tmp_path, block, BANK) for block in (WEST, EAST)}
-    table = read_with_context(entries[WEST.name], entries, BANK)
+    table = read_cells(entries[WEST.name], entries, BANK, 3)
     assert table.features.shape == (400, 2 * BANK.columns)
     both = read_features([entries[WEST.name], entries[EAST.name]], BANK)
     west, east = both.features.reshape(2, 20, 20, -1)
@@ -40,7 +40,7 @@ def test_the_context_is_the_mean_of_nine_cells_across_blocks(tmp_path) -> None:
     assert context[7, 19] == pytest.approx(inner, rel=1e-5), "a column of the eastern block"
     corner = side_by_side[0:2, 0:2].reshape(4, -1).mean(axis=0)
     assert context[0, 0] == pytest.approx(corner, rel=1e-5), "no blocks north and west of it"
-    alone = read_with_context(entries[WEST.name], {}, BANK).features.reshape(20, 20, -1)
+    alone = read_cells(entries[WEST.name], {}, BANK, 3).features.reshape(20, 20, -1)
     edge = west[6:9, 18:20].reshape(6, -1).mean(axis=0)
     assert alone[7, 19, BANK.columns :] == pytest.approx(edge, rel=1e-5)
 
@@ -49,7 +49,7 @@ def test_cells_that_were_not_observed_take_no_part(tmp_path) -> None:
     observed = np.ones(400, np.float32)
     observed[21] = 0
     entry = feature_entry(tmp_path, WEST, BANK, observed=observed)
-    table = read_with_context(entry, {}, BANK)
+    table = read_cells(entry, {}, BANK, 3)
     assert np.isnan(table.features[21, : BANK.columns]).all()
     nine = read_features([entry], BANK).features.reshape(20, 20, -1)[0:3, 0:3].reshape(9, -1)
     assert table.features[21, BANK.columns :] == pytest.approx(np.nanmean(nine, axis=0), rel=1e-5)

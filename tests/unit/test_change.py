@@ -83,7 +83,7 @@ def test_blocks_are_compared_once_and_only_where_both_seasons_have_them(tmp_path
     assert not turned[0].reused
     assert read_differences(turned).set_index("cell")["change"][mines].max() < 0
     with pytest.raises(StoreCorruptError, match="has changed"):
-        odd = replace(model, manifest=model.manifest | {"seed": 99})
+        odd = replace(model, manifest=replace(model.manifest, seed=99))
         difference_blocks(context, early, late, odd)
 
 
@@ -228,7 +228,7 @@ def test_two_models_do_not_mix_and_the_error_says_how_to_go_on(tmp_path: Path) -
     context = make_context(tmp_path, region=REGION)
     Series.of(context, model).keep(FIRST, predicted(tmp_path, model, context))
     Series.of(context, model).check("make monitor")
-    other = replace(model, manifest=model.manifest | {"id": "newer"})
+    other = replace(model, manifest=replace(model.manifest, name="newer"))
     with pytest.raises(MixedModelsError, match="make monitor RERUN=yes") as caught:
         Series.of(context, other).check("make monitor RERUN=yes")
     assert "here-ridge" in str(caught.value) and "newer" in str(caught.value)

@@ -22,6 +22,7 @@ import shapely
 from sample_known import HELD, SECRET, make_known
 from sample_map import make_joined, make_run
 
+from models.manifest import Manifest
 from pipeline.errors import DisclosureError, StoreCorruptError
 from pipeline.map import disclosure as rules
 from pipeline.map import folder as map_folder
@@ -246,7 +247,10 @@ def test_denied_values_planted_upstream_are_in_no_byte_of_the_public_product(
     run = make_run()
     run = replace(
         run,
-        model=run.model | {"ground": {"description": name, "squares": [[lon, lat]]}, "note": name},
+        model=Manifest.from_record(
+            run.model.record
+            | {"ground": {"description": name, "squares": [[lon, lat]]}, "note": name}
+        ),
         scenes=[scene | {"href": name, "bbox": [lon, lat]} for scene in run.scenes],
         config=run.config.with_keys(labels=f"/home/{name}", region=f"bbox:{lon},{lat},6,3",
                        hosts=name, workspace=f"/home/{name}", cluster=name, searched=name),

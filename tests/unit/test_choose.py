@@ -13,7 +13,7 @@ from sample_model import sample_bank, sample_table
 from test_train import ABOUT, table
 
 from features.bank import FilterBank
-from models.registry import FORMAT, read_manifest
+from models.manifest import FORMAT, read_manifest
 from pipeline.errors import ModelMismatchError, NoModelError, UnknownModelError
 from pipeline.training import model_choice
 from pipeline.training.model_choice import check_fits, choose_model, load_named, misfit
@@ -46,7 +46,7 @@ def test_the_nearest_that_fits_is_taken(tmp_path) -> None:
     assert [line.split()[0] for line in lines[1:4]] == ["far-ridge", "near-ridge",
                                                         "nearest-but-simulated-ridge"]  # fmt: skip
     assert len({len(line) for line in lines[:4]}) == 1, "aligned"
-    judged = read_manifest(tmp_path / "work" / "models" / "far-ridge")["validation"]
+    judged = read_manifest(tmp_path / "work" / "models" / "far-ridge").validation
     for figure in (judged[0]["auc"], judged[1]["auc"], judged[1]["ap"], judged[1]["brier"]):
         assert f"{figure:.3f}" in lines[1]
     assert any(line.startswith("far-ridge: ridge for L2A B04") for line in lines[4:])
@@ -83,7 +83,7 @@ def test_pixels_scaled_as_the_models_fit(tmp_path) -> None:
     manifest = load_named(str(tmp_path / "work"), "here-ridge").manifest
     assert misfit(manifest, scene_list(clip=0.5, steps=0)) == ""
     # What the bank makes of the pixels, a logarithm or not, is no matter of the imagery.
-    linear = manifest | {"scaling": manifest["scaling"] | {"floor": 0}}
+    linear = replace(manifest, scaling=replace(manifest.scaling, floor=0))
     assert misfit(linear, scene_list(clip=0.5, steps=0)) == ""
 
 

@@ -137,7 +137,7 @@ def test_the_changes_and_the_series() -> None:
 
 def test_the_models_manifest(tmp_path) -> None:
     register_models(table(), BANK, ABOUT, tmp_path, kinds=["ridge"])
-    assert [list(load_model(tmp_path / "here-ridge").manifest)] == rows("Model")
+    assert [list(load_model(tmp_path / "here-ridge").manifest.record)] == rows("Model")
     for path in (tmp_path / "here-ridge").iterdir():
         assert f"`{path.name}`" in PAGE
 

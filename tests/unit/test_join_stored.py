@@ -39,7 +39,7 @@ def made(tmp_path: Path) -> Any:
         predictions_of(context.region, at_28102_2102=0.9).to_parquet(path)
         entry = ledger.Entry("x", str(path), "0" * 64)
         return join_stage.join_predictions(
-            context, entry, SimpleNamespace(manifest={"thresholds": THRESHOLDS})
+            context, entry, SimpleNamespace(manifest=SimpleNamespace(thresholds=THRESHOLDS))
         )
 
     return join

@@ -71,7 +71,7 @@ def test_the_ridge_tends_to_the_unbiased_risk_in_closed_form() -> None:
     for share in (1e-5, 0.5):
         weights = class_weights(label, label == 1, np.ones(len(label)), share)
         fit = fit_ridge(features, label, folds(len(label)), weights, (0.1,))
-        scores = fit.model.score(features) / share
+        scores = fit.model.scores(features) / share
         apart[share] = np.abs(scores - closed).max() / np.abs(closed).max()
     assert apart[1e-5] < 1e-3
     assert apart[0.5] > 0.1, "at equal weights it is another risk"
@@ -87,7 +87,7 @@ def test_it_ranks_as_well_as_taking_the_unlabelled_for_negatives(vary, gain) -> 
         for share in (0.1, 0.5):
             weights = class_weights(label, label == 1, np.ones(len(label)), share)
             model = fit_ridge(features, label, folds(len(label)), weights).model
-            aucs.append(roc_auc_score(truth, model.score(test)))
+            aucs.append(roc_auc_score(truth, model.scores(test)))
         gains.append(aucs[0] - aucs[1])
     assert np.mean(gains) > gain
 

@@ -12,60 +12,46 @@ from typing import Any
 import numpy as np
 import pytest
 import skops.io
-from sample_model import CURVE, sample_bank, sample_manifest, sample_scorer, sample_table
+from sample_model import (
+    CURVE,
+    sample_bank,
+    sample_classifier,
+    sample_manifest,
+    sample_rows,
+)
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
 from features.bank import bank_bytes
 from features.errors import BankMismatchError
-from models import forest as forest_module
+from models.classifier import Classifier
+from models.classifiers import CLASSIFIERS
 from models.errors import ModelError, ModelNotFoundError
-from models.registry import (
-    SHIPPED,
-    check_name,
-    find_model,
-    load_model,
-    read_manifest,
-    registered,
-    write_model,
-)
-from models.ridge import RidgeModel
-from models.scorer import PARTS, Scorer
-from models.uncertainty import Doubt
+from models.forest import Forest
+from models.manifest import check_name, read_manifest
+from models.registry import SHIPPED, find_model, load_model, registered, write_model
+from models.ridge import Ridge
+from models.uncertainty import fit_uncertainty
 
 BANK = sample_bank()
 CELLS = np.array([3, 8, 21], np.int64)
-FEATURES = sample_table(BANK.columns)[0]
+ROWS = sample_rows(BANK.columns)
+FEATURES = ROWS.table
 
 
 @pytest.fixture(scope="module")
-def mean() -> tuple[Scorer, Doubt]:
-    return sample_scorer(BANK.columns, "mean")[:2]
-
-
-@pytest.fixture(scope="module")
-def trained(mean: tuple[Scorer, Doubt]) -> dict[str, Any]:
-    return dict(mean[0].parts)
+def trained() -> dict[str, Classifier]:
+    return {kind: sample_classifier(ROWS, kind) for kind in CLASSIFIERS}
 
 
 @pytest.fixture
-def write(tmp_path: Path, mean: tuple[Scorer, Doubt]) -> Callable[..., Path]:
+def write(tmp_path: Path, trained: dict[str, Classifier]) -> Callable[..., Path]:
     def writer(kind: str, name: str = "", weights: Any = None, **changes: Any) -> Path:
         folder = tmp_path / (name or f"sample-{kind}")
         folder.mkdir(parents=True)
         manifest = sample_manifest(kind, **({"id": folder.name} | changes))
-        whole, doubt = mean
-        parts = {part: weights or whole.parts[part] for part in PARTS[kind]}
-        curves = whole.curves if kind == "mean" else {}
-        write_model(
-            folder,
-            manifest,
-            BANK,
-            Scorer(parts, curves, dict.fromkeys(curves, 0.5)),
-            doubt,
-            "# card",
-            CELLS,
-        )
+        classifier = Forest(weights) if weights else trained[kind]
+        write_model(folder, manifest, BANK, classifier, fit_uncertainty(ROWS), "# card", CELLS)
         return folder
 
     return writer
@@ -91,19 +77,16 @@ def npz(**arrays: Any) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("kind", ["ridge", "forest", "mean"])
+@pytest.mark.parametrize("kind", CLASSIFIERS)
 def test_a_model_survives_its_folder(
-    kind: str, write: Callable[..., Path], trained: dict[str, Any]
+    kind: str, write: Callable[..., Path], trained: dict[str, Classifier]
 ) -> None:
     model = load_model(write(kind))
     assert model.name == f"sample-{kind}"
     assert model.bank.hash == BANK.hash
     assert model.cells.tolist() == CELLS.tolist()
     found = model.predict(FEATURES, BANK.hash)
-    scores = {
-        "ridge": trained["ridge"].score(FEATURES),
-        "forest": forest_module.forest_score(trained["forest"], FEATURES),
-    }
+    scores = {part: trained[part].scores(FEATURES) for part in ("ridge", "forest")}
     # Of both, the mean of the calibrated logits.
     scores["mean"] = 4 * (scores["ridge"] + scores["forest"]) / 2 - 2
     assert found.probability == pytest.approx(1 / (1 + np.exp(2 - 4 * scores[kind])), rel=1e-5)
@@ -114,7 +97,7 @@ def test_a_model_survives_its_folder(
         assert np.array_equal(getattr(again, name), values), name
 
 
-@pytest.mark.parametrize("kind", ["ridge", "forest", "mean"])
+@pytest.mark.parametrize("kind", CLASSIFIERS)
 def test_rows_with_nan_stay_nan(kind: str, write: Callable[..., Path]) -> None:
     model = load_model(write(kind))
     features = FEATURES[:4].copy()
@@ -236,9 +219,9 @@ def test_other_scikit_learn_objects_are_refused(weights: Any, write: Callable[..
     ],
 )
 def test_a_tree_that_leads_out_of_its_memory_is_refused(
-    field: str, value: int, words: str, write: Callable[..., Path], trained: dict[str, Any]
+    field: str, value: int, words: str, write: Callable[..., Path], trained: dict[str, Classifier]
 ) -> None:
-    forest = copy.deepcopy(trained["forest"])
+    forest = copy.deepcopy(trained["forest"].steps)
     tree = forest[-1].estimators_[0].tree_
     state = tree.__getstate__()
     state["nodes"] = state["nodes"].copy()
@@ -384,9 +367,9 @@ def test_nothing_in_a_models_files_names_a_pickle(write: Callable[..., Path]) ->
     assert skops.io.get_untrusted_types(file=folder / "forest.skops") == ["sklearn.tree._tree.Tree"]
 
 
-def test_a_ridge_is_two_arrays(write: Callable[..., Path], trained: dict[str, Any]) -> None:
+def test_a_ridge_is_two_arrays(write: Callable[..., Path], trained: dict[str, Classifier]) -> None:
     model = load_model(write("ridge"))
-    ridge = model.scorer.parts["ridge"]
-    assert isinstance(ridge, RidgeModel)
+    ridge = model.classifier
+    assert isinstance(ridge, Ridge)
     assert np.array_equal(ridge.coefficients, trained["ridge"].coefficients)
     assert ridge.intercept == trained["ridge"].intercept

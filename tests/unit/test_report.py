@@ -126,7 +126,7 @@ def test_both_languages_are_in_it(page):
 def test_what_the_model_recorded_is_told_in_both_languages(joined, tmp_path):
     run = make_run()
     how = "spatial folds, whole 0.1-degree blocks held out"
-    run = replace(run, model=run.model | {"scores": run.model["scores"] | {"how": how}})
+    run = replace(run, model=replace(run.model, scores=replace(run.model.scores, how=how)))
     page = write_report(joined, run, tmp_path).read_text(encoding="utf-8")
     assert page.count(f"<bdi>{how}</bdi>") == 1
     assert page.count("<bdi>plis spatiaux, des blocs entiers de 0,1 degré tenus") == 1
@@ -192,7 +192,7 @@ def test_young_imagery_is_refused_here_too(joined, tmp_path):
 def test_a_bare_run_makes_a_page(joined, tmp_path):
     bare = replace(joined, sites=None, candidates=joined.candidates.head(0))
     run = replace(make_run(), scenes=[], simulated=False)
-    run = replace(run, model={"id": "x", "thresholds": {"possible": 0.2, "likely": 0.5}})
+    run.model.record.pop("scores")
     text = write_report(bare, run, tmp_path).read_text(encoding="utf-8")
     assert "There is no candidate." in text and "tells no score" in text
     assert "SIMULATED" not in text and not data_of(text)["layers"]
@@ -207,7 +207,7 @@ def test_what_was_held_out_is_told_with_its_pictures(joined, tmp_path):
     rows = [row | {"name": name} for name in ("whole regions", "checkerboard of 0.5 degrees")]
     rows.append({"name": "whole countries", "how": "x", "left_out": "all lie in one"})
     run = make_run()
-    run = replace(run, model=run.model | {"validation": rows})
+    run = replace(run, model=replace(run.model, validation=rows))
     text = write_report(joined, run, tmp_path).read_text(encoding="utf-8")
     for words in ("whole regions", "régions entières", "damier de 0,5 degré", "0,912",
                   "pays entiers: all lie in one"):  # fmt: skip

@@ -58,13 +58,13 @@ def test_models_of_chips_tell_textures_apart(trained, kind) -> None:
 
 def test_the_manifest_says_what_was_left_out(trained) -> None:
     manifest = load(trained, "ridge").manifest
-    assert (manifest["bands"], manifest["level"]) == (["B04", "B03", "B02"], "L1C")
-    assert "without the squares 2_2" in manifest["data"]["description"]
-    assert "negatives 2-fold" in manifest["data"]["description"]
-    assert manifest["data"]["licence"] == "CC BY 4.0"
-    assert [2, 2] not in manifest["ground"]["squares"]
+    assert (manifest.bands, manifest.level) == (["B04", "B03", "B02"], "L1C")
+    assert "without the squares 2_2" in manifest.data.description
+    assert "negatives 2-fold" in manifest.data.description
+    assert manifest.data.licence == "CC BY 4.0"
+    assert [2, 2] not in manifest.ground.squares
     table = pd.read_csv(trained / "archive" / "chips.csv")
-    assert manifest["data"]["rows"] == (table["cell"] != "2_2").sum() < 100
+    assert manifest.data.rows == (table["cell"] != "2_2").sum() < 100
     assert len(load(trained, "ridge").cells)
 
 
@@ -80,7 +80,7 @@ def test_models_of_other_recipes_score_chips_of_the_same_imagery(tmp_path, recip
     settings = config(tmp_path).with_keys(recipe=recipe)
     train_chips(archive, "rough", settings)
     model = load(tmp_path, "ridge")
-    assert model.bank.recipe == model.manifest["bank"]["recipe"] == recipe
+    assert model.bank.recipe == model.manifest.bank["recipe"] == recipe
     card = tmp_path / "work" / "models" / "rough-ridge" / "card.md"
     assert f"recipe {recipe}" in card.read_text(encoding="utf-8")
     scores = score_chips(Chips(chip_pixels(LABEL, seed=7), None, ChipImagery()), model).probability

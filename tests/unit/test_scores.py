@@ -5,7 +5,6 @@ import pytest
 
 from models.errors import TrainingError
 from models.folds import spatial_folds
-from models.forest import out_of_fold
 from models.scores import score, score_folds, thresholds
 
 
@@ -71,32 +70,3 @@ def test_thresholds_of_a_model_without_doubt_are_above_zero() -> None:
 def test_thresholds_need_negatives() -> None:
     with pytest.raises(TrainingError, match="negative"):
         thresholds([1, 1], [0.5, 0.6])
-
-
-def test_out_of_fold_fits_on_the_others_only() -> None:
-    folds = np.array([0, 1, 1, 2, 0], np.int16)
-    seen = []
-
-    def fit(rows: np.ndarray):  # type: ignore[no-untyped-def]
-        def predict(held: np.ndarray) -> np.ndarray:
-            assert not set(rows) & set(held)
-            assert set(rows) | set(held) == set(range(5))
-            seen.extend(held)
-            return held * 10.0
-
-        return predict
-
-    assert out_of_fold(fit, folds).tolist() == [0, 10, 20, 30, 40]
-    assert sorted(seen) == list(range(5))
-
-
-def test_a_model_that_learns_by_heart_knows_nothing_out_of_fold() -> None:
-    rng = np.random.default_rng(1)
-    labels = rng.integers(0, 2, 400)
-    folds = rng.integers(0, 5, 400).astype(np.int16)
-
-    def fit(rows: np.ndarray):  # type: ignore[no-untyped-def]
-        memory = dict(zip(rows.tolist(), labels[rows].tolist(), strict=True))
-        return lambda held: np.array([memory.get(int(row), 0.5) for row in held])
-
-    assert (out_of_fold(fit, folds) == 0.5).all()

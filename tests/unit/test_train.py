@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 from sample_model import sample_bank, sample_table
 
+from models.classifiers import CLASSIFIERS
 from models.errors import ModelError
+from models.manifest import Manifest
 from models.registry import load_model
 from pipeline.training.dataset import TrainingTable
-from pipeline.training.register import About, preference, register_models, squares_of
+from pipeline.training.model_choice import preference
+from pipeline.training.register import About, register_models, squares_of
 
 BANK = sample_bank(patches=(3,), count=3)
 ABOUT = About(
@@ -36,29 +39,29 @@ def table(rows: int = 240) -> TrainingTable:
     return TrainingTable(features, label, fold, np.maximum(cell, -1), text, text, weight)
 
 
-def train(folder: Path, about: About = ABOUT, **keys: Any) -> list[dict[str, Any]]:
+def train(folder: Path, about: About = ABOUT, **keys: Any) -> list[Manifest]:
     return register_models(table(), BANK, about, folder, **keys)
 
 
-def test_both_kinds_are_registered_with_cards(tmp_path) -> None:
+def test_every_kind_is_registered_with_cards(tmp_path) -> None:
     manifests = train(tmp_path)
-    assert {manifest["kind"] for manifest in manifests} == {"ridge", "forest", "mean"}
+    assert {manifest.kind for manifest in manifests} == set(CLASSIFIERS)
     scores = [preference(manifest) for manifest in manifests]
     assert scores == sorted(scores, reverse=True)
     for manifest in manifests:
-        model = load_model(tmp_path / manifest["id"])
+        model = load_model(tmp_path / manifest.name)
         assert model.manifest == manifest
         probability = model.predict(table().features, BANK.hash).probability
         label = table().label == 1
         assert probability[label].mean() > probability[~label].mean() + 0.3
         assert model.cells.tolist() == list(range(235)), "rows without a place are no cells"
-        assert manifest["validation"] == manifests[0]["validation"]
-        assert (tmp_path / manifest["id"] / "validation.png").stat().st_size > 10_000
-        card = (tmp_path / manifest["id"] / "card.md").read_text()
+        assert manifest.validation == manifests[0].validation
+        assert (tmp_path / manifest.name / "validation.png").stat().st_size > 10_000
+        card = (tmp_path / manifest.name / "card.md").read_text()
         assert "| random rows | 240 |" in card
         for word in ("made up", "CC0", "nowhere", "L2A", "B04 B03 B02", "five folds"):
             assert word in card
-        assert 0 < manifest["thresholds"]["possible"] <= manifest["thresholds"]["likely"] <= 1
+        assert 0 < manifest.thresholds["possible"] <= manifest.thresholds["likely"] <= 1
 
 
 def test_the_second_time_is_reused_and_another_table_is_not(tmp_path, capsys) -> None:
@@ -72,7 +75,7 @@ def test_the_second_time_is_reused_and_another_table_is_not(tmp_path, capsys) ->
     assert "random folds AUC" not in said
     other = train(tmp_path, replace(ABOUT, data_hash="abd"), kinds=["ridge"])
     assert "(reused)" not in capsys.readouterr().out
-    assert other[0]["inputs"] not in {manifest["inputs"] for manifest in first}
+    assert other[0].inputs not in {manifest.inputs for manifest in first}
     assert load_model(tmp_path / "here-ridge").manifest == other[0]
 
 

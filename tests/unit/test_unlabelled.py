@@ -30,7 +30,7 @@ def test_with_every_label_known_nothing_is_assumed() -> None:
     for known in (None, np.ones(300, bool)):
         rows = replace(table(), known=known)
         curve, cuts, unlabelled = judge(rows, scores_of(rows), 0.1)
-        assert unlabelled == {}
+        assert unlabelled is None
         assert curve.apply(scores_of(rows)).mean() == pytest.approx(rows.label.mean(), abs=0.01)
         assert cuts["possible"] <= cuts["likely"]
 
@@ -38,12 +38,12 @@ def test_with_every_label_known_nothing_is_assumed() -> None:
 def test_the_prior_is_the_given_one_or_an_estimate_and_that_is_said() -> None:
     rows = table()
     _, _, given = judge(rows, scores_of(rows), 0.1)
-    assert (given["prior"], given["how"]) == (0.1, "given")
+    assert (given.prior, given.how) == (0.1, "given")
     mines, others = rows.label.sum(), (rows.label == 0).sum()
-    assert given["share"] == pytest.approx((mines + 0.1 * others) / 300, abs=1e-4)
+    assert given.share == pytest.approx((mines + 0.1 * others) / 300, abs=1e-4)
     _, _, found = judge(rows, scores_of(rows), 0.0)
-    assert 0 < found["prior"] < 0.1 and found["how"].startswith("estimated")
-    assert found["rows"] == others
+    assert 0 < found.prior < 0.1 and found.how.startswith("estimated")
+    assert found.rows == others
 
 
 def test_known_negatives_take_no_part_where_others_are_unlabelled() -> None:

@@ -116,7 +116,7 @@ def _rules(
     lang: str,
 ) -> list[symbology.Rule]:
     if name not in known or layer is None:
-        rules = symbology.rules(name, run.model.get("thresholds", {}), lang)
+        rules = symbology.rules(name, run.model.thresholds, lang)
         # The legend speaks of industrial mines only where the map knows any.
         any_mine = name != "cells" or layer is None or (layer["class"] == "industrial").any()
         return rules if any_mine else [r for r in rules if "industrial" not in r.filter]
@@ -153,7 +153,7 @@ def project(product: Product, views: list[LayerView], run: RunInfo, geopackage: 
     by_name = {view.name: view for view in views}
     known = [view.name for view in views if view.name.startswith("context_")]
     bounds = tuple(float(edge) for edge in product.layers["cells"].total_bounds)
-    about = f"{run.run_id}, {run.model.get('id', '')}, {run.images[0]} – {run.images[1]}"
+    about = f"{run.run_id}, {run.model.name}, {run.images[0]} – {run.images[1]}"
     if not run.simulated:
         about = f"{credit(product, run, lang)} {about}"
     name = title(run, product.disclosure)

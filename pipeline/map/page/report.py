@@ -90,7 +90,7 @@ def write_report(joined: Joined, run: RunInfo, folder: Path) -> Path:
 
 
 def _page(product: Product, run: RunInfo, policy: Policy) -> str:
-    model = rules.allowed(policy, product.disclosure, "model", run.model)
+    model = rules.allowed(policy, product.disclosure, "model", run.model_record)
     editions = [_edition(product, run, policy, model, lang) for lang in LANGUAGES]
     lang = run.config.map.language
     titles = {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.calibration import calibrate
-from models.scorer import fit_shares, mean_logit
+from models.mean import fit_shares, mean_logit
 
 
 @pytest.mark.parametrize("own, low, high", [(True, 0.4, 0.6), (False, 0, 0.1)])

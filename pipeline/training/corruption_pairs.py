@@ -1,4 +1,4 @@
-"""Cells of a region's composites, read rightly and wrongly: what a model learns to notice."""
+"""Cells of a region's composites, intact and corrupted: what a model learns to notice."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from features.bank import FilterBank
 from features.pooling import surroundings
 from features.rcf import cell_features
-from models.misreading import Pairs
+from models.corruption_detector import CorruptionPairs
 from pipeline.composite import read_composite
 from pipeline.geo import grid
-from pipeline.imagery.corruption import misread
+from pipeline.imagery.corruption import corrupt
 from pipeline.runtime.machine import usable_cores
 from pipeline.workflow import ledger
 
@@ -23,17 +23,17 @@ CELLS = 400
 FOLDS = 5
 
 
-def misread_cells(
+def corruption_pairs(
     composites: Sequence[ledger.Entry],
     bank: FilterBank,
-    context: int,
+    neighbourhood: int,
     seed: int,
     mines: NDArray[np.int64],
-) -> Pairs | None:
-    """Compute the features of some cells, their pixels read rightly and wrongly.
+) -> CorruptionPairs | None:
+    """Compute the features of some cells, with their pixels intact and corrupted.
 
     Mines are few: in a draw of all cells hardly one is there to learn from, and bright bare ground
-    would pass for pixels that were read wrongly. So up to half of the draw are mines.
+    would pass for corrupted pixels. So up to half of the draw are mines.
 
     Parameters
     ----------
@@ -41,16 +41,16 @@ def misread_cells(
         Blocks of the training ground.
     bank : FilterBank
         The filters.
-    context : int
-        1, or 3 where the mean of the 3 x 3 cells around stands beside a cell's own features.
+    neighbourhood : int
+        1, or 3 where the mean of the 3 x 3 cells around follows a cell's own features.
     seed : int
-        Of the cells and of the mistakes.
+        Of the cells and of the corruption.
     mines : numpy.ndarray of int64, shape (n,)
         Cells that hold mines as far as is known.
 
     Returns
     -------
-    models.misreading.Pairs
+    models.corruption_detector.CorruptionPairs
         At most ``CELLS`` rows, a fold being a fifth of the blocks; None where hardly any cell was
         observed.
     """
@@ -62,17 +62,17 @@ def misread_cells(
             .sel(band=list(bank.bands))
             .to_numpy()
         )
-        places = rng.permutation(_observed(pixels, context))
+        places = rng.permutation(_observed(pixels, neighbourhood))
         is_mine = np.isin(grid.Block.from_name(entry.unit).cells(), mines)[tuple(places.T)]
         many = -(-CELLS // len(composites))
         of_mines = places[is_mine][: many // 2]
         for place in [*of_mines, *places[~is_mine][: many - len(of_mines)]]:
-            image = _cut(pixels, bank, context, place).copy()  # not the whole block
-            pairs.append((image, misread(image[None], rng)[0]))
+            image = _cut(pixels, bank, neighbourhood, place).copy()  # not the whole block
+            pairs.append((image, corrupt(image[None], rng)[0]))
             block_of.append(number)
 
     def both(pair: tuple[NDArray[np.float32], NDArray[np.float32]]) -> NDArray[np.float32]:
-        return np.stack([_features(image, bank, context) for image in pair])
+        return np.stack([_features(image, bank, neighbourhood) for image in pair])
 
     if len(pairs) < 10 * FOLDS:
         return None
@@ -80,38 +80,40 @@ def misread_cells(
     with ThreadPoolExecutor(usable_cores()) as pool:
         found = np.stack(list(pool.map(both, pairs)))
     kept = np.isfinite(found).all(axis=(1, 2))
-    right, wrong = found[kept].swapaxes(0, 1)
-    if len(right) < 10 * FOLDS:
+    intact, corrupted = found[kept].swapaxes(0, 1)
+    if len(intact) < 10 * FOLDS:
         return None
     block = np.array(block_of)[kept]
     several = len(np.unique(block)) >= FOLDS
-    folds = (block if several else np.arange(len(right))) % FOLDS
-    return Pairs(right, wrong, folds.astype(np.int16))
+    folds = (block if several else np.arange(len(intact))) % FOLDS
+    return CorruptionPairs(intact, corrupted, folds.astype(np.int16))
 
 
-def _observed(pixels: NDArray[np.float32], context: int) -> NDArray[np.intp]:
+def _observed(pixels: NDArray[np.float32], neighbourhood: int) -> NDArray[np.intp]:
     """Place of the cells of which half was observed; those at the border lack neighbours."""
     inner = np.isfinite(pixels[:, : grid.BLOCK_PX, : grid.BLOCK_PX]).all(axis=0)
     side, px = grid.CELLS_PER_BLOCK, grid.CELL_PX
     seen = inner.reshape(side, px, side, px).mean(axis=(1, 3)) >= 0.5
-    ring = context // 2
+    ring = neighbourhood // 2
     return np.argwhere(seen[ring : side - ring, ring : side - ring]) + ring
 
 
 def _cut(
-    pixels: NDArray[np.float32], bank: FilterBank, context: int, place: NDArray[np.intp]
+    pixels: NDArray[np.float32], bank: FilterBank, neighbourhood: int, place: NDArray[np.intp]
 ) -> NDArray[np.float32]:
     """Cut a cell with those around it, as far as they count, out of a block."""
-    side = context * grid.CELL_PX + bank.patch_max - 1
-    row, column = (place - context // 2) * grid.CELL_PX
+    side = neighbourhood * grid.CELL_PX + bank.patch_max - 1
+    row, column = (place - neighbourhood // 2) * grid.CELL_PX
     return pixels[:, row : row + side, column : column + side]
 
 
-def _features(image: NDArray[np.float32], bank: FilterBank, context: int) -> NDArray[np.float32]:
-    features, shares = cell_features(image, bank, context, grid.CELL_PX)
+def _features(
+    image: NDArray[np.float32], bank: FilterBank, neighbourhood: int
+) -> NDArray[np.float32]:
+    features, shares = cell_features(image, bank, neighbourhood, grid.CELL_PX)
     own: NDArray[np.float32] = features[len(features) // 2]
-    if context == 1:
+    if neighbourhood == 1:
         return own
-    square = (context, context, -1)
+    square = (neighbourhood, neighbourhood, -1)
     around = surroundings(features.reshape(square), shares.reshape(square), bank)
     return np.concatenate([own, around.reshape(-1)])

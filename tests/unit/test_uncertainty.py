@@ -6,18 +6,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sample_model import CURVE, sample_scorer, sample_table
+from sample_model import CURVE, sample_rows, sample_table
 
 from models.applicability import fit_applicability
 from models.calibration import Calibration
+from models.corruption_detector import CorruptionPairs, fit_corruption_detector
 from models.errors import ModelError, TrainingError
 from models.label_sets import fit_label_sets, set_figures
-from models.misreading import Pairs, fit_misreading
 from models.uncertainty import (
+    Uncertainty,
     bootstrap_counts,
     dispute,
-    doubt_arrays,
-    doubt_from,
+    fit_uncertainty,
     most_disputed,
     score_interval,
 )
@@ -128,14 +128,15 @@ def test_the_interval_holds_the_score_and_most_draws() -> None:
 
 
 def test_rows_near_even_odds_that_single_regions_move_are_disputed() -> None:
-    scorer, doubt, features = sample_scorer(60)
-    assert scorer.replicates(features, doubt).shape == (300, 40)
-    spread = doubt.spread(features)
+    rows = sample_rows(60)
+    ridge, features, label = rows.ridge.model, rows.table, rows.labels
+    uncertainty = fit_uncertainty(rows)
+    assert ridge.replicates(features, uncertainty).shape == (300, 40)
+    spread = uncertainty.spread(features)
     assert spread == pytest.approx(
-        np.sqrt((doubt.regions.apply(features) ** 2).sum(axis=1)), rel=1e-6
+        np.sqrt((uncertainty.regions.apply(features) ** 2).sum(axis=1)), rel=1e-6
     )
-    logits = Calibration(**CURVE).logit(scorer.score(features))
-    label = sample_table(60)[1]
+    logits = Calibration(**CURVE).logit(ridge.scores(features))
     disputed = dispute(spread, logits) > most_disputed(spread, logits, label)
     of_each = disputed[label == 1].mean() + disputed[label == 0].mean()
     assert of_each / 2 == pytest.approx(0.25, abs=0.02)
@@ -144,27 +145,29 @@ def test_rows_near_even_odds_that_single_regions_move_are_disputed() -> None:
     assert np.isfinite(dispute(spread, np.zeros(300))).all()
 
 
-def test_rows_read_wrongly_are_told_from_those_read_rightly() -> None:
+def test_corrupted_rows_are_told_from_intact_ones() -> None:
     rng = np.random.default_rng(6)
-    right = (rng.random((300, 40)) + np.linspace(0.5, 1.5, 40)).astype(np.float32)
-    wrong = right[:, rng.permutation(40)]
+    intact = (rng.random((300, 40)) + np.linspace(0.5, 1.5, 40)).astype(np.float32)
+    corrupted = intact[:, rng.permutation(40)]
     folds = (np.arange(300) % 5).astype(np.int16)
-    misreading = fit_misreading(Pairs(right[:200], wrong[:200], folds[:200]))
-    assert (misreading.index(right[200:]) > 1).mean() < 0.06
-    assert (misreading.index(wrong[200:]) > 1).mean() > 0.95
+    detector = fit_corruption_detector(CorruptionPairs(intact[:200], corrupted[:200], folds[:200]))
+    assert (detector.index(intact[200:]) > 1).mean() < 0.06
+    assert (detector.index(corrupted[200:]) > 1).mean() > 0.95
 
 
-def test_a_file_keeps_the_doubt() -> None:
-    _, doubt, features = sample_scorer(60)
+def test_a_file_keeps_the_uncertainty() -> None:
+    rows = sample_rows(60)
+    features, plain = rows.table, fit_uncertainty(rows)
     folds = (np.arange(300) % 5).astype(np.int16)
-    misreading = fit_misreading(Pairs(features, features[:, ::-1].copy(), folds))
-    for whole in (doubt, replace(doubt, misreading=misreading)):
-        again = doubt_from(doubt_arrays(whole), 60)
-        assert np.array_equal(again.unlike(features), whole.unlike(features))
+    pairs = CorruptionPairs(features, features[:, ::-1].copy(), folds)
+    detecting = replace(plain, detector=fit_corruption_detector(pairs))
+    for whole in (plain, detecting):
+        again = Uncertainty.from_arrays(whole.to_arrays(), 60)
+        assert np.array_equal(again.dissimilarity(features), whole.dissimilarity(features))
         assert np.array_equal(again.spread(features), whole.spread(features))
-    broken = doubt_arrays(replace(doubt, misreading=misreading))
+    broken = detecting.to_arrays()
     for bad in (broken["misread"][:-1], np.full(60, np.nan)):
         with pytest.raises(ModelError):
-            doubt_from(broken | {"misread": bad}, 60)
+            Uncertainty.from_arrays(broken | {"misread": bad}, 60)
     with pytest.raises(ModelError):
-        doubt_from(broken | {"misread_limits": np.array([0.0, 1.0])}, 60)
+        Uncertainty.from_arrays(broken | {"misread_limits": np.array([0.0, 1.0])}, 60)
