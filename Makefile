@@ -1,4 +1,85 @@
-# Every verb of the command line, and the developers' own. `make` alone lists them.
+# Every verb of the command line, and the developers' own. `make` alone prints the lines that begin with
+# "#:", `make help-dev` those with "#!"; a test holds them against the verbs and variables.
+#: make predict REGION=demo       maps the simulated landscape, nothing else needed
+#:
+#: Verbs, in the order of the flow (each runs from what the one before it stored):
+#:   regions       show REGION, or list the names
+#:   plan          say what a run will need, and its price
+#:   scenes        find the scenes of REGION and SEASON in SOURCE
+#:   composite     blend them into cloud-free blocks
+#:   featurize     compute the features of every cell
+#:   dataset       join features with LABELS to a training table
+#:   train         train and register models (runs whatever is missing before it)
+#:   predict       map REGION with MODEL (runs whatever is missing, up to the report)
+#:   join          join the predictions with known sites
+#:   publish       write the styled map and the inspection list
+#:   report        write the page that explains it
+#:   evaluate      compare the map with what is known to be true
+#:   explain       rebuild one CELL from its scenes
+#:   sample        draw cells to label in QGIS (DISCLOSURE=restricted)
+#:   area          areas with intervals from the labelled SAMPLE
+#:   monitor       what changed between the seasons FROM and TO
+#:   context       list the context layers and check their files
+#:   models        compare the registered models
+#:   tune          judge settings of bank and model on the archive CHIPS (models/tuning.csv)
+#:   status        how far the last run of REGION has come
+#:   submit        hand REGION to Slurm
+#:   demo          write the simulated landscape
+#:   notebooks     run the four notebooks and write their pages (data/processed/notebooks)
+#:   install       the environment alone, in .venv; install-l1c: with what clouds of L1C imagery need
+#: and in .venv/bin/asm-atlas: catalogue, score, features export, hash
+#:
+#: Variables:
+#:   REGION         a name (make regions), a GeoJSON or GeoPackage file, bbox:w,s,e,n
+#:   SEASON         months of the images, YYYY-MM..YYYY-MM
+#:   SOURCE         planetary-computer, earth-search, copernicus, an address, a folder
+#:   COLLECTION     of a STAC API
+#:   BANDS          to composite, such as B04,B03,B02,VV
+#:   MAX_CLOUD      scenes of more cloud (%) are left out
+#:   FAILED_SCENES  stop or mark: what a scene that cannot be read does
+#:   LABELS         what is known of mines: visits or polygons
+#:   MODEL          a registered model; auto: the nearest one that fits
+#:   PREVALENCE     share of cells with mining in the region
+#:   DISCLOSURE     public or restricted
+#:   MAP_LANG       en or fr
+#:   WORKSPACE      a folder, or s3://bucket/prefix
+#:   CLUSTER        local, slurm, none, or the address of a Dask scheduler
+#:   WORKERS        of the local cluster; 0: one a core
+#:   PDF            publish: field sheets of so many candidates (QGIS)
+#:   CELL           explain: longitude,latitude, or the cell's number
+#:   SIZE           sample: cells to draw
+#:   SAMPLE         area: the labelled GeoPackage
+#:   FROM           monitor: the first season
+#:   TO             monitor: the last season
+#:   EVERY          monitor: year or quarter: seasons between too
+#:   RERUN          monitor: yes: every season that is kept once more, with this model
+#:   CHIPS          tune: folder of an archive of chips
+#:   TUNE           tune: more options, such as "--easy SUBSET"
+#:   CORE_HOUR      plan: price of an hour of a core
+#:   GB_READ        plan: price of reading a gigabyte
+#:   GB_MONTH       plan: price of keeping a gigabyte for a month
+#: make help-all lists every variable, make help-dev what developers need.
+#: make itself ends with 2 whatever went wrong; the codes that say what come from .venv/bin/asm-atlas
+#! Developers' verbs:
+#!   install-dev    the environment with what the others need
+#!   test           lint, and the tests: network blocked, warnings are errors
+#!   lint           ruff, mypy and the direction of imports
+#!   interface      opens what we make in real QGIS and a real browser
+#!   services       real STAC servers, a real database, nginx and an S3 endpoint
+#!   cluster        a real Slurm and a real object store on this machine
+#!   africa         the commands of docs/africa.md on real visits
+#!   demo-check     the demo from end to end against its marks
+#!   faults         a thousand faults injected into the reading of imagery
+#!   kills          kill -9 while it publishes, KILLS times
+#!   chaos          kill -9 of workers, scheduler and driver, KILLS times, KILLS_S3 in a bucket
+#!   hostile        hostile files through every door
+#!   bench          the kernels and the ridge against other ways (installs torch)
+#!   bench-imagery  the reading of imagery against odc-stac and stackstac
+#!   bench-region   a region from catalogue to features against mosaiks
+#!   bench-scale    240,000 blocks without their pixels
+#!   bench-workers  the demo's blocks with one worker and with two
+#!   clean          takes away what the stages stored, maps too
+#! CONTRIBUTING.md says what each needs.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -37,39 +118,19 @@ STAGES := regions scenes composite featurize dataset train predict join publish 
 BESIDE := evaluate models demo context status submit
 DEVELOPERS := test lint interface services cluster africa faults kills chaos hostile demo-check bench bench-imagery bench-region bench-scale bench-workers clean
 
-.PHONY: help install install-dev install-l1c $(STAGES) $(BESIDE) plan explain sample area monitor tune notebooks $(DEVELOPERS)
+.PHONY: help help-all help-dev install install-dev install-l1c $(STAGES) $(BESIDE) plan explain sample area monitor tune notebooks $(DEVELOPERS)
 
 help:
-	@echo "make predict REGION=demo     maps the simulated landscape, nothing else needed"
-	@echo "make test                    runs the tests"
-	@echo
-	@echo "Verbs, in the order of the flow (each runs from what the one before it stored):"
-	@echo "  regions     show REGION, or list the names"
-	@echo "  scenes      find the scenes of REGION and SEASON in SOURCE"
-	@echo "  composite   blend them into cloud-free blocks"
-	@echo "  featurize   compute the features of every cell"
-	@echo "  dataset     join features with LABELS to a training table"
-	@echo "  train       train and register models (runs whatever is missing before it)"
-	@echo "  predict     map REGION with MODEL (runs whatever is missing, up to the report)"
-	@echo "  join        join the predictions with known sites"
-	@echo "  publish     write the styled map and the inspection list; PDF=50: field sheets too (QGIS)"
-	@echo "  report      write the page that explains it"
-	@echo "  explain     rebuild CELL (its number, or longitude,latitude) from its scenes"
-	@echo "  sample      draw SIZE cells to label in QGIS (DISCLOSURE=restricted)"
-	@echo "  area        areas with intervals from the labelled SAMPLE"
-	@echo "  monitor     what changed between the seasons FROM and TO; EVERY=year: those between too"
-	@echo "  tune        judge settings of bank and model on the archive CHIPS (models/tuning.csv)"
-	@echo "  notebooks   run the four notebooks and write their pages (data/processed/notebooks)"
-	@echo "Beside them:  plan (prices: CORE_HOUR, GB_READ, GB_MONTH)  evaluate  models  demo  context  status  submit"
-	@echo "              and in $(ATLAS): catalogue  features export  score  hash"
-	@echo "Developers:   $(DEVELOPERS)"
-	@echo
-	@echo "Variables, every key of docs/reference.md in capitals:"
-	@echo "  $(VARIABLES)" | fold -s -w 100
-	@echo "  REGION: a name (make regions), a GeoJSON or GeoPackage file, bbox:w,s,e,n"
-	@echo "  SEASON: YYYY-MM..YYYY-MM    DISCLOSURE: public or restricted    MAP_LANG: en or fr"
-	@echo "Of single verbs: $(OPTIONS)" | fold -s -w 100
-	@echo "make itself ends with 2 whatever went wrong; the codes that say what come from $(ATLAS)"
+	@sed -n 's/^#: \{0,1\}//p' Makefile
+
+help-dev:
+	@sed -n 's/^#! \{0,1\}//p' Makefile
+
+# Every key of the configuration, from the page that is made from the code.
+help-all: help
+	@awk -F' [|] ' '/^### .\[/ { gsub(/[`# ]/, "") ; print "\n" $$0 } \
+	  /^[|] `/ { gsub(/[|`]/, "", $$1) ; gsub(/[.]/, "_", $$1) ; sub(/[.]( .*|$$)/, "", $$3) ; gsub(/`/, "", $$3) ; \
+	  printf "  %-24s%s\n", toupper(substr($$1, 2)), $$3 }' docs/reference.md
 
 # The environment: uv where it is at hand, else venv and pip; every file checked against its hash.
 install: $(VENV)/installed

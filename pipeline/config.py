@@ -57,18 +57,18 @@ class RunSettings(Settings):
     region : str
         A region's name, a GeoJSON or GeoPackage file, or ``bbox:west,south,east,north``.
     season : str
-        ``YYYY-MM..YYYY-MM``, both months included; several with commas, for one composite of the
-        same months of several years; empty: what the region names, else every date.
+        Months of the images, ``YYYY-MM..YYYY-MM``, both included. Empty: what the region names,
+        else every date. Several with commas: one composite of the same months of several years.
     seed : int
         Seed of the demo's landscape, and of what is drawn at random.
     max_blocks : int
         A region of more 0.1-degree blocks than this is refused.
     log : str
-        File to which every step and block is appended as a line of JSON; empty: none.
+        File to which every step and block is appended as a line of JSON.
     """
 
     region: str = setting("region", "")
-    season: str = setting("season", "")
+    season: str = setting("season", "", common=True)
     seed: int = setting("seed", 1, between(least=0))
     max_blocks: int = setting("max_blocks", 50_000, between(least=1))
     log: str = setting("log", "")
@@ -85,34 +85,34 @@ class ImagerySettings(Settings):
     Parameters
     ----------
     source : str
-        ``planetary-computer``, ``earth-search``, ``copernicus``, the address of any STAC API, a
-        static catalogue's folder, a file of items (a stored scene manifest), or ``auto``: what the
-        region itself names (the demo's simulated catalogue).
+        Where imagery is found: ``planetary-computer``, ``earth-search``, ``copernicus``, an
+        address, a folder; ``auto``: what the region names. An address is that of a STAC API, a
+        folder holds a static catalogue, and a file lists items, such as a stored scene manifest.
+        The demo region names its simulated catalogue.
     collection : str
-        Collection to search in, where the source is a STAC API; several with commas, such as
+        Collection of a STAC API, or several with commas. For example
         ``sentinel-2-l2a,sentinel-1-rtc``.
     bands : str
-        Bands to composite, such as ``B04,B03,B02,VV``; empty: those of the usual six, and of radar,
-        that the imagery has.
+        Bands to composite, such as ``B04,B03,B02,VV``; empty: all usual ones. The usual ones
+        are six, and radar, where the imagery has them.
     hosts : str
-        Hosts with commas where assets may lie besides the service's own, such as
-        ``files.example.org`` or ``127.0.0.1:8081``.
+        Further hosts where assets may lie, with commas, such as ``files.example.org`` or
+        ``127.0.0.1:8081``.
     max_cloud : float
-        Scenes of more cloud than this, in per cent as the catalogue says, are left out; 100: none.
+        Scenes of more cloud than this are left out. In per cent, as the catalogue says; 100: none.
     blend : str
-        How observations become one: ``median``, ``percentile-25`` (1 to 99), ``medoid`` or
-        ``geometric-median``.
+        How observations become one.
     scl_unclear : str
         Classes of the scene classification that are not a clear view of the ground.
     cloud_dilation : int
         Pixels by which clouds and shadows are grown.
     """
 
-    source: str = setting("source", "auto")
-    collection: str = setting("collection", "sentinel-2-l2a")
-    bands: str = setting("bands", "")
+    source: str = setting("source", "auto", common=True)
+    collection: str = setting("collection", "sentinel-2-l2a", common=True)
+    bands: str = setting("bands", "", common=True)
     hosts: str = setting("hosts", "")
-    max_cloud: float = setting("max_cloud", 100.0, between(above=0))
+    max_cloud: float = setting("max_cloud", 100.0, between(above=0), common=True)
     blend: str = setting("blend", "median", _BLENDS)
     scl_unclear: str = setting("scl_unclear", "0,1,3,8,9,10", _CLASSES)
     cloud_dilation: int = setting("cloud_dilation", 0, between(least=0))
@@ -130,8 +130,9 @@ class ReadingSettings(Settings):
     Parameters
     ----------
     failed_scenes : str
-        ``stop``: a scene that cannot be read fails its block. ``mark``: the block is made from the
-        others, the gap is counted as failed, and the command ends with an exit code of its own.
+        A scene that cannot be read: ``stop`` fails its block, ``mark`` leaves a gap. With ``mark``
+        the block is made from the other scenes, the gap is counted as failed, and the command ends
+        with an exit code of its own.
     tries : int
         Tries of one request, or of decoding one window, before it counts as failed.
     seconds : float
@@ -146,7 +147,7 @@ class ReadingSettings(Settings):
         Files of one scene that are read side by side.
     """
 
-    failed_scenes: str = setting("failed_scenes", "stop", one_of("stop", "mark"))
+    failed_scenes: str = setting("failed_scenes", "stop", one_of("stop", "mark"), common=True)
     tries: int = setting("read_tries", 5, between(least=1))
     seconds: float = setting("read_seconds", 300.0, between(above=0))
     timeout: float = setting("read_timeout", 30.0, between(above=0))
@@ -162,12 +163,12 @@ class LabelSettings(Settings):
     Parameters
     ----------
     file : str
-        A table of visits in the IPIS form (.csv, a GeoPackage's table ``visits``, the address of a
-        WFS), to train on and to join with, or polygons of mines (.gpkg, .geojson, .shp) to train
-        on; empty: what the region names.
+        What is known of mines: visits (.csv, .gpkg, a WFS) or polygons (.gpkg, .geojson, .shp).
+        Empty: what the region names. Visits, in the IPIS form (in a GeoPackage: the table
+        ``visits``), are trained on and joined with, polygons are trained on.
     mapping : str
-        What the columns of a table of visits in another form are: a file (.toml), ``car``,
-        ``tanzania`` or ``zimbabwe``; empty: IPIS's table of the DRC, or polygons.
+        What the columns of visits in another form are: a file (.toml), ``car``, ``tanzania`` or
+        ``zimbabwe``. Empty: IPIS's table of the DRC, or polygons.
     column : str
         Column of the polygons' labels (1 mine, 0 looks like one), where they have it; ``none``:
         every polygon is a mine.
@@ -176,7 +177,7 @@ class LabelSettings(Settings):
     inspections : str
         Points with a label (mine, no mine, look-alike, cannot tell) and a date, to train on.
     use_sample : str
-        A labelled sample (``asm-atlas sample``) to train on; it can then no longer estimate areas
+        A labelled sample (``asm-atlas sample``) to train on. It can then no longer estimate areas
         for the maps of those models.
     prior : float
         Share of mines among the unlabelled cells that are trained on; 0: estimated from them.
@@ -186,7 +187,7 @@ class LabelSettings(Settings):
         A visit is used with the imagery of a season at most this many years away from it.
     """
 
-    file: str = setting("labels", "")
+    file: str = setting("labels", "", common=True)
     mapping: str = setting("labels_mapping", "")
     column: str = setting("label_column", "label")
     searched: str = setting("searched", "")
@@ -208,15 +209,15 @@ class FeatureSettings(Settings):
     patches : str
         Patch sizes of a newly sampled bank in pixels, such as ``3,5``.
     neighbourhood : int
-        Side, in cells, of the square whose mean features stand beside a cell's own in a newly
-        trained model: 3, or 1 for none.
+        Side, in cells, of the square whose mean features a newly trained model sees with each
+        cell's own; 1: none.
     recipe : str
-        How patches become the filters of a newly sampled bank: ``atlas``, ``atlas-quarters`` (for
-        models of chips) or a published definition (``features.recipe``).
+        How patches become the filters of a newly sampled bank. ``atlas-quarters`` is for models of
+        chips, the others are published definitions (``features.recipe``).
     dtype : str
-        How features are stored: ``float32``, or ``float16`` in half the room and to three digits.
+        How features are stored; ``float16``: in half the room and to three digits.
     device : str
-        Where features are computed: ``cpu``, or ``cuda``: a GPU, by torch.
+        Where features are computed; ``cuda``: on a GPU, by torch.
     """
 
     filters: int = setting("filters", 64, between(least=1))
@@ -239,16 +240,16 @@ class ModelSettings(Settings):
     Parameters
     ----------
     name : str
-        A registered model's name, or ``auto``: the nearest one that fits the imagery.
+        A registered model, or ``auto``: the nearest one that fits the imagery.
     prevalence : float
-        Share of cells with mining where the map is made, which probabilities are corrected to; 0:
-        as among the model's training rows.
+        Share of cells with mining in the region; 0: as in training. Probabilities are corrected
+        to it.
     min_observed : float
         A cell with less than this share of its windows observed is called "cannot tell".
     """
 
-    name: str = setting("model", "auto")
-    prevalence: float = setting("prevalence", 0.0, between(least=0, below=1))
+    name: str = setting("model", "auto", common=True)
+    prevalence: float = setting("prevalence", 0.0, between(least=0, below=1), common=True)
     min_observed: float = setting("min_observed", 0.25, between(above=0, most=1))
 
 
@@ -259,22 +260,22 @@ class MapSettings(Settings):
     Parameters
     ----------
     disclosure : str
-        ``public`` (coarse, safe to hand on) or ``restricted``.
+        Who the map is for; ``public``: coarse, safe to hand on.
     language : str
-        ``en`` or ``fr``: the language of names and styles in the map.
+        Language of names and styles in the map.
     layers : str
         Folder of context layers, and of declarations of one's own; empty: ``layers`` in the
         workspace.
     removals : str
-        List of requests to be left out (.csv), see ``data/DISCLOSURE.md``; empty: ``removals.csv``
-        in the workspace, where it is there.
+        List of requests to be left out (.csv), see ``data/DISCLOSURE.md``; empty: the workspace's
+        ``removals.csv``, if any.
     random_places : int
-        Cells below possible that are drawn for visits beside the candidates, so that visits measure
+        Cells below possible that are drawn for visits, as candidates are, so that visits measure
         what the map misses; 0: none.
     """
 
-    disclosure: str = setting("disclosure", "public", one_of("public", "restricted"))
-    language: str = setting("map_lang", "en", one_of("en", "fr"))
+    disclosure: str = setting("disclosure", "public", one_of("public", "restricted"), common=True)
+    language: str = setting("map_lang", "en", one_of("en", "fr"), common=True)
     layers: str = setting("layers", "")
     removals: str = setting("removals", "")
     random_places: int = setting("random_places", 20, between(least=0))

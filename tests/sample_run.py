@@ -64,11 +64,10 @@ def make_model(workspace: Path) -> None:
 
 
 def command(workspace: Path, source: Path, *more: str, verb: str = "predict") -> list[str]:
-    """Return the command line that maps the region."""
-    return [
-        sys.executable, "-m", "pipeline.cli", verb, REGION, "--workspace", str(workspace),
-        "--source", str(source), "--model", "here-ridge", *more,
-    ]  # fmt: skip
+    """Return the command line that maps the region, or looks at its run."""
+    made_of = [] if verb == "status" else ["--source", str(source), "--model", "here-ridge"]
+    place = [verb, REGION, "--workspace", str(workspace)]
+    return [sys.executable, "-m", "pipeline.cli", *place, *made_of, *more]
 
 
 def plain_environment(**more: str) -> dict[str, str]:

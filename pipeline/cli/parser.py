@@ -1,226 +1,185 @@
-"""The verbs of the command line, in the order of the flow, and their options."""
+"""A verb's options and help: its own, and those of the keys that it uses."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
-from importlib.metadata import version
+import difflib
+import re
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any, NoReturn
 
-from models.classifiers import CLASSIFIERS
-from pipeline.cli.options import shared_options
-from pipeline.errors import NOTHING_EXIT_CODE
+from pipeline.cli.verb import Verb
+from pipeline.cli.verbs import VERBS
+from pipeline.config import known_keys
+from pipeline.runtime.settings import Key
 
-Verb = Callable[[argparse.Namespace], int | None]
-
-
-def _count(text: str) -> int:
-    if not text.isdigit() or not 0 < int(text) <= 1000:
-        raise argparse.ArgumentTypeError("a number of sheets, 1 to 1000")
-    return int(text)
-
-
-def _weight(text: str) -> tuple[str, float]:
-    name, _, value = text.partition("=")
-    return name, float(value)
+PROGRAM = "asm-atlas"
+_FIXED = ("--help", "--help-all")
 
 
-def make_parser(run: Mapping[str, Verb]) -> argparse.ArgumentParser:
-    """Return the parser of the command line.
+class _Format(argparse.RawDescriptionHelpFormatter):
+    """Examples as they are, and a column for long options."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30)
+
+
+class VerbParser(argparse.ArgumentParser):
+    """The parser of one verb.
 
     Parameters
     ----------
-    run : mapping of str to callable
-        What each verb calls with its options.
+    verb : Verb
+        Which one.
+    everything : bool, optional
+        Whether the help shows all keys that it uses, in all their words.
+    """
+
+    def __init__(self, verb: Verb, everything: bool = False) -> None:
+        keys = verb.uses()
+        hidden = 0 if everything else sum(not verb.shows(key) for key in keys)
+        notes = f"{hidden} more options: --help-all.\n" * bool(hidden)
+        notes += "A TOML file and variables ASM_ATLAS_KEY give keys too: docs/reference.md"
+        super().__init__(
+            prog=f"{PROGRAM} {verb.name}",
+            usage="%(prog)s" + " [REGION]" * ("region" in verb.keys) + " [options]",
+            description="\n".join(
+                [sentence(verb.text), "", *(f"  {PROGRAM} {one}" for one in verb.examples)]
+            ),
+            epilog=notes if keys else None,
+            formatter_class=_Format,
+            add_help=False,
+        )
+        add_options(self, verb, everything)
+        self._verb = verb
+
+    def format_help(self) -> str:
+        """Return the help, with no empty line between groups of keys."""
+        groups = "|".join({key.group for key in self._verb.uses()}) or "-"
+        return re.sub(rf"\n(\n({groups}):\n)", r"\1", super().format_help())
+
+    def options_of(self, words: Sequence[str]) -> argparse.Namespace:
+        """Return the options that words give.
+
+        Parameters
+        ----------
+        words : sequence of str
+            What follows the verb.
+
+        Returns
+        -------
+        argparse.Namespace
+            With ``verb`` and, where it uses keys, ``config``.
+        """
+        mine = option_names(self._verb)
+        for word in words[: words.index("--") if "--" in words else None]:
+            name = word.partition("=")[0]
+            if name.startswith("--") and not any(one.startswith(name) for one in mine):
+                self._refuse(name, mine)
+        return self.parse_args(words)
+
+    def _refuse(self, name: str, mine: list[str]) -> NoReturn:
+        if name in map(flag, known_keys().values()):
+            users = ", ".join(one.name for one in VERBS.values() if name in option_names(one))
+            self.error(
+                f"{self._verb.name} does not use {name}, in a TOML file or the environment it does "
+                f"no harm; these verbs use it: {users}"
+            )
+        near = difflib.get_close_matches(name, mine, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"{self.prog} --help-all lists them"
+        self.error(f"no option {name}; {hint}")
+
+
+class _HelpAll(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        VerbParser(self.const, everything=True).print_help()
+        parser.exit()
+
+
+def add_options(parser: argparse.ArgumentParser, verb: Verb, everything: bool = True) -> None:
+    """Give a parser what a verb takes: its own options first, then keys, group by group.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Still empty.
+    verb : Verb
+        Which one.
+    everything : bool, optional
+        Whether the help shows all keys, in all their words.
+    """
+    keys = {key.name: key for key in verb.uses()}
+    own = parser.add_argument_group("options")
+    if "region" in keys:
+        own.add_argument("place", nargs="?", metavar="REGION", help=_help(keys["region"], False))
+    for names, about in verb.options:
+        usual = f" (default: {about['default']})" if about.get("default") else ""
+        own.add_argument(*names, **about | {"help": about["help"].replace("%", "%%") + usual})
+    own.add_argument("-h", "--help", action="help", help="show this; --help-all: all options")
+    own.add_argument("--help-all", action=_HelpAll, nargs=0, const=verb, help=argparse.SUPPRESS)
+    if keys:
+        own.add_argument("--config", metavar="FILE", help="TOML file of keys")
+    for group, members in groupby(keys.values(), lambda key: key.group):
+        section = parser.add_argument_group(group)
+        for key in members:
+            shown = everything or verb.shows(key)
+            added = section.add_argument(
+                flag(key),
+                dest=key.name,
+                metavar=_metavar(key),
+                help=_help(key, everything) if shown else argparse.SUPPRESS,
+            )
+            choices = [str(choice) for choice in key.allowed.choices]
+            if choices:
+                added.completer = lambda found=choices, **_: found  # type: ignore[attr-defined]
+    parser.set_defaults(verb=verb)
+
+
+def option_names(verb: Verb) -> list[str]:
+    """Return the names of all options that a verb takes."""
+    own = [name for names, _ in verb.options for name in names if name.startswith("--")]
+    keys = [flag(key) for key in verb.uses()]
+    return [*own, *_FIXED, *(["--config", *keys] if keys else [])]
+
+
+def flag(key: Key) -> str:
+    """Return the option of a key."""
+    return "--" + re.sub("[_.]", "-", key.name)
+
+
+def details(key: Key, everything: bool = True) -> str:
+    """Return a key's limits and default in parentheses, as far as it has them.
+
+    Parameters
+    ----------
+    key : Key
+        The key.
+    everything : bool, optional
+        Whether limits are wanted.
 
     Returns
     -------
-    argparse.ArgumentParser
-        Sets ``run`` to what is to be called.
+    str
+        Empty: anything is allowed, and none is the default.
     """
-    parser = argparse.ArgumentParser(
-        prog="asm-atlas", description="Map artisanal mining from Sentinel imagery."
-    )
-    parser.add_argument("--version", action="version", version=f"asm-atlas {version('asm-atlas')}")
-    verbs = parser.add_subparsers(title="verbs, in the order of the flow", required=True)
-    shared, placeless = shared_options(place=True), shared_options(place=False)
-
-    def verb(name: str, text: str, called: Verb, place: bool = True) -> argparse.ArgumentParser:
-        options = shared if place else placeless
-        added = verbs.add_parser(name, help=text, description=text, parents=[options])
-        added.set_defaults(run=called, place=None, verb_name=name)
-        return added
-
-    verb("regions", "show a region, or list the names", run["regions"])
-    text = "say what a run will need: blocks, scenes, gigabytes, core-hours, room, cost"
-    plan = verb("plan", text, run["plan"])
-    plan.add_argument("--core-hour", type=float, default=0.0, help="price of an hour of a core")
-    plan.add_argument("--gb-read", type=float, default=0.0, help="price of reading a gigabyte")
-    plan.add_argument("--gb-month", type=float, default=0.0, help="price of keeping one a month")
-    for name, text in (
-        ("scenes", "find the scenes of a region and season"),
-        ("composite", "blend them into cloud-free blocks"),
-        ("featurize", "compute the features of every cell"),
-    ):
-        stage = verb(name, text, run[name])
-        if name == "composite":
-            _retry_option(stage)
-    table = verbs.add_parser("features", help="hand features on to other tools")
-    actions = table.add_subparsers(title="actions", required=True)
-    text = "write the features of a region as lon, lat, X_0 ... X_K"
-    export = actions.add_parser("export", help=text, description=text, parents=[shared])
-    export.set_defaults(run=run["features"], place=None, verb_name="features export")
-    export.add_argument("--out", required=True, help="features.parquet (GeoParquet) or .csv")
-    export.add_argument(
-        "--grid", type=float, default=0.01, help="degrees: 0.01 (as the MOSAIKS API) or 0.005"
-    )
-    export.add_argument("--only", action="store_true", help="from what is stored")
-    verb("dataset", "join features with visits to a training table", run["dataset"])
-    train = verb(
-        "train", "train and register models on visits, or on an archive of chips", run["train"]
-    )
-    train.add_argument("--only", action="store_true", help="from what is stored")
-    train.add_argument("--chips", help="folder with chips.npz and chips.csv")
-    train.add_argument("--name", default="chips", help="name of the models trained on chips")
-    train.add_argument(
-        "--kind",
-        choices=tuple(CLASSIFIERS),
-        help="of chips: one model, called NAME",
-    )
-    train.add_argument(
-        "--leave-out", action="append", default=[], help="a square (column cell) not to be seen"
-    )
-    _subset_options(train)
-    train.add_argument("--data", default="", help="what the chips are, for the card")
-    train.add_argument("--licence", default="", help="licence and credit of the chips")
-    predict = verb("predict", "map a region: whatever is missing, up to the report", run["predict"])
-    predict.add_argument(
-        "--only", action="store_true", help="apply the model to stored features only"
-    )
-    _retry_option(predict)
-    predict.add_argument(
-        "--detailed-exit-code",
-        action="store_true",
-        help=f"end with {NOTHING_EXIT_CODE} where nothing was left to do",
-    )
-    join = verb("join", "join predictions, or any detections, with known sites", run["join"])
-    join.add_argument(
-        "--detections", help="points or polygons (GeoJSON, GeoPackage, shapefile, CSV)"
-    )
-    join.add_argument("--tolerance-km", type=float, default=1.0, help="how near is matched")
-    join.add_argument("--out", help="folder for what is matched and unmatched")
-    publish = verb("publish", "write the styled map", run["publish"])
-    publish.add_argument(
-        "--pdf",
-        type=_count,
-        nargs="?",
-        const=50,
-        default=0,
-        metavar="N",
-        help="print field sheets of the first N candidates (50) with QGIS",
-    )
-    verb("report", "write the page that explains it", run["report"])
-    text = "rebuild one cell from its scenes, and show its images (pictures: restricted)"
-    explain = verb("explain", text, run["explain"])
-    explain.add_argument(
-        "--cell", required=True, help="longitude,latitude, or its number on the edition's map"
-    )
-    explain.add_argument("--out", help="folder to write; default: with the region's maps")
-    evaluate = verb("evaluate", "compare a map with what is known to be true", run["evaluate"])
-    evaluate.add_argument(
-        "--truth", help="label raster, polygons or points; default: the demo's truth"
-    )
-    evaluate.add_argument("--out", help="file for the figures, JSON")
-    monitor = verb("monitor", "compare two seasons, and keep a series of them", run["monitor"])
-    for flag, name, text in (
-        ("--from", "first", "the first season, YYYY-MM..YYYY-MM"),
-        ("--to", "last", "the last season"),
-    ):
-        monitor.add_argument(flag, dest=name, required=True, help=text)
-    monitor.add_argument(
-        "--every",
-        choices=("year", "quarter"),
-        default="",
-        help="keep the first season moved on by so much too, up to the last",
-    )
-    monitor.add_argument(
-        "--rerun", action="store_true", help="make every season kept anew with this model"
-    )
-    sample = verb("sample", "draw a random sample of cells to label (restricted)", run["sample"])
-    sample.add_argument("--size", type=int, default=300, help="cells to label")
-    sample.add_argument("--out", help="GeoPackage to label, new; default: in the region's folder")
-    sample.add_argument("--draw", type=int, default=1, help="another number, another sample")
-    sample.add_argument(
-        "--cannot-tell", action="store_true", help="sample cells that the imagery cannot show too"
-    )
-    area = verb(
-        "area", "estimate areas with intervals from a labelled sample", run["area"], place=False
-    )
-    area.add_argument("sample", help="the labelled GeoPackage")
-    area.add_argument("--regions", help="polygons (column name) to estimate one by one")
-    area.add_argument("--out", help="file for the figures, JSON; a CSV goes beside it")
-    text = "list the context layers and check their files, or write empty forms for them"
-    layers = verb("context", text, run["layers"], place=False)
-    layers.add_argument("--templates", metavar="FOLDER", help="folder for the empty forms")
-    verb("models", "compare the registered models", run["models"], place=False)
-    text = "search for the best setting of bank and model on chips, whole regions held out"
-    tune = verb("tune", text, run["tune"], place=False)
-    tune.add_argument("--chips", required=True, help="folder with chips.npz and chips.csv")
-    tune.add_argument("--out", required=True, help="the table, CSV")
-    tune.add_argument(
-        "--easy", action="append", default=[], help="a subset whose negatives do not judge"
-    )
-    _subset_options(tune)
-    score = verb("score", "score chips with a model", run["score"], place=False)
-    score.add_argument("--chips", required=True, help="chips.npz")
-    score.add_argument("--out", required=True, help="a row for each chip, CSV")
-    _imagery_options(score)
-    catalogue = verb(
-        "catalogue", "turn imagery at hand into a static catalogue", run["catalogue"], place=False
-    )
-    catalogue.add_argument("files", nargs="*", help="GeoTIFFs, one scene each")
-    catalogue.add_argument("--chips", help="folder with an archive of chips: the located ones")
-    catalogue.add_argument("--out", required=True, help="folder of the catalogue, new")
-    catalogue.add_argument("--dates", help="YYYY-MM-DD, or YYYY-MM-DD..YYYY-MM-DD for a composite")
-    catalogue.add_argument("--scale", type=float, help="reflectance of one step")
-    catalogue.add_argument("--offset", type=float, default=0.0, help="reflectance of step 0")
-    _imagery_options(catalogue)
-    verb("demo", "write the simulated landscape", run["demo"], place=False)
-    verb("status", "show how far the last run of a region has come, and its pace", run["status"])
-    submit = verb(
-        "submit", "write a batch script for a region and submit it to Slurm", run["submit"]
-    )
-    submit.add_argument("--verb", choices=("predict", "train"), default="predict")
-    submit.add_argument("--dry-run", action="store_true", help="print the script only")
-    text = "print the hash of what a run's folder says, clocks and names of runs aside"
-    digest = verbs.add_parser("hash", help=text, description=text)
-    digest.set_defaults(run=run["hash"])
-    digest.add_argument(
-        "folder", help="a run's folder, such as data/processed/demo/latest, or s3://..."
-    )
-    digest.add_argument("--parts", action="store_true", help="of every layer, table and file too")
-    return parser
+    limits = key.allowed.words if everything and not key.allowed.choices else ""
+    value = f"{key.default:g}" if isinstance(key.default, float) else key.default
+    usual = f"default: {value}" if value not in ("", False) else ""
+    return f" ({'; '.join(filter(None, (limits, usual)))})" if limits or usual else ""
 
 
-def _retry_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--retry-failed",
-        action="store_true",
-        help="work on those blocks alone that failed, or lack scenes, in an earlier run",
-    )
+def sentence(text: str) -> str:
+    """Return a text with a capital and a full stop."""
+    return f"{text[:1].upper()}{text[1:]}."
 
 
-def _subset_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--without", action="append", default=[], help="a subset not to train on")
-    parser.add_argument(
-        "--weight",
-        action="append",
-        default=[],
-        type=_weight,
-        help="SUBSET=3: its rows count 3-fold",
-    )
+def _metavar(key: Key) -> str:
+    if key.allowed.choices:
+        return "|".join(map(str, key.allowed.choices))
+    return {bool: "true|false", int: "N", float: "X", str: "TEXT"}[type(key.default)]
 
 
-def _imagery_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--level", help="L1C or L2A")
-    parser.add_argument("--clip", type=float, help="reflectance at which pixels saturate")
-    parser.add_argument("--steps", type=int, help="steps between 0 and there; 255 for 8 bits")
+def _help(key: Key, everything: bool) -> str:
+    text = key.text.rstrip(".") if everything else key.text.partition(". ")[0].rstrip(".")
+    return (text + details(key, everything)).replace("``", "").replace("%", "%%")

@@ -5,18 +5,28 @@
 
 from __future__ import annotations
 
-import argparse
+from itertools import groupby
 
-from pipeline.cli.main import parser
+from pipeline.cli.parser import PROGRAM, details, sentence
+from pipeline.cli.verb import Option, Verb
+from pipeline.cli.verbs import FAMILIES
 from pipeline.config import known_keys
+from pipeline.runtime.settings import Key
 
 _HEAD = """# Verbs, options, configuration
 
-Made from the code by `python -m pipeline.cli.reference`; change it there.
+Made from the code by `python -m pipeline.cli.reference`; change it there. [Verbs](#verbs),
+[configuration](#configuration).
 
-Every key of the configuration can stand in a TOML file (`--config run.toml`), in the
-environment as `ASM_ATLAS_KEY`, in `make` as `KEY=` (`MAX_CLOUD=20`, `SLURM_JOBS=4`), and on the
-command line as `--key`; the later wins. An unknown key is an error, a variable of make too.
+A key of the configuration can come from a TOML file (`--config run.toml`), from the
+environment as `ASM_ATLAS_KEY`, from `make` as `KEY=` (`MAX_CLOUD=20`, `SLURM_JOBS=4`), and from the
+command line as `--key`; the later wins. In the file, keys are in the tables named below, or outside
+of all tables by their own names (`read_tries = 3`), but not both. An unknown key is an error, a
+variable of make too. A verb takes as options the keys that it uses; one file serves all verbs.
+
+`asm-atlas VERB --help` shows what is used most, `--help-all` all of it. To complete verbs and
+options, put `eval "$(asm-atlas --completion bash)"` (or `zsh`) into the shell's start-up file; for
+fish: `asm-atlas --completion fish | source`.
 """
 
 
@@ -28,48 +38,62 @@ def reference() -> str:
     str
         Markdown.
     """
-    return "\n".join([_HEAD, "## Verbs", "", *_verbs(parser()), "## Configuration", "", *_keys()])
+    lines = [_HEAD, "## Verbs", ""]
+    for title, family in FAMILIES.items():
+        lines += [f"**{title[:1].upper()}{title[1:]}**: {', '.join(map(_link, family))}.", ""]
+    for family in FAMILIES.values():
+        for verb in family:
+            lines += _verb(verb)
+    lines += ["## Configuration", ""]
+    for group, keys in groupby(known_keys().values(), lambda key: key.group):
+        lines += [f"### `[{group}]`", "", "| key | in the table | what |", "|---|---|---|"]
+        lines += [*map(_row, keys), ""]
+    return "\n".join(lines)
 
 
-def _verbs(known: argparse.ArgumentParser, before: str = "asm-atlas") -> list[str]:
-    lines = []
-    shared = set(known_keys()) | {"help", "config", "place", "version"}
-    for action in known._actions:
-        if not isinstance(action, argparse._SubParsersAction):
-            continue
-        for name, verb in action.choices.items():
-            if any(isinstance(a, argparse._SubParsersAction) for a in verb._actions):
-                lines += _verbs(verb, f"{before} {name}")
-                continue
-            lines += [f"### `{before} {name}`", "", f"{_sentence(verb.description or '')}", ""]
-            own = [a for a in verb._actions if a.dest not in shared]
-            lines += [f"- `{_form(a)}`: {_cell(a.help or '')}" for a in own]
-            lines += [""] if own else []
-    return lines
+def _link(verb: Verb) -> str:
+    return f"[{verb.name}](#{PROGRAM}-{verb.name.replace(' ', '-')})"
 
 
-def _form(action: argparse.Action) -> str:
-    name = action.option_strings[-1] if action.option_strings else action.dest.upper()
-    if action.nargs == 0 or not action.option_strings:
-        return name
-    value = action.metavar or "|".join(map(str, action.choices or [])) or action.dest.upper()
-    return f"{name} {value}"
+def _verb(verb: Verb) -> list[str]:
+    names = {key.name for key in verb.uses()}
+    parts = []
+    for group, keys in groupby(known_keys().values(), lambda key: key.group):
+        all_ = [key.name for key in keys]
+        used = [name for name in all_ if name in names]
+        if used:
+            parts.append(f"`[{group}]`" + (f" {', '.join(used)}" if used != all_ else ""))
+    return [
+        f"### `{PROGRAM} {verb.name}`",
+        "",
+        sentence(verb.text),
+        "",
+        *(f"    {PROGRAM} {example}" for example in verb.examples),
+        "",
+        *map(_option, verb.options),
+        *[""] * bool(verb.options),
+        *([f"Keys: {'; '.join(parts)}.", ""] if parts else []),
+    ]
 
 
-def _keys() -> list[str]:
-    lines = ["| key | default | what |", "|---|---|---|"]
-    for name, key in known_keys().items():
-        usual = f"`{key.default}`" if key.default != "" else ""
-        lines.append(f"| `{name}` | {usual} | {_cell(key.text)} |")
-    return [*lines, ""]
+def _option(option: Option) -> str:
+    names, about = option
+    words = "|".join(about.get("choices") or ())
+    value = words or about.get("metavar") or names[-1].lstrip("-").replace("-", "_").upper()
+    takes = about.get("action") in (None, "append")
+    form = " ".join([names[-1]] * names[-1].startswith("-") + [value] * takes)
+    usual = f" (default: {about['default']})" if about.get("default") else ""
+    return f"- `{form}`: {_cell(about['help'])}{usual}"
 
 
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
+def _row(key: Key) -> str:
+    choices = ", ".join(f"`{choice}`" for choice in key.allowed.choices)
+    what = key.text + (f" One of {choices}." if choices else "")
+    return f"| `{key.name}` | `{key.field}` | {_cell(what)}{_cell(details(key))} |"
 
 
 def _cell(text: str) -> str:
-    return text.replace("``", "`").replace("%%", "%").replace("|", "\\|")
+    return text.replace("``", "`").replace("|", "\\|")
 
 
 if __name__ == "__main__":

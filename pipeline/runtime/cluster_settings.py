@@ -38,19 +38,19 @@ _DIRECTIVES = Allowed(
 
 @dataclass(frozen=True)
 class ClusterSettings(Settings):
-    """Who works.
+    """The processes that work.
 
     Parameters
     ----------
     kind : str
-        ``local``, ``slurm``, the address of a Dask scheduler (``tcp://...``, ``tls://...``), or
-        ``none``: in one process.
+        Who works: ``local``, ``slurm``, ``none`` (one process) or an address. Addresses are
+        those of Dask schedulers, ``tcp://...`` or ``tls://...``.
     workers : int
-        Worker processes of the local cluster; 0: one a core, and no more than memory allows.
+        Workers of the local cluster; 0: one a core. Never more than memory allows then.
     """
 
-    kind: str = setting("cluster", "local")
-    workers: int = setting("workers", 0, between(least=0))
+    kind: str = setting("cluster", "local", common=True)
+    workers: int = setting("workers", 0, between(least=0), common=True)
 
 
 @dataclass(frozen=True)
@@ -60,15 +60,15 @@ class Slurm(Settings):
     Parameters
     ----------
     partition : str
-        Partition of the jobs; empty: the cluster's default.
+        Partition of the jobs. Empty: the cluster's default.
     account : str
-        Account that pays; empty: the user's default.
+        Account that pays. Empty: the user's default.
     walltime : str
         Time limit of a job of workers, ``[D-]HH:MM:SS``. Ended jobs are followed by new ones.
     cores : int
-        Cores of a job; each is a worker of one thread.
+        Cores of a job. Each is a worker of one thread.
     memory : str
-        Memory of a job, all its workers together, such as ``12GiB`` or ``3000MiB``.
+        Memory of a job. All its workers share it; such as ``12GiB`` or ``3000MiB``.
     jobs : int
         Jobs of workers at a time.
     interface : str

@@ -88,7 +88,7 @@ def between(
     )
 
 
-def setting(name: str, default: Any, allowed: Allowed = ANYTHING) -> Any:
+def setting(name: str, default: Any, allowed: Allowed = ANYTHING, *, common: bool = False) -> Any:
     """Declare a key as a field of a group.
 
     Parameters
@@ -99,13 +99,16 @@ def setting(name: str, default: Any, allowed: Allowed = ANYTHING) -> Any:
         Its value where none is given; it also decides the kind.
     allowed : Allowed, optional
         What it may hold.
+    common : bool, optional
+        Whether many use it: ``--help`` shows it, not ``--help-all`` alone.
 
     Returns
     -------
     dataclasses.Field
         For a group's class.
     """
-    return dataclasses.field(default=default, metadata={"name": name, "allowed": allowed})
+    about = {"name": name, "allowed": allowed, "common": common}
+    return dataclasses.field(default=default, metadata=about)
 
 
 @dataclass(frozen=True)
@@ -122,8 +125,10 @@ class Key:
         Its value where none is given.
     allowed : Allowed
         What it may hold.
+    common : bool
+        Whether many use it.
     text : str
-        Its words, from the group's docstring.
+        Its words, from the group's docstring; the first sentence says what it is.
     """
 
     name: str
@@ -131,6 +136,7 @@ class Key:
     field: str
     default: Any
     allowed: Allowed
+    common: bool
     text: str
 
     @property

@@ -30,7 +30,7 @@ class WorkspaceSettings(Settings):
         keys; empty: as for imagery.
     """
 
-    path: str = setting("workspace", "data")
+    path: str = setting("workspace", "data", common=True)
     mirror: str = setting("mirror", "")
     plain_http: bool = setting("plain_http", False)
     s3_profile: str = setting("s3_profile", "")

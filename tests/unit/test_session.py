@@ -56,10 +56,10 @@ def base(tmp_path: Path, source: Path, *more: str) -> list[str]:
     return [BOX, "--workspace", work, "--source", str(source), "--cluster", "none", *more]
 
 
-def run(verb: str, arguments: list[str]) -> int:
+def run(verb: str, arguments: list[str], *more: str) -> int:
     """Run a stage and those before it."""
     assert main(["scenes", *arguments]) == 0
-    return main([verb, *arguments])
+    return main([verb, *arguments, *more])
 
 
 def events(path: Path) -> list[dict[str, Any]]:
@@ -223,8 +223,8 @@ def test_planted_secrets_are_found_nowhere(
     monkeypatch.setattr(composite, "read_scene", fails)
     monkeypatch.setenv("PC_SDK_SUBSCRIPTION_KEY", SECRET)
     arguments = base(tmp_path, source, "--log", str(tmp_path / "run.jsonl"))
-    assert run("composite", [*arguments, "--failed-scenes", "stop"]) == 23
-    assert run("composite", [*arguments, "--failed-scenes", "mark"]) == 27
+    assert run("composite", arguments, "--failed-scenes", "stop") == 23
+    assert run("composite", arguments, "--failed-scenes", "mark") == 27
     assert main(["status", BOX, "--workspace", str(tmp_path / "work")]) == 0
     # A defect shows its traceback, without what opens doors.
     monkeypatch.setattr(composite, "report_forecast", lambda *_: 1 / int(f"{address}"))
