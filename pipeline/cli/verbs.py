@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
 from pipeline.cli import (
     evaluate,
     imagery,
@@ -51,6 +49,8 @@ def overview() -> str:
 
 def version_text() -> str:
     """Return the version, and the commit where it is known."""
+    from importlib.metadata import version
+
     from pipeline.runtime.code import commit
 
     known = commit()
