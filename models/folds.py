@@ -140,7 +140,9 @@ def region_folds(
     mines = placed & (np.asarray(labels) == 1)
     squares = np.unique(np.column_stack([np.floor(lon[mines]), np.floor(lat[mines])]), axis=0)
     if len(squares) < 2:
-        raise TrainingError("regions need mines in at least two 1-degree squares")
+        raise TrainingError(
+            "regions need mines in at least two 1-degree squares", {"code": "few_squares"}
+        )
     count = min(count, len(squares))
     best, least = squares[:count], np.inf
     for start in range(_STARTS):

@@ -18,6 +18,7 @@ from models.calibration import Calibration
 from models.classifiers import CLASSIFIERS
 from models.errors import ModelError
 from models.label_sets import LabelSets
+from models.statement import Code
 
 FILE = "manifest.json"
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -69,6 +70,8 @@ class Data:
         Rows that nobody has labelled; None: every label is known.
     samples : sequence of str
         Samples for area estimates that are among the rows.
+    description_codes : sequence of dict
+        The description by code; see :mod:`models.statement`. Empty: it was not recorded.
     """
 
     description: str
@@ -78,6 +81,7 @@ class Data:
     positives: int
     unlabelled: Unlabelled | None = None
     samples: Sequence[str] = ()
+    description_codes: Sequence[Code] = ()
 
 
 @dataclass(frozen=True)
@@ -127,11 +131,14 @@ class Scores:
         All folds together.
     folds : list of dict
         The same of each ``fold``.
+    how_codes : sequence of dict
+        How they were obtained, by code; empty: it was not recorded.
     """
 
     how: str
     pooled: Figures
     folds: list[dict[str, Any]]
+    how_codes: Sequence[Code] = ()
 
 
 @dataclass(frozen=True)
@@ -154,6 +161,8 @@ class Apart:
         Mean probability, share of mines and rows of ten parts.
     regions : list of dict
         Figures of each region.
+    how_codes : sequence of dict
+        What was held out, by code; empty: it was not recorded.
     """
 
     how: str
@@ -167,6 +176,7 @@ class Apart:
     precision_at: dict[str, float] = field(default_factory=dict)
     reliability: list[list[float]] = field(default_factory=list)
     regions: list[dict[str, Any]] = field(default_factory=list)
+    how_codes: Sequence[Code] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

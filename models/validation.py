@@ -9,7 +9,7 @@ taken from the other folds' scores, so that no row judges what was fitted to it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from models.folds import Split, splits
 from models.label_sets import fit_label_sets, set_figures
 from models.refit import Refits
 from models.scores import FALSE_SHARES, score, score_probabilities
+from models.statement import Statement
 from models.validation_words import CROSS_FITTED
 
 # With fewer mines, or fewer others, a figure would be chance.
@@ -30,6 +31,13 @@ FEWEST = 10
 RECALLS = tuple(round(0.1 * step, 1) for step in range(1, 11))
 # Where classes of size begin: mined hectares of a cell (which has about 30), and workers.
 HECTARES, WORKERS = (0.0, 1.0, 5.0), (0.0, 20.0, 50.0, 200.0)
+_CROSS_FITTED = Statement(CROSS_FITTED, ({"code": "cross_fitted"},))
+# Rows of too few of a class, by code.
+_FEW = {
+    "few_to_judge": "of the rows to judge",
+    "few_to_fit": "of the rows to fit on",
+    "few_outside": "outside one of the folds",
+}
 
 
 @dataclass(frozen=True)
@@ -38,23 +46,23 @@ class HoldOut:
 
     Parameters
     ----------
-    name : str
+    name : Statement
         What is held out, in a few words.
-    how : str
-        How rows came into folds, in words.
+    how : Statement
+        How rows came into folds.
     folds : numpy.ndarray of int16, shape (n,), or None
         Fold of each row; -1: always fitted on, never judged. None: it cannot be done.
     buffer_km : float
         Rows so near to one that is held out are not fitted on either.
-    why_not : str
+    why_not : Statement
         Why it cannot be done.
     """
 
-    name: str
-    how: str
+    name: Statement
+    how: Statement
     folds: NDArray[np.int16] | None = None
     buffer_km: float = 0.0
-    why_not: str = ""
+    why_not: Statement = field(default_factory=Statement)
 
 
 @dataclass(frozen=True)
@@ -102,21 +110,21 @@ def validate(
     Returns
     -------
     list of dict
-        One row a way: ``name``, ``how``, and either ``left_out`` (why there are no figures) or
-        those of ``scores.score_probabilities``, ``folds``, ``ece`` (expected calibration error:
-        mean distance between probability and share of mines over the ten parts of
-        ``reliability``), ``sets`` (as ``label_sets.set_figures``), ``precision_by_recall`` and
-        ``sizes`` (``unit``, ``from``, ``mines``, ``found``: with the threshold above which 5 % of
-        the negatives of the other folds lie).
+        One row a way: ``name``, ``how``, and either ``left_out`` (why there are no figures), all as
+        ``Statement.record`` gives them, or those of ``scores.score_probabilities``, ``folds``,
+        ``ece`` (expected calibration error: mean distance between probability and share of mines
+        over the ten parts of ``reliability``), ``sets`` (as ``label_sets.set_figures``),
+        ``precision_by_recall`` and ``sizes`` (``unit``, ``from``, ``mines``, ``found``: with the
+        threshold above which 5 % of the negatives of the other folds lie).
     """
     rows = []
     for way in ways:
-        row: dict[str, Any] = {"name": way.name, "how": f"{way.how}; {CROSS_FITTED}"}
         try:
+            row = (way.how + _CROSS_FITTED).record("how")
             row |= _figures(refits, labels, way, lon, lat, sizes)
         except TrainingError as error:
-            row = {"name": way.name, "how": way.how, "left_out": str(error)}
-        rows.append(row)
+            row = way.how.record("how") | error.statement.record("left_out")
+        rows.append(way.name.record("name") | row)
     return rows
 
 
@@ -129,16 +137,16 @@ def _figures(
     sizes: Sequence[Sizes],
 ) -> dict[str, Any]:
     if way.folds is None:
-        raise TrainingError(way.why_not)
+        raise TrainingError(way.why_not.text, *way.why_not.codes)
     judged = way.folds >= 0
-    _both(labels[judged], "of the rows to judge", FEWEST)
+    _both(labels[judged], "few_to_judge")
     parts = list(splits(way.folds, lon, lat, way.buffer_km))
     if len(parts) < 2:
-        raise TrainingError("all rows to judge lie in one part")
+        raise TrainingError("all rows to judge lie in one part", {"code": "one_part"})
     for part in parts:
         # Before anything is fitted: what fails late has cost the most.
-        _both(labels[part.train], "of the rows to fit on", FEWEST)
-        _both(labels[judged & ~part.test], "outside one of the folds", FEWEST)
+        _both(labels[part.train], "few_to_fit")
+        _both(labels[judged & ~part.test], "few_outside")
     scores = np.full(len(labels), np.nan)
     for part in parts:
         scores[part.test] = refits.scores(part.train, part.test)
@@ -178,10 +186,14 @@ def _cross_fitted(
     return probabilities, sets, called
 
 
-def _both(labels: NDArray[np.int8], which: str, fewest: int) -> None:
+def _both(labels: NDArray[np.int8], code: str) -> None:
     mines = int(labels.sum())
-    if min(mines, len(labels) - mines) < fewest:
-        raise TrainingError(f"{which} {mines} are mines and {len(labels) - mines} are not: too few")
+    others = len(labels) - mines
+    if min(mines, others) < FEWEST:
+        raise TrainingError(
+            f"{_FEW[code]} {mines} are mines and {others} are not: too few",
+            {"code": code, "mines": mines, "others": others},
+        )
 
 
 def calibration_error(reliability: Sequence[Sequence[float]]) -> float:

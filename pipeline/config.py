@@ -35,6 +35,7 @@ from pipeline.runtime.settings import (
     setting,
 )
 from pipeline.runtime.workspace import WorkspaceSettings
+from pipeline.words.catalogue import ENGLISH, languages
 
 ENVIRONMENT_PREFIX = "ASM_ATLAS_"
 # Variables of this prefix that are not configuration: where the tests find real data.
@@ -275,7 +276,7 @@ class MapSettings(Settings):
     """
 
     disclosure: str = setting("disclosure", "public", one_of("public", "restricted"), common=True)
-    language: str = setting("map_lang", "en", one_of("en", "fr"), common=True)
+    language: str = setting("map_lang", ENGLISH, one_of(*languages()), common=True)
     layers: str = setting("layers", "")
     removals: str = setting("removals", "")
     random_places: int = setting("random_places", 20, between(least=0))

@@ -100,6 +100,12 @@ class CellError(AsmAtlasError):
     exit_code = 17
 
 
+class UnknownLanguageError(AsmAtlasError):
+    """There are no words in that language."""
+
+    exit_code = 18
+
+
 class SourceError(AsmAtlasError):
     """The imagery source does not exist or does not answer."""
 

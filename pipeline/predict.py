@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.model import Model, Predictions
+from models.statement import Statement
 from pipeline.classes import can_tell
 from pipeline.composite import EPOCH
 from pipeline.errors import NoClearPixelError
@@ -37,7 +38,7 @@ class Predicted:
         The imagery.
     model : Model
         What was applied.
-    why : str
+    why : Statement
         Why this model, in words.
     entry : ledger.Entry
         The stored table; ``read_predictions`` reads it.
@@ -47,7 +48,7 @@ class Predicted:
 
     scenes: SceneList
     model: Model
-    why: str
+    why: Statement
     entry: ledger.Entry
     composites: list[ledger.Entry]
     features: list[ledger.Entry]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from models.model import Model
+from models.statement import Statement
 from pipeline.composite import composite_blocks, raise_partial
 from pipeline.errors import NoModelError
 from pipeline.export import check_export, export_features
@@ -118,7 +119,7 @@ class _Featurized(NamedTuple):
     """Features of a region's blocks, and of the blocks around where the model looks there."""
 
     model: Model
-    why: str
+    why: Statement
     composites: list[ledger.Entry]
     features: list[ledger.Entry]
 

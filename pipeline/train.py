@@ -14,6 +14,7 @@ from features.bank import FilterBank, bank_bytes, load_bank
 from features.recipe import RECIPES
 from features.scaling import Scaling
 from models.manifest import Manifest
+from models.statement import Statement
 from pipeline import composite as composites
 from pipeline import featurize, scenes
 from pipeline.errors import NoClearPixelError, NoLabelsError, NoSceneError
@@ -23,11 +24,12 @@ from pipeline.runtime.console import say
 from pipeline.scenes import SceneList
 from pipeline.sites.labels.background import with_background
 from pipeline.sites.labels.gather import gather_labels
-from pipeline.sites.labels.rows import Labels, one_row_per_cell, shift_season
+from pipeline.sites.labels.rows import Labels, one_row_per_cell, reasons, shift_season
 from pipeline.training.corruption_pairs import corruption_pairs
 from pipeline.training.dataset import build_dataset, read_dataset
 from pipeline.training.model_choice import own_name, registries
 from pipeline.training.register import About, register_models, squares_of
+from pipeline.words.statements import statement
 from pipeline.workflow import ledger
 from pipeline.workflow.context import Context
 
@@ -86,17 +88,18 @@ def train_models(context: Context, only: bool = False) -> tuple[list[Manifest], 
     table = replace(table, corruption_pairs=pairs)
     unlabelled = table.unlabelled.any()
     lon, lat = grid.cell_centres(np.unique(table.cell))
+    left_out = {code: count for code, count in labels.left_out.items() if count}
+    last = [labels.about[-1], *([statement("background")] if unlabelled else [])]
+    last += reasons(left_out, config.labels.visit_years)
     about = About(
         name=own_name(context.region.name, config, found.simulated),
-        data="; ".join(labels.about)
-        + (", background more than 1 km from every known site" if unlabelled else "")
-        + "".join(f", {count} {reason}" for reason, count in labels.left_out.items() if count),
+        data=sum(labels.about[:-1], Statement()) + statement("listed", items=last),
         data_hash=entry.sha256,
         licence=_licence(labels, found),
         ground=f"region {context.region.title}",
         squares=squares_of(lon, lat),
-        how="spatial folds, whole 0.1-degree blocks held out"
-        + ("; negatives are background, not verified" if unlabelled else ""),
+        how=statement("blocks", degrees=0.1)
+        + (statement("background_unverified") if unlabelled else Statement()),
         simulated=found.simulated,
         seed=context.config.run.seed,
         prior=context.config.labels.prior,
@@ -185,9 +188,7 @@ def _with_imagery(
     most = context.config.labels.visit_years
     kept = np.abs(nearest - wanted) <= most
     rows = one_row_per_cell(labels.rows.assign(shift=nearest)[kept].reset_index(drop=True))
-    left_out = labels.left_out | {
-        f"dated more than {most} years from any imagery": int((~kept).sum())
-    }
+    left_out = labels.left_out | {"dated_far": int((~kept).sum())}
     if rows.empty:
         raise NoLabelsError(
             f"no label in {context.region.name} is near any imagery in time",
@@ -199,7 +200,7 @@ def _with_imagery(
         f"{len(rows)} labelled cells in {len(used)} seasons ("
         + ", ".join(f"{count} by {what}" for what, count in rows["what"].value_counts().items())
         + "); left out: "
-        + ", ".join(f"{count} {reason}" for reason, count in left_out.items()),
+        + ", ".join(told.text for told in reasons(left_out, most)),
     )
     return replace(labels, rows=rows, left_out=left_out), used
 

@@ -12,6 +12,7 @@ import shapely
 from sample_model import sample_manifest
 from scipy.ndimage import gaussian_filter
 
+from models.statement import Statement
 from pipeline.config import Config
 from pipeline.geo import grid
 from pipeline.geo.regions import Region
@@ -151,7 +152,7 @@ def make_run(**changes: Any) -> RunInfo:
             ground={"description": "demo-train", "squares": [[5.8, 2.0, 6.0, 2.3]]},
             secret_path="/home/someone",
         ),
-        choice="the nearest model that fits the imagery",
+        choice=Statement("the nearest model that fits the imagery"),
         config=config,
         config_hash="0123456789abcdef",
         code_version="0.1.0",

@@ -14,6 +14,7 @@ from sample_model import sample_bank
 from test_train import ABOUT, table
 
 from models.registry import load_model
+from models.statement import Statement
 from pipeline.predict import Predicted
 from pipeline.runtime.atomic import sha256_of
 from pipeline.training.register import register_models
@@ -54,7 +55,7 @@ def make_world(folder: Path, **keys: Any) -> tuple[Context, Predicted, pd.Series
     predicted = Predicted(
         scenes=SimpleNamespace(simulated=True),  # type: ignore[arg-type]
         model=model,
-        why="",
+        why=Statement(),
         entry=Entry("demo", str(path), sha256_of(path)),
         composites=[],
         features=[],

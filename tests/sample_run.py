@@ -11,6 +11,7 @@ import numpy as np
 from imagery import clear_scl, make_item, save_items, texture
 from sample_model import sample_bank, sample_table
 
+from models.statement import Statement
 from pipeline.training.dataset import TrainingTable
 from pipeline.training.register import About, register_models
 
@@ -21,12 +22,12 @@ BLOCKS = 9
 DATES = ("2021-12-05", "2022-01-14")
 ABOUT = About(
     name="here",
-    data="made up",
+    data=Statement("made up"),
     data_hash="abc",
     licence="CC0",
     ground="nowhere",
     squares=[(5, 2)],
-    how="five folds",
+    how=Statement("five folds"),
     simulated=False,
     seed=1,
 )

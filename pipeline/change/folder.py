@@ -13,8 +13,9 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.change.legend import COLOURS, legend
 from pipeline.change.page import write_page
-from pipeline.change.words import CANNOT_TELL, COLOURS, legend, tell
+from pipeline.classes import CANNOT_TELL
 from pipeline.errors import StoreCorruptError
 from pipeline.map import disclosure as rules
 from pipeline.map.check import check_folder
@@ -26,7 +27,8 @@ from pipeline.map.files.views import LayerView
 from pipeline.map.manifest import RunManifest, file_digest
 from pipeline.map.provenance import RunInfo
 from pipeline.runtime.files import whole_folder
-from pipeline.words.map_words import say, warning, warnings
+from pipeline.words.catalogue import say
+from pipeline.words.notices import marks, notice, notices
 
 PACKAGE, PROJECT, PAGE = "changes.gpkg", "changes.qgz", "changes.html"
 # QGIS's number of placing labels outside of polygons: a square may be smaller than its number.
@@ -116,7 +118,7 @@ def _package(
     folder: Path,
 ) -> None:
     lang = run.config.map.language
-    words = f"{warning(lang, run.simulated)} {say(f'{product.disclosure}_long', lang)}"
+    words = notice(lang, run.simulated, product.disclosure)
     title = title_of(run, product.disclosure, seasons, lang)
     tables = {**product.tables, "provenance": manifest.rows().assign(simulated=run.simulated)}
     views = [
@@ -124,13 +126,13 @@ def _package(
         for name, frame in [*product.layers.items(), *tables.items()]
     ]
     by_name = {view.name: view for view in views}
-    groups = (("group_changes", ("change_places", "changes")),
-              ("group_tables", ("change_areas", "series", "provenance")))  # fmt: skip
+    groups = (("changes", ("change_places", "changes")),
+              ("tables", ("change_areas", "series", "provenance")))  # fmt: skip
     project = qgis.pack_project(
         title=title,
-        words="\n".join(warnings(lang, run.simulated)),
+        words="\n".join(notices(lang, run.simulated)),
         abstract=words,
-        rights=say(product.disclosure, lang),
+        rights=say(f"editions.{product.disclosure}", lang),
         lang=lang,
         identifier=run.run_id,
         created=run.created,
@@ -140,7 +142,7 @@ def _package(
         layers=[by_name[n] for _, names in groups for n in names if n in by_name],
         groups=[
             {
-                "title": tell(key, lang),
+                "title": say(f"groups.{key}", lang),
                 "layers": [by_name[name] for name in names if name in by_name],
             }
             for key, names in groups
@@ -174,17 +176,16 @@ def title_of(run: RunInfo, disclosure: str, seasons: tuple[str, str], lang: str)
     seasons : tuple of str
         The two that were compared.
     lang : str
-        ``en`` or ``fr``.
+        One of :func:`pipeline.words.catalogue.languages`.
 
     Returns
     -------
     str
         One line.
     """
-    marks = [say("simulated", lang)] if run.simulated else []
-    marks.append(say(disclosure, lang))
-    text = f"{run.region.title} – {tell('title', lang)}: {seasons[0]}, {seasons[1]}"
-    return qgis.without_expressions(f"{text} ({', '.join(marks)})")
+    what = say("punctuation.pair", lang, name=say("change.title", lang), value=", ".join(seasons))
+    marked = ", ".join(marks(lang, run.simulated, disclosure))
+    return qgis.without_expressions(f"{run.region.title} – {what} ({marked})")
 
 
 def _view(name: str, frame: pd.DataFrame, product: Product, policy: Policy, lang: str) -> LayerView:
@@ -200,7 +201,7 @@ def _view(name: str, frame: pd.DataFrame, product: Product, policy: Policy, lang
         extra |= {"label_size": 8, "label_placement": _BESIDE}
     return LayerView(
         name=name,
-        title=tell(name, lang),
+        title=say(f"layers.{name}", lang),
         columns=columns,
         aliases={c: known[c].alias(lang) if c in known else c for c in columns},
         rules=_RULES[name](lang) if name in _RULES else [],
@@ -234,7 +235,7 @@ def _place_rules(lang: str) -> list[Rule]:
         }
         halo = {**line, "line_color": symbology.rgb("#ffffff"), "line_width": "1.3"}
         symbol = (Layer("SimpleLine", halo), Layer("SimpleLine", line))
-        drawn.append(Rule(tell(word, lang), f"\"change_class\" = '{word}'", symbol))
+        drawn.append(Rule(say(f"change.{word}", lang), f"\"change_class\" = '{word}'", symbol))
     return drawn
 
 

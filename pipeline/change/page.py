@@ -1,30 +1,27 @@
-"""The page of change: one file, both languages, no script, nothing from the network."""
+"""The page of change: one file, every language, no script, nothing from the network."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
 from markupsafe import Markup
 
-from pipeline.change.words import COLOURS, legend, tell
+from pipeline.change.legend import COLOURS, legend
+from pipeline.classes import CANNOT_TELL, CLASSES
 from pipeline.map import disclosure as rules
 from pipeline.map.credit import credit
 from pipeline.map.disclosure import Policy, Product
 from pipeline.map.files import qgis
 from pipeline.map.page import figures
-from pipeline.map.page.report import (
-    LANGUAGES,
-    cell_text,
-    fixed,
-    hash_of,
-    own_file,
-    page_facts,
-    templates,
-)
+from pipeline.map.page.html import hash_of, style_of, templates
+from pipeline.map.page.tables import page_facts
+from pipeline.map.page.values import cell_text, fixed
 from pipeline.map.provenance import RunInfo
-from pipeline.words.map_words import say, warnings
+from pipeline.words.catalogue import languages, say
+from pipeline.words.notices import notices, watermark
 
 MOST_PLACES = 40
 _PLACE_COLUMNS = (
@@ -32,6 +29,7 @@ _PLACE_COLUMNS = (
     "area_km2", "last_image_from", "last_image_to",
 )  # fmt: skip
 _CODED = {"change_class", "change_reason"}
+_PLAIN = "#8d8577"
 
 
 def write_page(
@@ -53,18 +51,17 @@ def write_page(
         The file, new.
     """
     lang = run.config.map.language
-    colours = {*COLOURS.values(), "#8d8577"}
-    style = own_file("report.css") + "".join(
-        f".c{c[1:]} {{ --c: {c}; }}\n.tiles .c{c[1:]} {{ border-top-color: {c}; }}\n"
-        for c in sorted(colours)
+    colours = sorted({*COLOURS.values(), _PLAIN})
+    style = style_of(colours) + "".join(
+        f".tiles .c{c[1:]} {{ border-top-color: {c}; }}\n" for c in colours
     )
     text = templates().get_template("changes.html").render(
         lang=lang,
-        title=f"{run.region.title} – {tell('title', lang)}",
+        title=f"{run.region.title} – {say('change.title', lang)}",
         run=run,
         product=product,
         seasons=seasons,
-        editions=[_edition(product, run, policy, one) for one in LANGUAGES],
+        editions=[_edition(product, run, policy, one) for one in languages()],
         n_places=len(product.layers["change_places"]),
         policy="default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
         f"style-src {hash_of(style)}",
@@ -75,16 +72,13 @@ def write_page(
 
 def _edition(product: Product, run: RunInfo, policy: Policy, lang: str) -> SimpleNamespace:
     """Return what the page says in one language."""
-    mark = say("simulated", lang) if run.simulated else ""
-    if product.disclosure == rules.RESTRICTED:
-        mark = f"{mark} {say('restricted', lang)}".strip()
+    mark = watermark(lang, run.simulated, product.disclosure)
     cells, places = product.layers["changes"], product.layers["change_places"]
-    why = cells["change_reason"][cells["change_class"] == "cannot_tell"].value_counts()
+    why = cells["change_reason"][cells["change_class"] == CANNOT_TELL].value_counts()
     return SimpleNamespace(
         lang=lang,
-        t=lambda key: tell(key, lang),
-        s=lambda key: say(key, lang),
-        marks=warnings(lang, run.simulated),
+        say=partial(say, lang=lang),
+        notices=notices(lang, run.simulated),
         mark=mark,
         dates=[_dates(cells, season) for season in ("from", "to")],
         map=figures.draw_changes(product, legend(lang), lang, mark),
@@ -98,7 +92,7 @@ def _edition(product: Product, run: RunInfo, policy: Policy, lang: str) -> Simpl
             2 if product.disclosure == rules.PUBLIC else 4,
         ),
         areas=_rows(product.tables.get("change_areas"), "change_areas", (), policy, lang),
-        why=[[tell(str(key), lang), cell_text(int(n), lang)] for key, n in why.items()],
+        why=[[say(f"change.{key}", lang), cell_text(int(n), lang)] for key, n in why.items()],
         series=_series(product.tables["series"], lang),
         facts=page_facts(product, run, policy, lang),
         credit=credit(product, run, lang),
@@ -114,14 +108,14 @@ def _dates(cells: pd.DataFrame, season: str) -> str:
 def _tiles(cells: pd.DataFrame, places: pd.DataFrame, lang: str) -> list[tuple[str, str, str]]:
     """Return the key figures: number, what it counts, colour."""
     kinds = places["change_class"].value_counts()
-    tiles = [
-        (int(kinds.get(word, 0)), f"{tell('n_places', lang)} : {tell(word, lang)}"
-         if lang == "fr" else f"{tell('n_places', lang)}: {tell(word, lang)}", COLOURS[word])
-        for word in ("new", "growing", "persisting", "fading")
-    ]  # fmt: skip
-    unknown = int((cells["change_class"] == "cannot_tell").sum())
-    tiles.append((len(cells), tell("n_squares", lang), "#8d8577"))
-    tiles.append((unknown, tell("cannot_tell", lang), COLOURS["cannot_tell"]))
+    name = say("change.n_places", lang)
+    tiles = []
+    for word in ("new", "growing", "persisting", "fading"):
+        label = say("punctuation.pair", lang, name=name, value=say(f"change.{word}", lang))
+        tiles.append((int(kinds.get(word, 0)), label, COLOURS[word]))
+    unknown = int((cells["change_class"] == CANNOT_TELL).sum())
+    tiles.append((len(cells), say("change.n_squares", lang), _PLAIN))
+    tiles.append((unknown, say("change.cannot_tell", lang), COLOURS[CANNOT_TELL]))
     return [(cell_text(value, lang), label, colour) for value, label, colour in tiles]
 
 
@@ -142,7 +136,7 @@ def _rows(
     for row in pd.DataFrame(table[columns]).astype(object).itertuples(index=False):
         rows.append(
             [
-                tell(str(value), lang) if name in _CODED else _text(name, value, lang, places)
+                say(f"change.{value}", lang) if name in _CODED else _text(name, value, lang, places)
                 for name, value in zip(columns, row, strict=True)
             ]
         )
@@ -159,10 +153,10 @@ def _text(name: str, value: object, lang: str, places: int) -> str:
 
 def _series(series: pd.DataFrame, lang: str) -> tuple[list[str], list[list[str]]]:
     """Count the squares of each class in each season."""
-    words = ("likely", "possible", "unlikely", "cannot_tell")
-    counts = pd.crosstab(series["season"], series["class"]).reindex(columns=words, fill_value=0)
+    counts = pd.crosstab(series["season"], series["class"])
+    counts = counts.reindex(columns=list(CLASSES), fill_value=0)
     rows = [
         [str(season), *(cell_text(int(n), lang) for n in row)]
         for season, row in zip(counts.index, counts.to_numpy(), strict=True)
     ]
-    return [tell("season", lang), *(tell(word, lang) for word in words)], rows
+    return [say("change.season", lang), *(say(f"classes.{name}", lang) for name in CLASSES)], rows

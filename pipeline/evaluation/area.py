@@ -36,7 +36,7 @@ from pipeline.runtime.console import console, say
 from pipeline.runtime.files import whole_file, write_json
 from pipeline.sites.samples import CANNOT_TELL, LabelledSample, name_some, raise_faults, read_sample
 from pipeline.training.model_choice import registries
-from pipeline.words.map_words import SIMULATED
+from pipeline.words import catalogue
 
 _NAMES = ("name", "title", "name_2", "name_1", "territoire", "province")
 
@@ -96,10 +96,11 @@ def area_region(
             "own: how far the map can be trusted is not estimated; draw another sample for that"
         )
     small = [part.name for part in parts if part.inside.sum() < SMALLEST_PUBLIC_CELLS]
+    invented = catalogue.say("notices.simulated", catalogue.ENGLISH)
     record: dict[str, Any] = {
         "sample": drawn.id,
         **facts,
-        "words": SIMULATED[0] if facts["simulated"] else "",
+        "words": invented if facts["simulated"] else "",
         "disclosure": "restricted" if small else "public",
         **result,
     }

@@ -17,8 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.area import Estimate, Strata, Z, accuracy, area, called_accuracy, stratum_means
-from pipeline.map.area_layer import HOW_ACCURACY, HOW_AREA, HOW_MINED
 from pipeline.sites.samples import CANNOT_TELL, LABELS, MINE, NO_MINE
+from pipeline.words.statements import statement
 
 WHAT = {
     "cells": "area of the cells (about 550 m wide) that contain mining",
@@ -133,6 +133,8 @@ def _region(
         for i, name in enumerate(names)
         if not means.covered[i]
     }
+    how = statement("area", cells=len(told), strata=int((means.labelled > 0).sum()))
+    how += statement("area_interval")
     result: dict[str, Any] = {
         "name": part.name,
         "title": part.title,
@@ -144,7 +146,7 @@ def _region(
         "cannot_tell": len(here) - len(told),
         "not_estimated_km2": round(sum(out.values()), 3),
         "not_estimated": out,
-        "how": HOW_AREA.format(n=len(told), h=int((means.labelled > 0).sum())),
+        **how.record("how"),
         "cells_with_mining_km2": _figure(area(strata, means), strata, means.covered),
         "mined_km2": None,
     }
@@ -156,7 +158,7 @@ def _region(
         shares = stratum_means(strata, told["group"], told_share, most)
         result["mined_km2"] = _figure(area(strata, shares), strata, shares.covered)
         result["mined_km2"] |= _extremes(strata, here, here["share"].fillna(0.0))
-        result["mined_km2"]["how"] = result["how"] + HOW_MINED.format(most=most)
+        result["mined_km2"] |= (how + statement("fullest", most=most)).record("how")
     return result
 
 
@@ -195,6 +197,7 @@ def _accuracies(frame: pd.DataFrame, rows: pd.DataFrame, names: Sequence[str]) -
     judged = np.array([name not in _NOT_JUDGED for name in names])
     strata = strata.select(judged)
     told = rows[rows["label"].isin((MINE, NO_MINE)) & judged[rows["group"]]]
+    how = statement("accuracy", cells=len(told)) + statement("accuracy_interval")
     result = {}
     for call, called in CALLS.items():
         is_called = np.isin(names, called)
@@ -205,7 +208,7 @@ def _accuracies(frame: pd.DataFrame, rows: pd.DataFrame, names: Sequence[str]) -
         ).matrix
         result[call] = {
             "called": " and ".join(called),
-            "how": HOW_ACCURACY.format(n=len(told)),
+            **how.record("how"),
             **{
                 name: {key: _number(value) for key, value in dataclasses.asdict(one).items()}
                 for name, one in found.items()

@@ -11,7 +11,7 @@ from textwrap import fill
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.words.map_words import say
+from pipeline.words.catalogue import say
 
 _COLUMNS = 6
 _INCHES = 1.9
@@ -83,11 +83,11 @@ def draw_looks(path: Path, looks: Sequence[Look], title: str, words: str, lang: 
             )
         )
         axes.set_axis_off()
-        name = look.date or say("composite", lang)
-        clear = say("clear_share", lang).format(round(100 * look.share))
+        name = look.date or say("explain.composite", lang)
+        clear = say("explain.clear_share", lang, share=round(100 * look.share))
         axes.set_title(f"{name}\n{clear}", fontsize=8)
     figure.suptitle(title, fontsize=11, x=0.02, ha="left")
-    note = f"{words} {say('looks_note', lang)}"
+    note = f"{words} {say('explain.note', lang)}"
     figure.text(0.02, 0.01, fill(note, 230), fontsize=6.5, va="bottom")
     figure.subplots_adjust(
         left=0.02, right=0.98, bottom=0.75 / figure.get_figheight(),

@@ -64,7 +64,7 @@ def evaluate_region(context: Context, truth: str | None, out: str | None) -> Eva
     console.print(describe(result), markup=False)
     home = context.config.workspace.processed / context.region.name
     path = Path(out) if out else home / "evaluation.json"
-    about = {"version": VERSION, "model": predicted.model.name, "why": predicted.why}
+    about = {"version": VERSION, "model": predicted.model.name, "why": predicted.why.text}
     write_json(path, result.to_dict() | about)
     journal.worked = True
     say("evaluate", str(path))

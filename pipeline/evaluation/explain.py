@@ -45,8 +45,9 @@ from pipeline.runtime.code import commit
 from pipeline.runtime.console import aligned, console, say
 from pipeline.runtime.files import whole_folder, write_json
 from pipeline.scenes import reading_limits, source_of
-from pipeline.words.map_words import say as words
-from pipeline.words.map_words import warning
+from pipeline.words.catalogue import ENGLISH
+from pipeline.words.catalogue import say as words
+from pipeline.words.notices import notice
 from pipeline.workflow import ledger
 from pipeline.workflow.context import Context
 
@@ -157,15 +158,16 @@ def explain_cell(context: Context, cell: str, out: Path | None = None) -> Path:
             draw_looks(partial / LOOKS, looks, f"{context.region.title}, {name}", about, lang)
     _tell(facts, folder)
     if looks:
-        say("", f"{folder / LOOKS}. {_left_out(looks, facts, 'en')}".strip())
+        say("", f"{folder / LOOKS}. {_left_out(looks, facts, ENGLISH)}".strip())
     return folder
 
 
 def _left_out(looks: list[Look], facts: dict[str, Any], lang: str) -> str:
     """Say how many scenes are not in the picture; empty: all are."""
     shown, scenes = sum(bool(look.date) for look in looks), len(facts["scenes"])
-    text = words("looks_left_out", lang).format(shown, scenes, _MOST_LOOKS)
-    return text if shown < scenes else ""
+    if shown == scenes:
+        return ""
+    return words("explain.left_out", lang, shown=shown, scenes=scenes, most=_MOST_LOOKS)
 
 
 def _tell(facts: dict[str, Any], folder: Path) -> None:
@@ -316,7 +318,7 @@ def _facts(
         "region": context.region.name,
         "simulated": predicted.scenes.simulated,
         "disclosure": edition,
-        "words": f"{warning(lang, predicted.scenes.simulated)} {words(f'{edition}_long', lang)}",
+        "words": notice(lang, predicted.scenes.simulated, edition),
         "bounds": [west, south, east, north],
         "stored": plain(allowed(policy, edition, "cells", rows[0])),
         "rebuilt": plain(allowed(policy, edition, "cells", rows[1])),
@@ -326,7 +328,7 @@ def _facts(
             policy, edition, "model",
             {"id": model.name, "sha256": model.sha256,
              "thresholds": model.manifest.thresholds, "bank": model.bank.hash,
-             "choice": predicted.why},
+             "choice": predicted.why.text},
         ),
         "scenes": [
             allowed(policy, edition, "scenes", scene_row(scene)) for scene in scenes

@@ -16,7 +16,7 @@ from features.bank import FilterBank
 from pipeline.composite import read_composite
 from pipeline.errors import DisclosureError
 from pipeline.geo import grid
-from pipeline.words.map_words import SIMULATED
+from pipeline.words.catalogue import ENGLISH, say
 from pipeline.workflow import ledger
 from pipeline.workflow.cells import CellTable
 
@@ -371,6 +371,6 @@ def _mark(context: Context, figure: Figure, title: str) -> None:
     figure.suptitle(title, fontsize=10, x=0.01, ha="left")
     if context.region.simulated:
         figure.text(
-            0.5, 0.5, SIMULATED[0].split(":")[0], rotation=20, ha="center", va="center",
+            0.5, 0.5, say("editions.simulated", ENGLISH), rotation=20, ha="center", va="center",
             fontsize=40, fontweight="bold", color=_INK, alpha=0.13,
         )  # fmt: skip

@@ -26,7 +26,8 @@ from pipeline.sites.samples import (
     STRATA_TABLE,
     TO_FILL,
 )
-from pipeline.words.map_words import SIMULATED, say, warnings
+from pipeline.words.catalogue import say
+from pipeline.words.notices import marks, notices
 
 _COLOURS = {MINE: "#d7301f", NO_MINE: "#0868ac", CANNOT_TELL: symbology.CANNOT_TELL}
 
@@ -64,13 +65,12 @@ def write_sample(
     drawn = cells[cells["number"] > 0].sort_values("number")[["number", "cell"]]
     layer = coarsening.squares(drawn.reset_index(drop=True), SQUARE_DEGREES[RESTRICTED])
     simulated = about["simulated"] == "yes"
-    words = f"{say('restricted_long', lang)} {say('how_to_label', lang)}"
-    if simulated:
-        words = f"{SIMULATED[lang == 'fr']} {words}"
+    codes = ["notices.simulated"] if simulated else []
+    codes += ["editions.restricted_note", "sample.how_to_label"]
+    words = " ".join(say(code, lang) for code in codes)
     rows = pd.DataFrame([*about.items(), ("words", words)], columns=["item", "value"])
-    marks = [say("simulated", lang)] if simulated else []
-    title = f"{about['title']} – {say('sample_title', lang)}"
-    title += f" ({', '.join([*marks, say(RESTRICTED, lang)])})"
+    title = f"{about['title']} – {say('sample.title', lang)}"
+    title += f" ({', '.join(marks(lang, simulated, RESTRICTED))})"
     write_layers(
         path,
         {LAYER: layer},
@@ -92,9 +92,9 @@ def write_sample(
     dress(path, [view], {LAYER: notes}, None, "", about["created"])
     return pack_project(
         title=without_expressions(title),
-        words="\n".join(warnings(lang, simulated)),
+        words="\n".join(notices(lang, simulated)),
         abstract=words,
-        rights=say(RESTRICTED, lang),
+        rights=say("editions.restricted", lang),
         lang=lang,
         identifier=about["sample"],
         created=about["created"],
@@ -102,15 +102,15 @@ def write_sample(
         geopackage=file_name,
         bounds=view.extent,
         layers=[view],
-        groups=[{"title": say("sample", lang), "layers": [view]}],
+        groups=[{"title": say("layers.sample", lang), "layers": [view]}],
     )
 
 
 def _view(title: str, extent: tuple[float, ...], lang: str) -> LayerView:
     policy = load_policy()[LAYER]
     columns = ["number", "cell", *TO_FILL]
-    texts = {MINE: say("mine", lang), NO_MINE: say("no_mine", lang)}
-    texts[CANNOT_TELL] = say("cannot_tell", lang)
+    texts = {MINE: say("sample.mine", lang), NO_MINE: say("sample.no_mine", lang)}
+    texts[CANNOT_TELL] = say("classes.cannot_tell", lang)
     west, south, east, north = extent
     return LayerView(
         name=LAYER,
@@ -118,7 +118,9 @@ def _view(title: str, extent: tuple[float, ...], lang: str) -> LayerView:
         columns=columns,
         aliases={name: policy[name].alias(lang) for name in columns},
         rules=[
-            _outline(say("not_labelled", lang), '"label" IS NULL OR "label" = \'\'', "#e6a700"),
+            _outline(
+                say("sample.not_labelled", lang), '"label" IS NULL OR "label" = \'\'', "#e6a700"
+            ),
             *(_outline(texts[name], f"\"label\" = '{name}'", _COLOURS[name]) for name in LABELS),
         ],
         extent=(west, south, east, north),

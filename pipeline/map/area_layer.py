@@ -17,15 +17,6 @@ from pipeline.geo.regions import Region
 from pipeline.map.coarsening import round_shapes
 from pipeline.runtime.mirror import fetched
 
-HOW_AREA = (
-    "stratified estimate from {n} labelled cells in {h} strata (Olofsson et al. 2014); 95 % "
-    "interval from Wilson's limits of each stratum, added in squares"
-)
-HOW_MINED = "; no cell is taken to be mined more than the fullest that was labelled ({most:.0%})"
-HOW_ACCURACY = (
-    "stratified estimate from {n} labelled cells outside the model's training table "
-    "(Olofsson et al. 2014, Stehman 2014); 95 % interval as for the area"
-)
 # A part of fewer cells than a 0.1-degree block would give single places away.
 SMALLEST_PUBLIC_CELLS = 400
 

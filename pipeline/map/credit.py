@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline.map.disclosure import Product
 from pipeline.map.provenance import RunInfo
 from pipeline.sites.column_mapping import load_mapping
-from pipeline.words.map_words import CREDIT, SIMULATED, say
+from pipeline.words.catalogue import say
 
 # A table in IPIS's own form is taken for its open data.
 IPIS = "IPIS (ipisresearch.be), ODC-BY 1.0"
@@ -21,19 +21,20 @@ def credit(product: Product, run: RunInfo, lang: str) -> str:
     run : RunInfo
         Says which mapping read the table of visits, and whether there is anybody to credit.
     lang : str
-        ``en`` or ``fr``.
+        One of :func:`pipeline.words.catalogue.languages`.
 
     Returns
     -------
     str
         Sentences.
     """
-    french = lang == "fr"
     if run.simulated:
-        return SIMULATED[french]
+        return say("notices.simulated", lang)
+    imagery = say("notices.imagery", lang)
     sites = product.layers.get("sites")
     if sites is None or sites.empty:
-        return CREDIT[french]
+        return imagery
     mapping = run.config.labels.mapping
     owner = load_mapping(mapping).credit if mapping else IPIS
-    return f"{CREDIT[french]} {say('sites_credit', lang).format(owner or say('unstated', lang))}"
+    owner = owner or say("notices.unstated", lang)
+    return f"{imagery} {say('notices.sites', lang, owner=owner)}"

@@ -27,6 +27,7 @@ from pipeline.sites.layers.attach import attach_columns, made_columns
 from pipeline.sites.matching import chance_recall, match_table
 from pipeline.sites.ranking import COMPARED, CONCEALED, NO_TABLE, rank_candidates
 from pipeline.sites.scorecard import summarise
+from pipeline.words.catalogue import ENGLISH, in_every, languages, pick, say, texts_of
 
 if TYPE_CHECKING:
     from pipeline.map.provenance import RunInfo
@@ -51,20 +52,19 @@ class Column:
     ----------
     disclosure : str
         Which products may hold it.
-    english, french : str
-        What the map calls it.
+    texts : mapping of str to str
+        What the map calls it, by language.
     note : str
         What a reader of the table needs to know.
     """
 
     disclosure: str
-    english: str
-    french: str
+    texts: Mapping[str, str]
     note: str
 
     def alias(self, lang: str) -> str:
         """Return the column's name as the map shows it."""
-        return self.french if lang == "fr" else self.english
+        return pick(self.texts, lang)
 
 
 Policy = Mapping[str, Mapping[str, Column]]
@@ -117,8 +117,9 @@ def load_policy(file: Path | None = None) -> Policy:
     Raises
     ------
     DisclosureError
-        If the table cannot be read, a row is not of the form ``| layer | column | class | English
-        | French | note |``, a class is neither public nor restricted, or a column is there twice.
+        If the table cannot be read, a row has not the cells of ``| layer | column | class |
+        English | ... | what it holds |``, a class is neither public nor restricted, or a column is
+        there twice.
     """
     file = file or data_folder() / "DISCLOSURE.md"
     try:
@@ -126,26 +127,38 @@ def load_policy(file: Path | None = None) -> Policy:
     except (OSError, UnicodeDecodeError) as error:
         raise DisclosureError(f"the rules cannot be read: {error}", where=str(file)) from None
     rows: dict[str, dict[str, Column]] = {}
-    inside = False
+    heading: list[str] = []
     for number, line in enumerate(lines, 1):
         parts = [part.strip() for part in line.strip().strip("|").split("|")]
         if not line.lstrip().startswith("|"):
-            inside = False
+            heading = []
         elif parts[:3] == ["layer", "column", "class"]:
-            inside = True
-        elif inside and set(line) - set("|-: "):
+            heading = [name.lower() for name in parts]
+        elif heading and set(line) - set("|-: "):
             where = f"{file}, line {number}"
-            if len(parts) == 5:  # the last note was empty, and its bar with it
+            if len(parts) == len(heading) - 1:  # the last note was empty, and its bar with it
                 parts.append("")
-            if len(parts) != 6 or parts[2] not in (PUBLIC, RESTRICTED):
+            if len(parts) != len(heading) or parts[2] not in (PUBLIC, RESTRICTED):
                 raise DisclosureError("a row of the rules cannot be understood", where=where)
-            layer, column = parts[:2]
+            layer, column, disclosure = parts[:3]
             if column in rows.setdefault(layer, {}):
                 raise DisclosureError(f"{layer}.{column} is there twice", where=where)
-            rows[layer][column] = Column(*parts[2:])
+            texts = texts_of(dict(zip(heading, parts, strict=True)))
+            rows[layer][column] = Column(disclosure, texts, parts[-1])
     if not rows:
         raise DisclosureError("the rules hold no table of columns", where=str(file))
+    for columns in rows.values():
+        _add_reasons(columns)
     return rows
+
+
+def _add_reasons(columns: dict[str, Column]) -> None:
+    """Let the reasons in a language that the table does not name be as those in English."""
+    english = columns.get(f"reasons_{ENGLISH}")
+    if english is not None:
+        for lang, name in in_every("language.english").items():
+            texts = {ENGLISH: f"Reasons ({name})"}
+            columns.setdefault(f"reasons_{lang}", Column(english.disclosure, texts, english.note))
 
 
 def denied(policy: Policy, disclosure: str, layer: str, columns: list[str]) -> list[str]:
@@ -319,13 +332,17 @@ def policy_of(joined: Joined) -> Policy:
     rows = {layer: dict(columns) for layer, columns in load_policy().items()}
     for layer in joined.known_layers:
         about = layer.declaration
-        own = {c.name: Column(c.disclosure, c.english, c.french, c.note) for c in about.columns}
+        own = {c.name: Column(c.disclosure, c.texts, c.note) for c in about.columns}
         shown = PUBLIC if about.public != "none" else RESTRICTED
         made = {
-            "count": Column(shown, "count", "nombre", "features in the area or in reach"),
-            "km": Column(shown, "distance (km)", "distance (km)", "great-circle distance"),
+            "count": Column(shown, in_every("columns.count"), "features in the area or in reach"),
+            "km": Column(shown, in_every("columns.km"), "great-circle distance"),
         }
-        told = {"simulated": Column(PUBLIC, "Simulated", "Simulé", "true: an invented landscape")}
+        told = {
+            "simulated": Column(
+                PUBLIC, in_every("columns.simulated"), "true: an invented landscape"
+            )
+        }
         rows[about.table] = own | ({"count": made["count"]} if about.public == "counts" else {})
         rows[about.table] |= told
         for column in [*about.along, *made_columns(about)]:
@@ -339,8 +356,12 @@ def policy_of(joined: Joined) -> Policy:
                     )
                 rows[target][name] = Column(
                     rule.disclosure,
-                    f"{about.english}: {rule.english}",
-                    f"{about.french} : {rule.french}",
+                    {
+                        lang: say(
+                            "punctuation.pair", lang, name=about.title(lang), value=rule.alias(lang)
+                        )
+                        for lang in languages()
+                    },
                     f"{rule.note}; {about.credit}".strip("; "),
                 )
     return rows

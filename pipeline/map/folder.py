@@ -28,7 +28,8 @@ from pipeline.map.manifest import RunManifest, file_digest, to_json
 from pipeline.map.provenance import RunInfo
 from pipeline.runtime.files import whole_folder
 from pipeline.sites.join import Joined
-from pipeline.words.map_words import say, warning
+from pipeline.words.catalogue import ENGLISH, say
+from pipeline.words.notices import notice
 
 MAP, PROJECT, COG, COVERAGE, ITEM = (
     "map.gpkg", "map.qgz", "probability.tif", "coverage.tif", "item.json",
@@ -99,7 +100,7 @@ def _write(
 ) -> None:
     lang = run.config.map.language
     manifest = RunManifest.of(product, run, policy)
-    words = f"{warning(lang, run.simulated)} {say(f'{product.disclosure}_long', lang)}"
+    words = notice(lang, run.simulated, product.disclosure)
     tags = {
         "TITLE": qgis.title(run, product.disclosure),
         "DISCLOSURE": product.disclosure,
@@ -126,7 +127,7 @@ def _write(
     )
     geopackage.dress(folder / MAP, views, notes, project, "map", run.created)
     (folder / PROJECT).write_bytes(project)
-    mark = f"{say('simulated', 'en')}: " if run.simulated else ""
+    mark = f"{say('editions.simulated', ENGLISH)}: " if run.simulated else ""
     raster.write_probability(
         folder / COG,
         product.layers["cells"],

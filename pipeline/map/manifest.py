@@ -20,7 +20,8 @@ from pipeline.map.files.crate import CRATE, crate
 from pipeline.map.provenance import RunInfo
 from pipeline.runtime.atomic import sha256_of
 from pipeline.runtime.files import whole_file
-from pipeline.words.map_words import warnings
+from pipeline.words.catalogue import ENGLISH, languages
+from pipeline.words.notices import notices
 
 MANIFEST = "manifest.json"
 # Lists of the facts: what the provenance calls their members, and which part names one.
@@ -129,8 +130,8 @@ class RunManifest:
             images={"first": run.images[0], "last": run.images[1]},
             tables=[allowed("tables", table) for table in run.tables],
             scenes=[allowed("scenes", scene) for scene in run.scenes],
-            words=dict(zip(("en", "fr"), warnings("en", run.simulated), strict=True)),
-            credit=credit(product, run, "en"),
+            words=dict(zip(languages(), notices(ENGLISH, run.simulated), strict=True)),
+            credit=credit(product, run, ENGLISH),
             context={
                 layer.declaration.table: f"{layer.declaration.credit}; {layer.declaration.licence}"
                 for layer in product.known_layers

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from models.manifest import Manifest
+from models.statement import Statement
 from pipeline.config import Config
 from pipeline.geo.regions import Region
 
@@ -22,8 +23,8 @@ class RunInfo:
         The ground that was asked for.
     model : Manifest
         Of the model.
-    choice : str
-        Why this model, in words.
+    choice : Statement
+        Why this model.
     config : Config
         Everything that the run was told.
     config_hash : str
@@ -50,7 +51,7 @@ class RunInfo:
     run_id: str
     region: Region
     model: Manifest
-    choice: str
+    choice: Statement
     config: Config
     config_hash: str
     code_version: str
@@ -66,4 +67,4 @@ class RunInfo:
     @property
     def model_record(self) -> dict[str, Any]:
         """What is recorded of the model: its whole manifest, and why it was chosen."""
-        return self.model.record | {"choice": self.choice}
+        return self.model.record | self.choice.record("choice")

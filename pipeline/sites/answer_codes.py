@@ -2,7 +2,7 @@
 
 What means what is the table ``data/visits/answers.csv``: ``columns`` is a pattern of column names,
 ``value`` an answer as tables write it (case, accents and blanks do not matter), ``code`` what it
-becomes, and ``english`` and ``french`` what the code means. An empty code is "not recorded".
+becomes, and a column a language what the code means. An empty code is "not recorded".
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import pandas as pd
 
 from pipeline.errors import DeclarationError
 from pipeline.runtime.package_data import data_folder
+from pipeline.words.catalogue import pick, texts_of
 
 SUFFIX = "_code"
 # Several answers in one cell, and several codes in one.
@@ -91,15 +92,14 @@ def code_meanings(lang: str) -> dict[tuple[str, str], str]:
     Parameters
     ----------
     lang : str
-        ``en`` or ``fr``.
+        One of :func:`pipeline.words.catalogue.languages`.
 
     Returns
     -------
     dict of (str, str) to str
         Pattern and code, and the words.
     """
-    field = "french" if lang == "fr" else "english"
-    return {(row["columns"], row["code"]): row[field] for row in _rows()}
+    return {(row["columns"], row["code"]): pick(texts_of(row), lang) for row in _rows()}
 
 
 def comparable(text: str) -> str:

@@ -31,7 +31,9 @@ from pipeline.geo import grid
 from pipeline.geo.distance import CellIndex, cell_area_km2
 from pipeline.sites.clusters import MOST_CELLS, split_clusters
 from pipeline.sites.ranking import CANDIDATE, COMPARED, FACTORS, NO_TABLE, RANDOM, rank_candidates
+from pipeline.words.catalogue import languages
 
+REASONS = tuple(f"reasons_{lang}" for lang in languages())
 COLUMNS = (
     "candidate",
     "kind",
@@ -55,8 +57,7 @@ COLUMNS = (
     "nearest_site_km",
     "known_sites",
     "clear_observations",
-    "reasons_en",
-    "reasons_fr",
+    *REASONS,
 )
 # What a model may not say, and what stands there then.
 _OF_THE_STRONGEST = {
@@ -286,7 +287,7 @@ def _described(part: pd.DataFrame, vague: pd.DataFrame) -> pd.DataFrame:
 
 def _none() -> gpd.GeoDataFrame:
     whole = ("candidate", "rank", "cell", "cells", "part_of", "known_sites")
-    texts = ("kind", "labels", "reasons_en", "reasons_fr")
+    texts = ("kind", "labels", *REASONS)
     kinds = dict.fromkeys(whole, "int64") | dict.fromkeys(texts, "str")
     kinds["applicable"] = "bool"
     empty = {name: pd.Series(dtype=kinds.get(name, "float64")) for name in COLUMNS}

@@ -26,6 +26,7 @@ from pipeline.sites.layers.read import KnownLayer
 from pipeline.sites.matching import TOLERANCE_KM, visit_age
 from pipeline.sites.scorecard import score_sites, with_status
 from pipeline.sites.visits import all_sites
+from pipeline.words.catalogue import ENGLISH
 
 _NEEDED = (
     "cell",
@@ -83,7 +84,7 @@ def join_cells(
     thresholds: Mapping[str, float],
     tolerance_km: float = TOLERANCE_KM,
     layers: Sequence[KnownLayer] = (),
-    lang: str = "en",
+    lang: str = ENGLISH,
     random_places: int = 0,
     seed: int = 1,
 ) -> Joined:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.words.map_words import number
+from pipeline.words.catalogue import languages, number, say
 
 CANDIDATE, RANDOM = "candidate", "random"
 FACTORS = ("factor_probability", "factor_applicability", "factor_novelty", "factor_context")
@@ -31,48 +31,6 @@ LAYER_FACTORS = (
     ("protected_areas", "count", False, 0.9),
 )
 COMPARED, NO_TABLE, CONCEALED = "compared", "no table", "withheld"
-
-_WORDS = {
-    "score": ("highest score {0}", "score le plus élevé {0}"),
-    "interval": (" ({0} to {1})", " ({0} à {1})"),
-    "likely": ("{0} % of its cells likely", "{0} % de ses cellules probables"),
-    "part": ("part of a larger cluster, number {0}", "partie d'un groupe plus grand, numéro {0}"),
-    "unlike": (
-        "the ground is unlike the training ground, or its regions disagree",
-        "terrain différent de celui de l'apprentissage, ou désaccord entre ses régions",
-    ),
-    "no_table": (
-        "not compared with any table of sites",
-        "comparé à aucun tableau de sites",
-    ),
-    "may_be": (
-        "may be one of {0} known sites located only roughly",
-        "peut être l'un des {0} sites connus localisés approximativement",
-    ),
-    "may_be_it": (
-        "may be a known site located only roughly",
-        "peut être un site connu localisé approximativement",
-    ),
-    "far": ("no known site nearer than {0} km", "aucun site connu à moins de {0} km"),
-    "none": ("the table knows no site", "le tableau ne connaît aucun site"),
-    "other_detections": (
-        "another map sees mining {0} km away",
-        "une autre carte voit de l'exploitation à {0} km",
-    ),
-    "protected_areas": ("in or on a protected area", "dans une aire protégée ou à son bord"),
-    "mining_titles": ("in or on a mining title", "dans un titre minier ou à son bord"),
-    "industrial_mines": ("touches an industrial mine", "touche une mine industrielle"),
-    "clear": ("{0} clear observations", "{0} observations sans nuage"),
-    "trained": (
-        "{0} % of its cells were used to train the model",
-        "{0} % de ses cellules ont servi à l'apprentissage",
-    ),
-    "random": (
-        "drawn at random among cells below possible, to measure what the map misses",
-        "tirée au hasard parmi les cellules sous le seuil « possible », pour mesurer ce que la"
-        " carte manque",
-    ),
-}  # fmt: skip
 
 
 def rank_candidates(
@@ -130,7 +88,7 @@ def rank_candidates(
     ].reset_index(drop=True)
     table["rank"] = np.arange(1, count + 1)
     rows = pd.DataFrame(table.drop(columns="geometry")).to_dict("records")
-    for lang in ("en", "fr"):
+    for lang in languages():
         words = [_reasons(row, layers, lang, sites) for row in rows]
         table[f"reasons_{lang}"] = pd.Series(words, dtype="str")
     return table
@@ -157,37 +115,37 @@ def _in_reach(values: pd.Series, column: str) -> NDArray[np.bool_]:
 
 
 def _reasons(row: dict[Any, Any], layers: Collection[str], lang: str, sites: str) -> str:
-    def say(key: str, *values: float, digits: int = 1) -> str:
-        return _WORDS[key][lang == "fr"].format(*(number(v, lang, digits) for v in values))
+    """Return the reasons in words; the first is the score."""
 
-    probability, low, high = (score_text(row[key], lang) for key in ("probability", "low", "high"))
-    score = _WORDS["score"][lang == "fr"].format(probability)
-    if np.isfinite(row["low"]) and np.isfinite(row["high"]):
-        score += _WORDS["interval"][lang == "fr"].format(low, high)
+    def told(key: str, **parameters: object) -> str:
+        return say(f"reasons.{key}", lang, **parameters)
+
+    score, low, high = (score_text(row[key], lang) for key in ("probability", "low", "high"))
+    between = np.isfinite(row["low"]) and np.isfinite(row["high"])
+    score = told("score_between" if between else "score", score=score, low=low, high=high)
     if row["kind"] == RANDOM:
-        return f"{say('random')}; {score}"
-    words = [score, say("likely", 100 * row["likely_share"], digits=0)]
+        return f"{told('random')}; {score}"
+    words = [score, told("likely", share=100 * row["likely_share"])]
     if row["part_of"]:
-        words.append(say("part", row["part_of"], digits=0))
+        words.append(told("part", number=row["part_of"]))
     if not row["applicable"]:
-        words.append(say("unlike"))
+        words.append(told("unlike"))
     if sites == NO_TABLE:
-        words.append(say("no_table"))
+        words.append(told("no_table"))
     elif sites == COMPARED and row["known_sites"]:
-        several = row["known_sites"] > 1
-        words.append(say("may_be" if several else "may_be_it", row["known_sites"], digits=0))
+        words.append(told("may_be", sites=row["known_sites"]))
     elif sites == COMPARED and np.isfinite(row["nearest_site_km"]):
-        words.append(say("far", row["nearest_site_km"]))
+        words.append(told("far", km=number(row["nearest_site_km"], lang, 1)))
     elif sites == COMPARED:
-        words.append(say("none"))
+        words.append(told("none"))
     for layer, column, _, _ in LAYER_FACTORS:
         value = row.get(f"{layer}_{column}") if layer in layers else None
         if value is not None and pd.notna(value) and (column == "km" or value > 0):
-            words.append(say(layer, value))
+            words.append(told(layer, km=number(value, lang, 1)))
     if np.isfinite(row["clear_observations"]):
-        words.append(say("clear", row["clear_observations"]))
+        words.append(told("clear", dates=number(row["clear_observations"], lang, 1)))
     if row["trained_share"]:
-        words.append(say("trained", 100 * row["trained_share"], digits=0))
+        words.append(told("trained", share=100 * row["trained_share"]))
     return "; ".join(words)
 
 
@@ -199,7 +157,7 @@ def score_text(score: float, lang: str) -> str:
     score : float
         0 to 1.
     lang : str
-        ``en`` or ``fr``.
+        One of :func:`pipeline.words.catalogue.languages`.
 
     Returns
     -------

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any
@@ -26,6 +26,7 @@ from pipeline.errors import DeclarationError
 from pipeline.runtime.package_data import data_folder
 from pipeline.sites.answer_codes import SUFFIX, read_rows
 from pipeline.sites.toml_files import check_choice
+from pipeline.words.catalogue import ENGLISH, pick, texts_of
 
 INDICATORS = (
     "security",
@@ -67,8 +68,8 @@ class Rule:
         0 very low to 3 high.
     weight : float
         Of the question in its indicator.
-    english, french : str
-        The answer in words.
+    texts : mapping of str to str
+        The answer in words, by language.
     """
 
     indicator: str
@@ -77,8 +78,7 @@ class Rule:
     answers: tuple[str, ...]
     level: int
     weight: float
-    english: str
-    french: str
+    texts: Mapping[str, str] = field(hash=False)
 
 
 @cache
@@ -115,8 +115,7 @@ def load_rules() -> tuple[Rule, ...]:
                 tuple(row["answers"].split("|")),
                 LEVELS.index(row["level"]),
                 weight,
-                row["english"],
-                row["french"],
+                texts_of(row),
             )
         )
     return tuple(rules)
@@ -157,7 +156,7 @@ def with_status(sites: pd.DataFrame, visits: pd.DataFrame) -> pd.DataFrame:
     return sites.assign(**added)
 
 
-def score_sites(sites: pd.DataFrame, lang: str = "en") -> tuple[pd.DataFrame, pd.DataFrame]:
+def score_sites(sites: pd.DataFrame, lang: str = ENGLISH) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Give each site its levels, and say which answers made them.
 
     Parameters
@@ -166,7 +165,7 @@ def score_sites(sites: pd.DataFrame, lang: str = "en") -> tuple[pd.DataFrame, pd
         As from ``all_sites``, with the columns of :func:`with_status`. What a visit says counts
         only where ``on_site``: the others are second-hand, but for the status.
     lang : str, optional
-        Language of ``why``: ``en`` or ``fr``.
+        Language of ``why``.
 
     Returns
     -------
@@ -187,7 +186,7 @@ def score_sites(sites: pd.DataFrame, lang: str = "en") -> tuple[pd.DataFrame, pd
             level = _level([hit[0] for hit in told.values()])
             levels[indicator].append(level)
             for question, (rule, column, answer) in told.items():
-                why = rule.french if lang == "fr" else rule.english
+                why = pick(rule.texts, lang)
                 answers.append(
                     (row["pcode"], indicator, level, question, column, answer, LEVELS[rule.level],
                      rule.weight, why, *_source(row, column))

@@ -16,10 +16,12 @@ from models.manifest import Manifest, read_manifest
 from models.model import Model
 from models.registry import SHIPPED, find_model, load_model, registered
 from models.sphere import great_circle_km
+from models.statement import Statement
 from pipeline.config import Config
 from pipeline.errors import ModelMismatchError, NoModelError, UnknownModelError
 from pipeline.runtime.console import say
 from pipeline.scenes import SceneList
+from pipeline.words.statements import statement
 from pipeline.workflow.commands import make_command
 from pipeline.workflow.context import Context
 
@@ -60,7 +62,7 @@ def preference(manifest: Manifest) -> float:
 
 def choose_model(
     context: Context, scenes: SceneList, train: Callable[[Context], Manifest] | None = None
-) -> tuple[Model, str]:
+) -> tuple[Model, Statement]:
     """Load the model to apply to these scenes.
 
     The one that is asked for by name; else the best of the region's own training ground, where it
@@ -80,8 +82,8 @@ def choose_model(
     -------
     model : Model
         Checked against the imagery.
-    why : str
-        Why this one, in words for the map.
+    why : Statement
+        Why this one, for the map.
 
     Raises
     ------
@@ -94,16 +96,16 @@ def choose_model(
     """
     asked, ground = context.config.model.name, context.region.training
     if asked != "auto":
-        model, why = load_named(context.config.workspace.home, asked), "asked for by name"
+        model = load_named(context.config.workspace.home, asked)
         check_fits(model.manifest, scenes)
-        return model, why
+        return model, statement("asked_for")
     if not ground:
         return _nearest(context, scenes)
     best = train(context.at(ground)) if train else _best_registered(context, ground, scenes)
     check_fits(best, scenes)
     model = load_named(context.config.workspace.home, best.name)
-    why = f"trained on the region's own training ground, {ground}; preferred there out of fold"
-    say("model", f"{model.name}: {why}")
+    why = statement("own_ground", ground=ground) + statement("preferred")
+    say("model", f"{model.name}: {why.text}")
     return model, why
 
 
@@ -120,7 +122,7 @@ def _best_registered(context: Context, ground: str, scenes: SceneList) -> Manife
     return max(trained, key=preference)
 
 
-def _nearest(context: Context, scenes: SceneList) -> tuple[Model, str]:
+def _nearest(context: Context, scenes: SceneList) -> tuple[Model, Statement]:
     centre = context.region.geometry.centroid
     found = []
     misfits = []
@@ -143,8 +145,8 @@ def _nearest(context: Context, scenes: SceneList) -> tuple[Model, str]:
             next_step=f"{make_command('train', context.config, context.region)} LABELS=visits.csv",
         )
     away, _, name, folder = min(found)
-    why = f"the nearest of {len(found)} that fit: trained {away:,.0f} km away"
-    say("model", f"{name}: {why}")
+    why = statement("nearest", models=len(found), km=away)
+    say("model", f"{name}: {why.text}")
     return load_model(folder), why
 
 

@@ -29,6 +29,7 @@ from models.manifest import (
 )
 from models.registry import write_model
 from models.scores import score_folds, score_probabilities
+from models.statement import Statement
 from models.uncertainty import most_disputed
 from pipeline.config import fingerprint
 from pipeline.runtime.console import say
@@ -38,6 +39,7 @@ from pipeline.training.fit import Fits
 from pipeline.training.model_choice import preference
 from pipeline.training.unlabelled import assumptions, describe_sensitivity, judge
 from pipeline.training.validation import show_validation
+from pipeline.words.statements import statement
 
 # Raise it when the same table would give another model.
 VERSION = 12
@@ -52,8 +54,8 @@ class About:
     ----------
     name : str
         Of the models; the kind is appended.
-    data : str
-        What the rows are, in words.
+    data : Statement
+        What the rows are.
     data_hash : str
         Identity of the data.
     licence : str
@@ -62,7 +64,7 @@ class About:
         Where the rows lie, in words.
     squares : list of (int, int)
         South-west corners (lon, lat) of the 1-degree squares that hold rows.
-    how : str
+    how : Statement
         How the scores were obtained.
     simulated : bool
         Whether the imagery is invented.
@@ -75,12 +77,12 @@ class About:
     """
 
     name: str
-    data: str
+    data: Statement
     data_hash: str
     licence: str
     ground: str
     squares: list[tuple[int, int]]
-    how: str
+    how: Statement
     simulated: bool
     seed: int
     prior: float = 0.0
@@ -132,7 +134,7 @@ def register_models(
         say(
             "train",
             f"{name}{' (reused)' if reused else ''}: AUC {pooled.auc:.3f}, "
-            f"AP {pooled.ap:.3f} at prevalence {pooled.prevalence:.1%}; {about.how}",
+            f"AP {pooled.ap:.3f} at prevalence {pooled.prevalence:.1%}; {about.how.text}",
         )
         if manifest.sensitivity:
             say("", describe_sensitivity(manifest.sensitivity))
@@ -202,7 +204,7 @@ def _train_one(
         scaling=bank.scaling,
         simulated=about.simulated,
         data=Data(
-            description=about.data,
+            **about.data.record("description"),
             sha256=about.data_hash,
             licence=about.licence,
             rows=len(table.label),
@@ -211,9 +213,9 @@ def _train_one(
             samples=about.samples,
         ),
         ground=Ground(about.ground, about.squares),
-        scores=Scores(about.how, Figures(**near["pooled"]), near["folds"]),
+        scores=Scores(about.how.text, Figures(**near["pooled"]), near["folds"], about.how.codes),
         apart=Apart(
-            how=about.how if table.region is None else "whole regions held out",
+            **(about.how if table.region is None else statement("regions")).record("how"),
             **score_probabilities(table.label, apart_probabilities),
             regions=score_folds(table.label, apart_probabilities, table.regions)["folds"],
         ),

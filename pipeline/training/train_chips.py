@@ -13,6 +13,7 @@ from features.sampling import make_bank
 from models.corruption_detector import CorruptionPairs
 from models.folds import spatial_folds
 from models.manifest import Manifest
+from models.statement import Statement
 from pipeline.config import Config, fingerprint
 from pipeline.imagery.chips import Chips, cells_of
 from pipeline.runtime.console import say
@@ -20,6 +21,7 @@ from pipeline.training.chips import PATCHES_PER_CHIP, read_labelled_chips
 from pipeline.training.dataset import TrainingTable
 from pipeline.training.model_choice import registries
 from pipeline.training.register import About, register_models, squares_of
+from pipeline.words.statements import statement
 
 # Chips that are corrupted on purpose, at most.
 CORRUPTED = 1_500
@@ -89,21 +91,21 @@ def train_chips(
         corruption_pairs=lambda: CorruptionPairs(features[some], corrupted, region[some]),
     )
     at = np.isfinite(found.lonlat[0])
+    counts = dict(weights or {})
+    # Whose words are hashed: they name the models' inputs.
     choices = {
         "without the squares": leave_out,
         "without the subsets": without,
-        "counting": [f"{name} {value:g}-fold" for name, value in (weights or {}).items()],
+        "counting": [f"{name} {value:g}-fold" for name, value in counts.items()],
     }
-    left = "".join(f", {words} {', '.join(names)}" for words, names in choices.items() if names)
     about = About(
         name=name,
-        data=(data or f"labelled chips ({archive.name})") + left,
+        data=_described(data, archive.name, leave_out, without, counts),
         data_hash=fingerprint([*found.sha256, choices]),
         licence=licence or "not stated",
         ground=f"{place.nunique()} places, {int(at.sum())} chips exactly located",
         squares=squares_of(*found.lonlat[:, at]),
-        how="spatial folds, whole 1-degree squares held out; chips without a place in runs of "
-        "neighbours",
+        how=statement("squares", degrees=1) + statement("chips_in_runs"),
         simulated=False,
         seed=config.run.seed,
     )
@@ -111,6 +113,24 @@ def train_chips(
     if kind:
         return register_models(training, bank, about, registry, [kind], plain_name=True)
     return register_models(training, bank, about, registry)
+
+
+def _described(
+    data: str,
+    archive: str,
+    leave_out: Sequence[str],
+    without: Sequence[str],
+    counts: Mapping[str, float],
+) -> Statement:
+    """Say what the rows are, and which of the archive's are left out or count for more."""
+    told = [statement("as_given", text=data) if data else statement("chips", file=archive)]
+    choices = {
+        "without_squares": [statement("as_given", text=name) for name in leave_out],
+        "without_subsets": [statement("as_given", text=name) for name in without],
+        "counting": [statement("times", subset=name, times=n) for name, n in counts.items()],
+    }
+    told += [statement(code, items=items) for code, items in choices.items() if items]
+    return statement("listed", items=told)
 
 
 def sample_bank(chips: Chips, rows: NDArray[np.intp], config: Config) -> FilterBank:

@@ -11,21 +11,14 @@ from numpy.typing import NDArray
 from models.errors import TrainingError
 from models.folds import checkerboard, random_folds, region_folds
 from models.refit import Refits
+from models.statement import Statement
 from models.validation import HoldOut, validate
-from models.validation_words import (
-    COUNTRIES,
-    RANDOM,
-    REGIONS,
-    TRAINED,
-    gap_words,
-    left_out_words,
-    size_words,
-    validation_rows,
-)
+from models.validation_words import gap_words, left_out_words, size_words, validation_rows
 from pipeline.geo import grid
 from pipeline.geo.regions import countries_of
 from pipeline.runtime.console import aligned, console, say
 from pipeline.training.dataset import TrainingTable
+from pipeline.words.statements import statement
 
 # So far no pixel is shared, and hardly a pit; and so far hardly a river.
 BUFFERS_KM = (5.0, 50.0)
@@ -94,53 +87,58 @@ def hold_outs(
     HoldOut
         With the reason where it cannot be done.
     """
-    extra = "; unlabelled rows count as no mine" if table.unlabelled.any() else ""
+    extra = statement("unlabelled") if table.unlabelled.any() else Statement()
     loose = int(np.isnan(lon).sum())
-    kept = f"; {loose} rows without a place stay in training and are not judged" if loose else ""
+    kept = statement("rows_kept", rows=loose) if loose else Statement()
+    kept += extra
     yield HoldOut(
-        RANDOM, f"single rows dealt out to 5 folds at random{extra}",
+        statement("way_random"),
+        statement("random_folds", folds=5) + extra,
         random_folds(table.label, 5, seed),
-    )  # fmt: skip
-    yield HoldOut(TRAINED, f"the spatial folds of the training{extra}", table.fold)
+    )
+    yield HoldOut(
+        statement("way_trained"),
+        statement("training_folds") + extra,
+        table.fold,
+    )
     for buffer in BUFFERS_KM:
         yield HoldOut(
-            f"{TRAINED}, {buffer:g} km apart",
-            f"the same, rows within {buffer:g} km of a held-out one left out of training{extra}",
+            statement("way_apart", km=buffer),
+            statement("apart", km=buffer) + extra,
             table.fold,
             buffer,
         )
     yield _regions(table, lon, lat, extra)
-    yield _countries(lon, lat, kept + extra)
+    yield _countries(lon, lat, kept)
     for side in SIDES:
         yield HoldOut(
-            f"checkerboard of {side:g} degrees",
-            f"black squares of {side:g} degrees judged by white ones and reversed (Rolf et al. "
-            f"2021){kept}{extra}",
+            statement("way_checkers", side=side),
+            statement("checkers", side=side) + kept,
             checkerboard(lon, lat, side),
         )
 
 
 def _regions(
-    table: TrainingTable, lon: NDArray[np.float64], lat: NDArray[np.float64], extra: str
+    table: TrainingTable, lon: NDArray[np.float64], lat: NDArray[np.float64], extra: Statement
 ) -> HoldOut:
-    how = "clusters (k-means) of the 1-degree squares that hold mines, each with the rows nearest"
-    how += "; rows without a place in runs of neighbours" if np.isnan(lon).any() else ""
+    name, how = statement("way_regions"), statement("clusters")
+    how += statement("rows_in_runs") if np.isnan(lon).any() else Statement()
     try:
         folds = region_folds(lon, lat, table.label) if table.region is None else table.region
     except TrainingError as error:
-        return HoldOut(REGIONS, how, why_not=str(error))
-    return HoldOut(REGIONS, how + extra, folds)
+        return HoldOut(name, how, why_not=error.statement)
+    return HoldOut(name, how + extra, folds)
 
 
-def _countries(lon: NDArray[np.float64], lat: NDArray[np.float64], extra: str) -> HoldOut:
-    name = countries_of(lon, lat)
-    known = np.unique(name[name != ""])
-    how = "countries by the packaged outlines, rows of none as rows without a place" + extra
+def _countries(lon: NDArray[np.float64], lat: NDArray[np.float64], extra: Statement) -> HoldOut:
+    country = countries_of(lon, lat)
+    known = np.unique(country[country != ""])
+    name, how = statement("way_countries"), statement("countries") + extra
     if len(known) < 2:
-        said = f"all rows with a place lie in {known[0]}" if len(known) else "no row lies in one"
-        return HoldOut(COUNTRIES, how, why_not=said)
-    folds = np.where(name == "", -1, np.searchsorted(known, name)).astype(np.int16)
-    return HoldOut(COUNTRIES, f"{', '.join(known)}; {how}", folds)
+        why = statement("one_country", country=known[0]) if len(known) else statement("no_country")
+        return HoldOut(name, how, why_not=why)
+    folds = np.where(country == "", -1, np.searchsorted(known, country)).astype(np.int16)
+    return HoldOut(name, statement("as_given", text=", ".join(known)) + how, folds)
 
 
 def show_validation(rows: list[dict[str, Any]]) -> None:

@@ -8,26 +8,13 @@ from typing import IO, Any
 
 import numpy as np
 
+from pipeline.words.catalogue import ENGLISH, say
+
 _INK, _MUTED = "#1b1f24", "#5b6470"
 
 
-# What the axes and the legend say.
-_AXES = {
-    "en": (
-        ("recall: share of the mines found", "precision: share of the found that are mines"),
-        ("probability", "share of mines among rows of that probability"),
-        "mines",
-    ),
-    "fr": (
-        ("rappel : part des mines trouvées", "précision : part de mines parmi les trouvailles"),
-        ("probabilité", "part de mines parmi les lignes de cette probabilité"),
-        "de mines",
-    ),
-}
-
-
 def draw_validation(
-    rows: Sequence[dict[str, Any]], path: Path | IO[bytes], mark: str = "", lang: str = "en"
+    rows: Sequence[dict[str, Any]], path: Path | IO[bytes], mark: str = "", lang: str = ENGLISH
 ) -> None:
     """Draw precision by recall, and the share of mines by probability.
 
@@ -40,14 +27,13 @@ def draw_validation(
     mark : str
         Written across the picture; empty for none.
     lang : str
-        ``en`` or ``fr``.
+        One of :func:`pipeline.words.catalogue.languages`.
     """
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     judged = [row for row in rows if "left_out" not in row]
-    by_recall, by_probability, mines = _AXES[lang]
     shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(judged)))
     fig = Figure(figsize=(11, 4.6))
     fig.subplots_adjust(0.06, 0.11, 0.73, 0.97, wspace=0.2)
@@ -55,14 +41,14 @@ def draw_validation(
     found, reliable = fig.subplots(1, 2)
     for row, shade in zip(judged, shades, strict=True):
         recall, precision = zip(*row["precision_by_recall"], strict=True)
-        label = f"{row['name']} ({row['prevalence']:.0%} {mines})"
+        label = say("chart.way", lang, way=row["name"], share=row["prevalence"])
         found.plot(recall, precision, color=shade, marker=".", label=label)
         said, true, _ = zip(*row["reliability"], strict=True)
         reliable.plot(said, true, color=shade, marker=".")
     reliable.plot([0, 1], [0, 1], color=_MUTED, linewidth=0.8, linestyle="--")
-    for ax, (x, y) in ((found, by_recall), (reliable, by_probability)):
-        ax.set_xlabel(x, color=_INK)
-        ax.set_ylabel(y, color=_INK)
+    for ax, x, y in ((found, "recall", "precision"), (reliable, "probability", "share")):
+        ax.set_xlabel(say(f"chart.{x}", lang), color=_INK)
+        ax.set_ylabel(say(f"chart.{y}", lang), color=_INK)
         ax.set_xlim(0, 1.02)
         ax.set_ylim(0, 1.02)
         ax.grid(color="#e3e6ea", linewidth=0.6)

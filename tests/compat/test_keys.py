@@ -11,6 +11,7 @@ import pytest
 
 from models.manifest import read_manifest
 from models.registry import load_model
+from models.statement import Statement
 from pipeline.composite import composite_blocks
 from pipeline.errors import ReadFailedError
 from pipeline.featurize import featurize_blocks
@@ -92,12 +93,12 @@ def test_the_key_of_a_model(workspace: Path, kind: str, monkeypatch: pytest.Monk
     monkeypatch.setattr(importlib.metadata, "version", manifest.software.__getitem__)
     about = About(
         name="demo-1",
-        data="",
+        data=Statement(),
         data_hash=read_json(dataset)["sha256"],
         licence="",
         ground="",
         squares=[],
-        how="",
+        how=Statement(),
         simulated=True,
         seed=1,
     )

@@ -19,12 +19,13 @@ from sample_map import HOSTILE, make_run
 
 from pipeline.change.folder import check_changes, write_changes
 from pipeline.change.layers import Changes, disclose_changes
-from pipeline.change.words import COLOURS, tell
+from pipeline.change.legend import COLOURS
 from pipeline.config import Config
 from pipeline.errors import DisclosureError, StoreCorruptError
 from pipeline.map.check import check_folder, check_page
 from pipeline.map.disclosure import policy_of
 from pipeline.map.removals import COLUMNS as REMOVAL_COLUMNS
+from pipeline.words.catalogue import say
 
 LAYERS = {"changes", "change_places"}
 TABLES = {"change_areas", "series", "provenance"}
@@ -105,7 +106,7 @@ def test_the_page_is_whole_without_a_script_and_in_two_languages(made: Any) -> N
     assert "<script" not in text and "http:" not in text and "https:" not in text
     for lang in ("en", "fr"):
         for key in ("title", "where_note", "places_note", "limits", "limit_2", "clouds_to"):
-            assert tell(key, lang).replace("'", "&#39;") in text, key
+            assert say(f"change.{key}", lang).replace("'", "&#39;") in text, key
     assert text.count('data-layer="change_places"') == 2
     assert "SIMULATED" in text and "SIMULÉ" in text
 
@@ -196,5 +197,5 @@ def test_nothing_half_written_is_left(
 
 def test_every_word_has_a_colour_and_both_languages() -> None:
     for word in COLOURS:
-        assert tell(word, "en") != tell(word, "fr")
+        assert say(f"change.{word}", "en") != say(f"change.{word}", "fr")
     assert Config().map.disclosure == "public"

@@ -41,7 +41,7 @@ def test_the_nearest_that_fits_is_taken(tmp_path) -> None:
     register(tmp_path, "nearest-but-simulated", [(5, 2)], simulated=True)
     model, why = choose_model(make_context(tmp_path), scene_list())
     assert model.name == "near-ridge"
-    assert "nearest of 2 that fit" in why
+    assert "nearest of 2 that fit" in why.text
     lines = list_models(str(tmp_path / "work"))
     assert [line.split()[0] for line in lines[1:4]] == ["far-ridge", "near-ridge",
                                                         "nearest-but-simulated-ridge"]  # fmt: skip
@@ -51,7 +51,7 @@ def test_the_nearest_that_fits_is_taken(tmp_path) -> None:
         assert f"{figure:.3f}" in lines[1]
     assert any(line.startswith("far-ridge: ridge for L2A B04") for line in lines[4:])
     asked, why = choose_model(make_context(tmp_path, model="far-ridge"), scene_list())
-    assert (asked.name, why) == ("far-ridge", "asked for by name")
+    assert (asked.name, why.text) == ("far-ridge", "asked for by name")
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def test_what_is_filled_in_becomes_labels(made):
     assert rows.loc[ranked[2], "label"] == 0 and rows.loc[ranked[2], "what"] == "inspection"
     assert rows.loc[ranked[3], "what"] == "look-alike"
     assert len(rows) == 3
-    assert labels.left_out["inspected but not told"] == len(ranked) - 3
+    assert labels.left_out["inspected_unsure"] == len(ranked) - 3
 
 
 def test_no_candidates_still_make_a_list(tmp_path):

@@ -44,7 +44,7 @@ def test_points_give_rows_of_both_labels(tmp_path) -> None:
     assert rows["cell"].tolist() == CELLS[4, [0, 1, 2, 5]].tolist()
     assert rows["source"].tolist() == ["a.csv 1", "a.csv 2", "a.csv 3", "a.csv 6"]
     assert rows["weight"].tolist() == [1, 4, 4, 1], "somebody looked and said no"
-    assert labels.left_out == {"inspected outside the region": 0, "inspected but not told": 2}
+    assert labels.left_out == {"inspected_outside": 0, "inspected_unsure": 2}
     assert len(labels.places) == 2, "background keeps away from mines, not from what is none"
 
 
@@ -110,7 +110,7 @@ def test_all_sources_come_together_with_one_row_a_cell(tmp_path) -> None:
     rows = labels.rows.set_index("cell")
     assert rows["label"].to_dict() == {CELLS[4, 0]: MINE, CELLS[4, 1]: NOT}, "the latest counts"
     assert labels.samples == ("abc123",)
-    assert [text.split(" (")[0] for text in labels.about] == [
+    assert [told.text.split(" (")[0] for told in labels.about] == [
         "visits in the IPIS form",
         "inspections",
         "labelled sample",

@@ -9,6 +9,7 @@ import pytest
 from sample_labels import draw_labels
 from sample_visits import write_visits
 
+from models.statement import Statement
 from pipeline.config import Config, LabelSettings
 from pipeline.geo import grid
 from pipeline.geo.regions import Region, resolve_region
@@ -31,7 +32,7 @@ def visits(tmp_path: Path) -> Path:
 def _read_list(path: Path, region: Region, season: str, settings: LabelSettings) -> Labels:
     cells = np.loadtxt(path, np.int64, ndmin=1)
     rows = make_rows(cells, MINE, "list", path.name)
-    return Labels(rows, np.empty((0, 3)), {}, about=(f"listed cells ({path.name})",))
+    return Labels(rows, np.empty((0, 3)), {}, about=(Statement(f"listed cells ({path.name})"),))
 
 
 def test_a_kind_of_labels_is_one_class_and_one_line(tmp_path, visits, monkeypatch) -> None:
@@ -41,7 +42,7 @@ def test_a_kind_of_labels_is_one_class_and_one_line(tmp_path, visits, monkeypatc
     monkeypatch.setattr(gather, "KINDS", (*KINDS, lists))
     labels = gather_labels(Config(labels=LabelSettings(file=str(visits))), visits, REGION, SEASON)
     assert set(labels.positives["cell"]) == {CELLS[4, 1], CELLS[7, 7]}
-    assert labels.about[-1] == "listed cells (mines.lst)"
+    assert labels.about[-1].text == "listed cells (mines.lst)"
     assert labels.credits == (
         "IPIS open data, ODC-BY 1.0 (credit IPIS)",
         "mines.lst: not stated",

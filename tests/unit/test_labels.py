@@ -44,10 +44,10 @@ def test_positives_are_gps_placed_on_site_visits_and_the_rest_is_counted(tmp_pat
     )
     assert sorted(found.positives["source"]) == ["site0", "site1"]
     assert found.left_out == {
-        "outside the region": 1,
-        "not visited on site": 1,
-        "recorded by others than IPIS": 1,
-        "place only approximate": 1,
+        "outside": 1,
+        "not_on_site": 1,
+        "others": 1,
+        "approximate": 1,
         "abandoned": 1,
     }
     sizes = found.positives.set_index("source")["size"]

@@ -115,7 +115,7 @@ def test_declarations_of_ones_own_come_beside_and_instead(tmp_path: Path) -> Non
     )
     (tmp_path / "ours.toml").write_text(own, encoding="utf-8")
     found = {one.name: one for one in load_declarations(tmp_path)}
-    assert set(found) == NAMED and found["incidents"].english == "Ours"
+    assert set(found) == NAMED and found["incidents"].title("en") == "Ours"
     (tmp_path / "again.toml").write_text(own, encoding="utf-8")
     with pytest.raises(DeclarationError, match="declared twice"):
         load_declarations(tmp_path)

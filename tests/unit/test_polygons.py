@@ -50,7 +50,7 @@ def test_cells_with_enough_of_a_mine_are_positives_and_slivers_are_left_out(tmp_
     labels = label_polygons(path, REGION, SEASON)
     assert what_of(labels) == {mine: (MINE, "polygon"), int(CELLS[9, 9]): (MINE, "polygon")}
     assert labels.touched.tolist() == [beside]
-    assert labels.left_out == {"touched by less than 0.1 ha": 1}
+    assert labels.left_out == {"barely_touched": 1}
     assert set(labels.rows["source"]) == {"mines.gpkg 1", "mines.gpkg 2"}
     # 0.16 of a cell each, the first without what lies in the next cell.
     whole = 0.16 * float(cell_area_km2(np.array([mine]))[0]) * 100

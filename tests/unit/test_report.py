@@ -18,8 +18,10 @@ from pipeline.map import disclosure as rules
 from pipeline.map.disclosure import disclose
 from pipeline.map.folder import publish
 from pipeline.map.page import report
+from pipeline.map.page.html import embedded
 from pipeline.map.page.packed import unpack_column, unpack_numbers, unpack_places
-from pipeline.map.page.report import embedded, score_table, write_report
+from pipeline.map.page.report import write_report
+from pipeline.map.page.tables import score_table
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +212,7 @@ def test_what_was_held_out_is_told_with_its_pictures(joined, tmp_path):
     run = replace(run, model=replace(run.model, validation=rows))
     text = write_report(joined, run, tmp_path).read_text(encoding="utf-8")
     for words in ("whole regions", "régions entières", "damier de 0,5 degré", "0,912",
-                  "pays entiers: all lie in one"):  # fmt: skip
+                  "pays entiers : all lie in one"):  # fmt: skip
         assert words in text
     assert text.count("data:image/png") == 8
 

@@ -14,6 +14,7 @@ from models.classifiers import CLASSIFIERS
 from models.errors import ModelError
 from models.manifest import Manifest
 from models.registry import load_model
+from models.statement import Statement
 from pipeline.training.dataset import TrainingTable
 from pipeline.training.model_choice import preference
 from pipeline.training.register import About, register_models, squares_of
@@ -21,12 +22,12 @@ from pipeline.training.register import About, register_models, squares_of
 BANK = sample_bank(patches=(3,), count=3)
 ABOUT = About(
     name="here",
-    data="made up",
+    data=Statement("made up"),
     data_hash="abc",
     licence="CC0",
     ground="nowhere",
     squares=[(5, 2)],
-    how="five folds",
+    how=Statement("five folds"),
     simulated=False,
     seed=1,
 )

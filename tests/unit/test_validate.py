@@ -28,7 +28,7 @@ def table(west: float, south: float, degrees: float, loose: int = 0) -> Training
 
 
 def by_name(given: TrainingTable) -> dict:
-    return {way.name: way for way in hold_outs(given, *places_of(given), 1)}
+    return {way.name.text: way for way in hold_outs(given, *places_of(given), 1)}
 
 
 def test_rows_of_two_countries_are_judged_by_one_another() -> None:
@@ -48,12 +48,12 @@ def test_rows_of_two_countries_are_judged_by_one_another() -> None:
 
 def test_what_cannot_be_held_out_says_why() -> None:
     one = by_name(table(24.0, -1.0, 0.5))
-    assert "all rows with a place lie in democratic-rep" in one["whole countries"].why_not
-    assert "two 1-degree squares" in one["whole regions"].why_not
+    assert "all rows with a place lie in democratic-rep" in one["whole countries"].why_not.text
+    assert "two 1-degree squares" in one["whole regions"].why_not.text
     sea = by_name(table(5.0, 2.0, 0.5))
-    assert sea["whole countries"].why_not == "no row lies in one"
+    assert sea["whole countries"].why_not.text == "no row lies in one"
     nowhere = by_name(table(5.0, 2.0, 0.5, loose=ROWS))
-    assert nowhere["whole countries"].why_not == "no row lies in one"
+    assert nowhere["whole countries"].why_not.text == "no row lies in one"
     assert (nowhere["checkerboard of 0.1 degrees"].folds == -1).all()
     assert nowhere["random rows"].folds is not None
 
@@ -62,7 +62,7 @@ def test_unlabelled_rows_are_named() -> None:
     given = table(28.0, -3.0, 2.0)
     known = given.label == 1
     ways = hold_outs(TrainingTable(**{**vars(given), "known": known}), *places_of(given), 1)
-    assert all("unlabelled rows count as no mine" in way.how for way in ways)
+    assert all("unlabelled rows count as no mine" in way.how.text for way in ways)
 
 
 def test_the_table_is_shown_and_drawn(tmp_path: Path, capsys) -> None:

@@ -8,6 +8,7 @@ from sample_model import sample_table
 
 from models.folds import random_folds, splits
 from models.refit import Refits
+from models.statement import Statement
 from models.validation import (
     HoldOut,
     Sizes,
@@ -41,6 +42,10 @@ def clustered(rows: int = 400) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return features.astype(np.float32), label, place
 
 
+def way(name: str, how: str, *more: object, **keys: object) -> HoldOut:
+    return HoldOut(Statement(name), Statement(how), *more, **keys)
+
+
 def judge(ways: list[HoldOut], **keys: object) -> list[dict]:
     features, label, place = clustered()
     refits = Refits(features, label, np.ones(len(label)), 0.01)
@@ -51,10 +56,10 @@ def judge(ways: list[HoldOut], **keys: object) -> list[dict]:
 def ways() -> list[HoldOut]:
     _, label, place = clustered()
     return [
-        HoldOut(RANDOM, "by lot", random_folds(label, 5)),
-        HoldOut(TRAINED, "by place", (place // 4).astype(np.int16)),
-        HoldOut("far", "by place", (place // 4).astype(np.int16), 100.0),
-        HoldOut(REGIONS, "", why_not="there is one only"),
+        way(RANDOM, "by lot", random_folds(label, 5)),
+        way(TRAINED, "by place", (place // 4).astype(np.int16)),
+        way("far", "by place", (place // 4).astype(np.int16), 100.0),
+        way(REGIONS, "", why_not=Statement("there is one only")),
     ]
 
 
@@ -96,7 +101,7 @@ def test_sets_hold_their_label_where_folds_are_alike() -> None:
     features, label, fold, weight = sample_table(6, rows=3000)
     refits = Refits(features, label, weight, 0.01)
     nowhere = np.full(3000, np.nan)
-    (row,) = validate(refits, label, [HoldOut(RANDOM, "x", fold)], nowhere, nowhere)
+    (row,) = validate(refits, label, [way(RANDOM, "x", fold)], nowhere, nowhere)
     assert row["sets"]["mine"] == pytest.approx(0.9, abs=0.03)
     assert row["sets"]["not"] == pytest.approx(0.9, abs=0.03)
     assert row["ece"] < 0.03
@@ -110,10 +115,10 @@ def test_too_few_rows_give_a_reason_and_no_figure() -> None:
     alone = np.where(label == 1, 0, 1).astype(np.int16)
     rows = judge(
         [
-            HoldOut("few", "", few),
-            HoldOut("one part", "", single),
-            HoldOut("classes apart", "", alone),
-            HoldOut("too near", "", (place // 10).astype(np.int16), 5_000.0),
+            way("few", "", few),
+            way("one part", "", single),
+            way("classes apart", "", alone),
+            way("too near", "", (place // 10).astype(np.int16), 5_000.0),
         ]
     )
     assert [row["left_out"] for row in rows] == [
@@ -122,6 +127,7 @@ def test_too_few_rows_give_a_reason_and_no_figure() -> None:
         "of the rows to fit on 0 are mines and 200 are not: too few",
         "of the rows to fit on 0 are mines and 0 are not: too few",
     ]
+    assert rows[0]["left_out_codes"] == [{"code": "few_to_judge", "mines": 0, "others": 15}]
     assert gap_words(rows) == ""
     assert len(validation_rows(rows)) == 1
 

@@ -33,7 +33,8 @@ from pipeline.map.files.qgis import pack_project, printable
 from pipeline.map.files.symbology import CANNOT_TELL, INDUSTRIAL, point_rule
 from pipeline.map.files.views import LayerView
 from pipeline.sites.text_values import plain_text
-from pipeline.words.map_words import say, warnings
+from pipeline.words.catalogue import languages, say
+from pipeline.words.notices import notices
 
 if TYPE_CHECKING:
     from pipeline.map.disclosure import Policy
@@ -43,10 +44,6 @@ CSV, GEOJSON, GPX, FORM, FORM_PROJECT = (
     "inspection.csv", "inspection.geojson", "inspection.gpx", "inspection.gpkg", "inspection.qgz",
 )  # fmt: skip
 FILES = (CSV, GEOJSON, GPX, FORM, FORM_PROJECT)
-TOLD = (
-    "rank", "candidate", "kind", "priority", "probability", "low", "high", "area_km2", "reasons_en",
-    "reasons_fr", "longitude", "latitude", "edition", "simulated",
-)  # fmt: skip
 # What the inspector fills in, with the types that QGIS makes its form from.
 TO_FILL = {
     "label": "TEXT(16)",
@@ -94,11 +91,16 @@ def inspection_points(candidates: gpd.GeoDataFrame, edition: str) -> gpd.GeoData
     Returns
     -------
     geopandas.GeoDataFrame
-        Those of ``TOLD`` that the product has, as points, EPSG:4326.
+        Its columns that tell where to go and why, as points, EPSG:4326.
     """
     table = pd.DataFrame(candidates.drop(columns="geometry")).assign(edition=edition)
     points = shapely.points(table["longitude"].to_numpy(float), table["latitude"].to_numpy(float))
-    kept = [name for name in TOLD if name in table]
+    told = (
+        "rank", "candidate", "kind", "priority", "probability", "low", "high", "area_km2",
+        *(f"reasons_{lang}" for lang in languages()), "longitude", "latitude", "edition",
+        "simulated",
+    )  # fmt: skip
+    kept = [name for name in told if name in table]
     return gpd.GeoDataFrame(table[kept], geometry=points, crs=grid.CRS).sort_values("rank")
 
 
@@ -205,7 +207,7 @@ def _gpx(points: gpd.GeoDataFrame, about: Mapping[str, str], lang: str) -> str:
     digits = max(3, len(str(len(points))))
     for row in pd.DataFrame(points.drop(columns="geometry")).to_dict("records"):
         random = row["kind"] == "random"
-        short = f"{say('score', lang)} {row['probability']:.2f}, {row['area_km2']:.1f} km2"
+        short = f"{say('map.score', lang)} {row['probability']:.2f}, {row['area_km2']:.1f} km2"
         lines += [
             f'<wpt lat="{row["latitude"]:.4f}" lon="{row["longitude"]:.4f}">'.replace(
                 "-0.0000", "0.0000"
@@ -214,7 +216,7 @@ def _gpx(points: gpd.GeoDataFrame, about: Mapping[str, str], lang: str) -> str:
             text("cmt", short),
             text("desc", row[f"reasons_{lang}"]),
             text("sym", "Flag, Blue" if random else "Mine"),
-            text("type", say("kind_random" if random else "kind_candidate", lang)),
+            text("type", say("map.kind_random" if random else "map.kind_candidate", lang)),
             "</wpt>",
         ]
     return "\n".join([*lines, "</gpx>"]) + "\n"
@@ -231,7 +233,7 @@ def _form(
     path = folder / FORM
     tags = {"TITLE": about["title"], "DISCLOSURE": about["edition"], "RUN": about["run"]}
     tags |= {"SIMULATED": about["simulated"], "DISCLAIMER": about["words"]}
-    words = f"{about['title']}. {about['words']} {say('how_to_inspect', lang)}"
+    words = f"{about['title']}. {about['words']} {say('inspection.how_to_inspect', lang)}"
     write_layers(path, {LAYER: points}, {}, {LAYER: words}, tags, about["created"])
     with closing(sqlite3.connect(path)) as base, base:
         for name in empty:
@@ -240,17 +242,17 @@ def _form(
     west, south, east, north = points.total_bounds if len(points) else (0, 0, 0, 0)
 
     def values(keys: Mapping[str, str]) -> dict[str, str]:
-        return {value: say(key, lang) for value, key in keys.items()}
+        return {value: say(f"inspection.{key}", lang) for value, key in keys.items()}
 
     labels = values(LABELS)
     not_yet = '"label" IS NULL OR "label" = \'\''
     view = LayerView(
         name=LAYER,
-        title=say(LAYER, lang),
+        title=say(f"layers.{LAYER}", lang),
         columns=[*told, *empty],
         aliases={name: policy[LAYER][name].alias(lang) for name in [*told, *empty]},
         rules=[
-            point_rule(say("not_visited", lang), not_yet, "#e6a700"),
+            point_rule(say("inspection.not_visited", lang), not_yet, "#e6a700"),
             *(point_rule(labels[name], f"\"label\" = '{name}'", colour)
               for name, colour in _LABEL_COLOURS.items()),
         ],
@@ -268,16 +270,16 @@ def _form(
     notes = {name: row.note for name, row in policy[LAYER].items()}
     project = pack_project(
         title=f"{about['title']} – {view.title}",
-        words="\n".join(warnings(lang, about["simulated"] == "yes")),
+        words="\n".join(notices(lang, about["simulated"] == "yes")),
         abstract=words,
-        rights=say(about["edition"], lang),
+        rights=say(f"editions.{about['edition']}", lang),
         lang=lang,
         identifier=about["run"],
         created=about["created"],
         geopackage=FORM,
         bounds=(float(west), float(south), float(east), float(north)),
         layers=[view],
-        groups=[{"title": say("group_inspect", lang), "layers": [view]}],
+        groups=[{"title": say("groups.inspect", lang), "layers": [view]}],
         decimals=4 if about["edition"] == "restricted" else 2,
     )
     dress(path, [view], {LAYER: notes}, project, "map", about["created"])

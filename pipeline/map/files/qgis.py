@@ -23,7 +23,8 @@ from pipeline.map.credit import credit
 from pipeline.map.files import symbology
 from pipeline.map.files.sheets import sheet_of
 from pipeline.map.files.views import TABLES, LayerView, geometry_kind
-from pipeline.words.map_words import say, warning, warnings
+from pipeline.words.catalogue import say
+from pipeline.words.notices import marks, notice, notices
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -34,12 +35,12 @@ if TYPE_CHECKING:
 
 # Top of the legend first. Coverage is there to be switched on; the score would hide it.
 GROUPS = (
-    ("group_inspect", ("sites", "candidates")),
-    ("group_model", ("regions", "cells")),
-    ("group_context", ()),
-    ("group_imagery", ("coverage",)),
-    ("group_sites", TABLES[1:]),
-    ("group_about", TABLES[:1]),
+    ("inspect", ("sites", "candidates")),
+    ("model", ("regions", "cells")),
+    ("context", ()),
+    ("imagery", ("coverage",)),
+    ("sites", TABLES[1:]),
+    ("about", TABLES[:1]),
 )
 _HIDDEN = {"coverage"}
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
@@ -90,7 +91,7 @@ def layer_views(
         views.append(
             LayerView(
                 name=name,
-                title=known[name].title(lang) if name in known else say(name, lang),
+                title=known[name].title(lang) if name in known else say(f"layers.{name}", lang),
                 columns=columns,
                 aliases={c: rows[c].alias(lang) if c in rows else c for c in columns},
                 rules=_rules(name, layer, known, run, lang),
@@ -105,7 +106,7 @@ def layer_views(
 
 def _groups(known: Collection[str]) -> list[tuple[str, tuple[str, ...]]]:
     """Return the groups of the legend, the context layers in theirs."""
-    return [(k, tuple(known) if k == "group_context" else names) for k, names in GROUPS]
+    return [(k, tuple(known) if k == "context" else names) for k, names in GROUPS]
 
 
 def _rules(
@@ -162,9 +163,9 @@ def project(product: Product, views: list[LayerView], run: RunInfo, geopackage: 
             views, bounds, name, without_expressions(about), product.disclosure, run.simulated, lang
         ),
         title=name,
-        words="\n".join(warnings(lang, run.simulated)),
-        abstract=f"{warning(lang, run.simulated)} {say(f'{product.disclosure}_long', lang)}",
-        rights=say(product.disclosure, lang),
+        words="\n".join(notices(lang, run.simulated)),
+        abstract=notice(lang, run.simulated, product.disclosure),
+        rights=say(f"editions.{product.disclosure}", lang),
         lang=lang,
         identifier=run.run_id,
         created=run.created,
@@ -174,7 +175,7 @@ def project(product: Product, views: list[LayerView], run: RunInfo, geopackage: 
         layers=views,
         groups=[
             {
-                "title": say(key, lang),
+                "title": say(f"groups.{key}", lang),
                 "layers": [by_name[name] for name in names if name in by_name],
             }
             for key, names in _groups(known)
@@ -222,13 +223,26 @@ def pack_project(*, created: str, bounds: Sequence[float], **values: Any) -> byt
     return target.getvalue()
 
 
-def title(run: RunInfo, disclosure: str) -> str:
-    """Return the map's title: region, what it shows, whether it is simulated, its edition."""
-    lang = run.config.map.language
-    marks = [say("simulated", lang)] if run.simulated else []
-    marks.append(say(disclosure, lang))
-    name = f"{run.region.title} – {say('map_title', lang)} ({', '.join(marks)})"
-    return without_expressions(name)
+def title(run: RunInfo, disclosure: str, lang: str = "") -> str:
+    """Return the map's title: region, what it shows, whether it is simulated, its edition.
+
+    Parameters
+    ----------
+    run : RunInfo
+        Region, and whether it is simulated.
+    disclosure : str
+        ``public`` or ``restricted``.
+    lang : str, optional
+        Default: the map's own language.
+
+    Returns
+    -------
+    str
+        One line.
+    """
+    lang = lang or run.config.map.language
+    marked = ", ".join(marks(lang, run.simulated, disclosure))
+    return without_expressions(f"{run.region.title} – {say('map.title', lang)} ({marked})")
 
 
 def without_expressions(text: str) -> str:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import DependencyError, QgisError
 from pipeline.runtime.files import whole_file
-from pipeline.words.map_words import SIMULATED, say, warnings
+from pipeline.words.catalogue import entry, say
+from pipeline.words.notices import notices
 
 if TYPE_CHECKING:
     from pipeline.map.files.views import LayerView
@@ -143,49 +144,48 @@ def sheet_of(
         return None
     view = by_name["candidates"]
 
-    colon = " :" if lang == "fr" else ":"
+    mark = entry("numbers.decimal", lang)
 
     def column(name: str, digits: int | None = None) -> str:
         value = f'"{name}"' if digits is None else f'round("{name}", {digits})'
         value = f"nullif({value}, 0)" if name == "part_of" else value
         text = f"coalesce(to_string({value}), '–')"
-        return f"[% replace({text}, '.', ',') %]" if lang == "fr" and digits else f"[% {text} %]"
+        text = f"replace({text}, '.', '{mark}')" if digits and mark != "." else text
+        return f"[% {text} %]"
+
+    def pair(name: str, value: str) -> str:
+        return say("punctuation.pair", lang, name=name, value=value)
 
     shown = ("priority", *(c for c in view.columns if c.startswith("factor_")), "low", "high",
              "mean_probability", "cells", "area_km2", "part_of", "nearest_site_km",
              "clear_observations")  # fmt: skip
     whole = ("cells", "part_of")
     facts = [
-        f"{view.aliases[name]}{colon} {column(name, None if name in whole else 3)}"
+        pair(view.aliases[name], column(name, None if name in whole else 3))
         for name in shown
         if name in view.columns
     ]
-    random, known = say("kind_random", lang), say("kind_candidate", lang)
+    random, known = say("map.kind_random", lang), say("map.kind_candidate", lang)
     kind = "'{}'".format(known.capitalize().replace("'", "''"))
     chance = "'{}'".format(random.capitalize().replace("'", "''"))
     degrees = 2 if edition == "public" else 4
     west, south, east, north = bounds
     margin = max(0.05 * max(east - west, north - south), 0.005)
-    marks = [SIMULATED[lang == "fr"]] if simulated else []
+    invented = [say("notices.simulated", lang)] if simulated else []
     return Sheet(
-        name=say("sheets", lang),
+        name=say("inspection.sheets", lang),
         title=title,
-        edition=say(edition, lang),
+        edition=say(f"editions.{edition}", lang),
         heading=f"[% if(\"kind\" = 'random', {chance}, {kind}) || ' – ' || "
-        f"'{say('rank', lang)} ' || \"rank\" %]",
-        place=f"{say('latitude', lang)} {column('latitude', degrees)}   "
-        f"{say('longitude', lang)} {column('longitude', degrees)}   (WGS 84)   "
-        f"{view.aliases['probability']}{colon} {column('probability', 2)}",
+        f"'{say('map.rank', lang)} ' || \"rank\" %]",
+        place=f"{say('map.latitude', lang)} {column('latitude', degrees)}   "
+        f"{say('map.longitude', lang)} {column('longitude', degrees)}   (WGS 84)   "
+        + pair(view.aliases["probability"], column("probability", 2)),
         facts="\n".join(facts),
-        reasons=f'{say("reasons", lang)}{colon} [% "reasons_{lang}" %]',
-        form=say("sheet_form", lang),
+        reasons=pair(say("map.reasons", lang), f'[% "reasons_{lang}" %]'),
+        form=say("inspection.sheet_form", lang),
         words="\n".join(
-            [
-                *marks,
-                *warnings(lang, False),
-                say(f"{edition}_long", lang),
-                about,
-            ]
+            [*invented, *notices(lang, False), say(f"editions.{edition}_note", lang), about]
         ),
         restricted=edition == "restricted",
         layers=[by_name[name] for name in _ON_THE_SHEET if name in by_name],

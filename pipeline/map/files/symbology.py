@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.errors import StoreCorruptError
-from pipeline.words.map_words import number, say
+from pipeline.words.catalogue import number, say
 
 SCORE_COLOURS = ("#f6e8d0", "#fdd49e", "#fc8d59", "#d7301f", "#7f0000")
 CLEAR_COLOURS = ("#ffffd9", "#c7e9b4", "#41b6c4", "#1d6fb1", "#0c2c84")
@@ -103,12 +103,13 @@ def score_classes(
     """Return low edge, high edge, legend text and colour of each class that is not empty."""
     kinds = ("unlikely", "unlikely", "possible", "likely", "likely")
     edges = score_breaks(thresholds)
+    names = {kind: say(f"classes.{kind}", lang) for kind in kinds}
     digits = next((d for d in (2, 3, 4) if len({f"{e:.{d}f}" for e in edges}) == 6), 4)
     return [
         (
             low,
             high,
-            f"{number(low, lang, digits)} – {number(high, lang, digits)} {say(kind, lang)}",
+            f"{number(low, lang, digits)} – {number(high, lang, digits)} {names[kind]}",
             colour,
         )
         for low, high, kind, colour in zip(edges, edges[1:], kinds, SCORE_COLOURS, strict=False)
@@ -118,12 +119,14 @@ def score_classes(
 
 def clear_labels(lang: str) -> list[str]:
     """Return the legend texts of the classes of clear dates."""
-    dates = say("dates", lang)
     edges = [
-        f"{low} {dates}" if high - low == 1 else f"{low} – {high - 1} {dates}"
+        say("map.dates", lang, count=low)
+        if high - low == 1
+        else say("map.dates_between", lang, low=low, high=high - 1)
         for low, high in itertools.pairwise(CLEAR_BREAKS)
     ]
-    return [say("less_than_1", lang), *edges, f"{CLEAR_BREAKS[-1]} {dates} {say('and_more', lang)}"]
+    most = say("map.dates_or_more", lang, count=CLEAR_BREAKS[-1])
+    return [say("map.no_date", lang), *edges, most]
 
 
 def rules(layer: str, thresholds: Mapping[str, float], lang: str) -> list[Rule]:
@@ -165,16 +168,16 @@ def rules(layer: str, thresholds: Mapping[str, float], lang: str) -> list[Rule]:
         drawn = {**outline, "line_color": rgb(RANDOM), "line_style": "dot"}
         chance = (Layer("SimpleLine", halo), Layer("SimpleLine", drawn))
         return [
-            Rule(say("candidate", lang), "\"kind\" = 'candidate'", symbol),
-            Rule(say("kind_random", lang), "\"kind\" = 'random'", chance),
+            Rule(say("map.candidate", lang), "\"kind\" = 'candidate'", symbol),
+            Rule(say("map.kind_random", lang), "\"kind\" = 'random'", chance),
         ]
     if layer == "regions":
         border = {"line_color": rgb("#54278f"), "line_width": "0.6", "line_style": "dash"}
-        return [Rule(say("regions", lang), "", (Layer("SimpleLine", border),))]
+        return [Rule(say("layers.regions", lang), "", (Layer("SimpleLine", border),))]
     if layer == "sites":
         return [
-            Rule(say("missed", lang), 'NOT "matched"', _marker("diamond", MISSED), "marker"),
-            Rule(say("found", lang), '"matched"', _marker("circle", FOUND), "marker"),
+            Rule(say("map.missed", lang), 'NOT "matched"', _marker("diamond", MISSED), "marker"),
+            Rule(say("map.found", lang), '"matched"', _marker("circle", FOUND), "marker"),
         ]
     return []
 
@@ -234,7 +237,9 @@ def _industrial(lang: str) -> Rule:
         "outline_color": rgb(INDUSTRIAL),
         "outline_width": "0.3",
     }
-    return Rule(say("industrial", lang), "\"class\" = 'industrial'", (Layer("SimpleFill", veil),))
+    return Rule(
+        say("map.industrial", lang), "\"class\" = 'industrial'", (Layer("SimpleFill", veil),)
+    )
 
 
 def _score_rules(thresholds: Mapping[str, float], lang: str) -> list[Rule]:
@@ -258,7 +263,7 @@ def _between(column: str, low: float, high: float, label: str, colour: str, also
 
 
 def _hatched(column: str, test: str, lang: str) -> Rule:
-    return Rule(say("cannot_tell", lang), f'"{column}" {test}'.strip(), hatch())
+    return Rule(say("classes.cannot_tell", lang), f'"{column}" {test}'.strip(), hatch())
 
 
 def hatch() -> tuple[Layer, ...]:

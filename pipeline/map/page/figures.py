@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.map.files import raster, symbology
-from pipeline.words.map_words import number, say
+from pipeline.words.catalogue import number, say
 
 # A word, what the legend says, and a colour.
 Rule = tuple[str, str, str]
@@ -58,7 +58,7 @@ def draw_map(product: Product, thresholds: dict[str, float], lang: str, mark: st
     thresholds : dict of str to float
         The model's thresholds.
     lang : str
-        ``en`` or ``fr``.
+        One of :func:`pipeline.words.catalogue.languages`.
     mark : str
         Written across the picture; empty for none.
 
@@ -73,17 +73,17 @@ def draw_map(product: Product, thresholds: dict[str, float], lang: str, mark: st
     classes[cells["probability"].isna()] = 1
     kinds = symbology.score_classes(thresholds, lang)
     legend = [("square", colour, label) for _, _, label, colour in kinds]
-    legend = [*legend[::-1], ("hatch", symbology.CANNOT_TELL, say("cannot_tell", lang))]
+    legend = [*legend[::-1], ("hatch", symbology.CANNOT_TELL, say("classes.cannot_tell", lang))]
     industrial = (cells["class"] == "industrial").to_numpy()
     classes[industrial] = 2 + len(symbology.SCORE_COLOURS)
     if industrial.any():
-        legend.append(("square", symbology.INDUSTRIAL, say("industrial", lang)))
+        legend.append(("square", symbology.INDUSTRIAL, say("map.industrial", lang)))
     fig, ax = _panel(cells, lang, product.square)
     _squares(ax, product, classes, (*symbology.SCORE_COLOURS, symbology.INDUSTRIAL))
     candidates, sites = product.ranked, product.layers.get("sites")
     if len(candidates):
         _outline(ax, candidates)
-        legend.append(("outline", symbology.CANDIDATE, say("candidate", lang)))
+        legend.append(("outline", symbology.CANDIDATE, say("map.candidate", lang)))
     if sites is not None and "matched" in sites:
         legend += _draw_sites(ax, sites, lang)
     _finish(ax, mark, lang)
@@ -100,7 +100,7 @@ def draw_changes(product: Product, rules: Sequence[Rule], lang: str, mark: str) 
     rules : sequence of Rule
         Word, legend text and colour of each class, the hatched one last.
     lang : str
-        ``en`` or ``fr``.
+        One of :func:`pipeline.words.catalogue.languages`.
     mark : str
         Written across the picture; empty for none.
 
@@ -131,7 +131,7 @@ def draw_coverage(product: Product, lang: str, mark: str) -> Picture:
     product : Product
         What may be shown.
     lang : str
-        ``en`` or ``fr``.
+        One of :func:`pipeline.words.catalogue.languages`.
     mark : str
         Written across the picture; empty for none.
 
@@ -149,7 +149,9 @@ def draw_coverage(product: Product, lang: str, mark: str) -> Picture:
     fig, ax = _panel(cells, lang, product.square)
     _squares(ax, product, classes, symbology.CLEAR_COLOURS)
     _finish(ax, mark, lang)
-    return Picture(_png(fig), [*legend, ("hatch", symbology.CANNOT_TELL, say("cannot_tell", lang))])
+    return Picture(
+        _png(fig), [*legend, ("hatch", symbology.CANNOT_TELL, say("classes.cannot_tell", lang))]
+    )
 
 
 def draw_spread(product: Product, thresholds: dict[str, float], lang: str, mark: str) -> str:
@@ -162,7 +164,7 @@ def draw_spread(product: Product, thresholds: dict[str, float], lang: str, mark:
     thresholds : dict of str to float
         The model's thresholds.
     lang : str
-        ``en`` or ``fr``.
+        One of :func:`pipeline.words.catalogue.languages`.
     mark : str
         Written across the picture; empty for none.
 
@@ -188,14 +190,14 @@ def draw_spread(product: Product, thresholds: dict[str, float], lang: str, mark:
     for key in ("possible", "likely"):
         ax.axvline(thresholds[key], color=_INK, lw=1, ls=(0, (4, 2)))
         ax.annotate(
-            f"{say(key, lang)} ≥ {number(thresholds[key], lang)}",
+            f"{say(f'classes.{key}', lang)} ≥ {number(thresholds[key], lang)}",
             (thresholds[key], 0.98), xycoords=("data", "axes fraction"), xytext=(4, 0),
             textcoords="offset points", va="top", fontsize=8, color=_INK,
         )  # fmt: skip
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: number(x, lang)))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0f}"))
-    ax.set_xlabel(say("cells", lang))
-    ax.set_ylabel(say("squares", lang))
+    ax.set_xlabel(say("layers.cells", lang))
+    ax.set_ylabel(say("map.squares", lang))
     ax.spines[["top", "right"]].set_visible(False)
     _watermark(ax, mark)
     return _png(fig)
@@ -227,7 +229,7 @@ def _panel(cells: gpd.GeoDataFrame, lang: str, square: float) -> tuple[Figure, A
         axis.set_major_formatter(
             FuncFormatter(
                 lambda value, _, sides=sides: (
-                    f"{number(abs(value), lang, 2)}° {_side(sides[int(value < 0)], lang)}"
+                    f"{number(abs(value), lang)}° {say(f'compass.{sides[int(value < 0)]}', lang)}"
                 )
             )
         )
@@ -235,10 +237,6 @@ def _panel(cells: gpd.GeoDataFrame, lang: str, square: float) -> tuple[Figure, A
     for spine in ax.spines.values():
         spine.set_color("#b9b2a5")
     return fig, ax
-
-
-def _side(letter: str, lang: str) -> str:
-    return "O" if letter == "W" and lang == "fr" else letter
 
 
 def _squares(
@@ -305,7 +303,7 @@ def _draw_sites(ax: Axes, sites: gpd.GeoDataFrame, lang: str) -> list[tuple[str,
                 some.geometry.x, some.geometry.y, s=size, marker=marker, c=face, edgecolors=edge,
                 linewidths=1.0, zorder=5,
             )  # fmt: skip
-            legend.append((form, face, f"{say('site', lang)} {say(key, lang)}"))
+            legend.append((form, face, say(f"map.site_{key}", lang)))
     return legend
 
 

@@ -10,8 +10,7 @@ import shapely
 
 from pipeline.map.files import symbology
 from pipeline.map.page import packed
-from pipeline.map.page.words import page_words
-from pipeline.words.map_words import say
+from pipeline.words.catalogue import ENGLISH, entry, in_every, languages, section
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -60,7 +59,7 @@ def map_data(
     return {
         "disclosure": product.disclosure,
         "digits": digits,
-        "words": page_words(),
+        "words": {lang: _script_words(lang) for lang in languages()},
         "titles": titles,
         "squares": packed.pack_squares(cells["cell"], round(1 / product.square)),
         "cells": packed.pack_table("cells", cells, policy, _EVERYWHERE),
@@ -73,12 +72,12 @@ def map_data(
 
 
 def _layers(product: Product) -> list[tuple[str, gpd.GeoDataFrame, dict[str, str], str]]:
-    """Return name, layer, title in both languages and colour, from the bottom up."""
+    """Return name, layer, title by language and colour, from the bottom up."""
     found = []
     for number, layer in enumerate(product.known_layers):
         about = layer.declaration
         colour = symbology.KNOWN_LAYER_COLOURS[number % len(symbology.KNOWN_LAYER_COLOURS)]
-        title = {lang: about.title(lang) for lang in ("en", "fr")}
+        title = {lang: about.title(lang) for lang in languages()}
         if about.table in product.layers:
             found.append((about.table, product.layers[about.table], title, colour))
     candidates = product.layers["candidates"]
@@ -90,7 +89,7 @@ def _layers(product: Product) -> list[tuple[str, gpd.GeoDataFrame, dict[str, str
     }
     for name, (layer, colour) in own.items():
         if layer is not None and len(layer):
-            found.append((name, layer, _both("kind_random" if name == _DRAWN else name), colour))
+            found.append((name, layer, _title(name), colour))
     return found
 
 
@@ -107,13 +106,12 @@ def _packed_layer(
     form = "circle" if points else "outline"
     legend = [[form, colour, title]]
     if name == "sites":
-        both = [("missed", "diamond", symbology.MISSED), ("found", "circle", symbology.FOUND)]
         legend = [
-            [form, fill, {lang: f"{say('site', lang)} {say(key, lang)}" for lang in ("en", "fr")}]
-            for key, form, fill in both
+            ["diamond", symbology.MISSED, in_every("map.site_missed")],
+            ["circle", symbology.FOUND, in_every("map.site_found")],
         ]
     elif name == "candidates":
-        legend = [[form, colour, _both("candidate")]]
+        legend = [[form, colour, in_every("map.candidate")]]
     table = "candidates" if name == _DRAWN else name
     return {
         **packed.pack_table(table, layer, policy, _EVERYWHERE),
@@ -141,32 +139,28 @@ def _looks(cells: gpd.GeoDataFrame, thresholds: Mapping[str, float]) -> dict[str
     looks = np.floor(np.nan_to_num(cells["clear_observations"].to_numpy(float)))
     clear_kinds = 1 + np.digitize(looks, symbology.CLEAR_BREAKS)
     clear_kinds[(cells["class"] == "cannot_tell").to_numpy()] = 0
-    names = [symbology.score_classes(thresholds, lang) for lang in ("en", "fr")]
+    classes = {lang: symbology.score_classes(thresholds, lang) for lang in languages()}
+    labels = {lang: symbology.clear_labels(lang) for lang in languages()}
     score = [
-        ["square", colour, {"en": english, "fr": french}]
-        for (_, _, english, colour), (_, _, french, _) in zip(*names, strict=True)
+        ["square", colour, {lang: classes[lang][at][2] for lang in classes}]
+        for at, (*_, colour) in enumerate(classes[ENGLISH])
     ][::-1]
     if industrial.any():
-        score.append(["square", symbology.INDUSTRIAL, _both("industrial")])
+        score.append(["square", symbology.INDUSTRIAL, in_every("map.industrial")])
     clear = [
-        ["square", colour, {"en": english, "fr": french}]
-        for colour, english, french in zip(
-            symbology.CLEAR_COLOURS,
-            symbology.clear_labels("en"),
-            symbology.clear_labels("fr"),
-            strict=True,
-        )
+        ["square", colour, {lang: labels[lang][at] for lang in labels}]
+        for at, colour in enumerate(symbology.CLEAR_COLOURS)
     ]
-    unknown = ["hatch", symbology.CANNOT_TELL, _both("cannot_tell")]
+    unknown = ["hatch", symbology.CANNOT_TELL, in_every("classes.cannot_tell")]
     return {
         "score": {
-            "title": _both("cells"),
+            "title": in_every("layers.cells"),
             "palette": [_GREY, *symbology.SCORE_COLOURS, symbology.INDUSTRIAL],
             "kinds": packed.pack_numbers(score_kinds),
             "legend": [*score, unknown],
         },
         "clear": {
-            "title": _both("coverage"),
+            "title": in_every("layers.coverage"),
             "palette": [_GREY, *symbology.CLEAR_COLOURS],
             "kinds": packed.pack_numbers(clear_kinds),
             "legend": [*clear, unknown],
@@ -174,5 +168,12 @@ def _looks(cells: gpd.GeoDataFrame, thresholds: Mapping[str, float]) -> dict[str
     }
 
 
-def _both(key: str) -> dict[str, str]:
-    return {lang: say(key, lang) for lang in ("en", "fr")}
+def _title(name: str) -> dict[str, str]:
+    return in_every("map.kind_random" if name == _DRAWN else f"layers.{name}")
+
+
+def _script_words(lang: str) -> dict[str, str]:
+    """Return what the page's script says in a language, with the placeholders that it fills."""
+    words = section("script", lang) | section("classes", lang) | section("compass", lang)
+    codes = ("map.yes", "map.no", "punctuation.pair")
+    return words | {code.split(".")[1]: str(entry(code, lang)) for code in codes}

@@ -19,6 +19,8 @@ import pandas as pd
 import shapely
 from numpy.typing import ArrayLike, NDArray
 
+from pipeline.words.catalogue import languages
+
 if TYPE_CHECKING:
     from pipeline.map.disclosure import Policy
 
@@ -203,7 +205,7 @@ def unpack_places(packed: Mapping[str, Any]) -> NDArray[np.float64]:
 def pack_table(
     name: str, layer: gpd.GeoDataFrame, policy: Policy, left_out: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """Return a layer's columns with their names in both languages; no shapes.
+    """Return a layer's columns with their names in every language; no shapes.
 
     Parameters
     ----------
@@ -219,7 +221,8 @@ def pack_table(
     Returns
     -------
     dict
-        ``name``, ``rows`` and ``columns`` (see :func:`pack_column`, with ``name, en, fr``).
+        ``name``, ``rows`` and ``columns`` (see :func:`pack_column`), each with its ``name``, and by
+        the code of each language what it is called there.
     """
     known = policy.get(name, {})
     columns = []
@@ -227,7 +230,7 @@ def pack_table(
         if column == layer.geometry.name or column in left_out or layer[column].isna().all():
             continue
         rule = known.get(str(column))
-        names = {lang: rule.alias(lang) if rule else str(column) for lang in ("en", "fr")}
+        names = {lang: rule.alias(lang) if rule else str(column) for lang in languages()}
         columns.append({"name": str(column), **names, **pack_column(layer[column])})
     return {"name": name, "rows": len(layer), "columns": columns}
 

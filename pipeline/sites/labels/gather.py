@@ -66,7 +66,7 @@ def gather_labels(config: Config, labels: Path | None, region: Region, season: s
     if together.positives.empty:
         raise NoLabelsError(
             f"no label in {region.name} is a mine",
-            where="; ".join(together.about),
+            where="; ".join(told.text for told in together.about),
             next_step="add LABELS=: visits or polygons of mines",
         )
     return together

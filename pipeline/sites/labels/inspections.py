@@ -28,9 +28,11 @@ from pipeline.sites.labels.rows import (
     Labels,
     make_rows,
     one_row_per_cell,
+    reasons,
     shift_for_date,
 )
 from pipeline.sites.visits import PRECISION_RADIUS_M
+from pipeline.words.statements import statement
 
 SAMPLE_LAYER = "sample"
 # What a labeller may write, in small letters; "cannot tell" and nothing give no row.
@@ -187,13 +189,13 @@ def _labels(
     sure = ~words.isin(UNSURE).to_numpy()
     good = np.flatnonzero(inside & sure)
     left_out = {
-        "inspected outside the region": int((~inside).sum()),
-        "inspected but not told": int((inside & ~sure).sum()),
+        "inspected_outside": int((~inside).sum()),
+        "inspected_unsure": int((inside & ~sure).sum()),
     }
     if not len(good):
         raise NoLabelsError(
             f"no inspection gives a labelled cell in {region.name}",
-            where=f"{path}: " + "; ".join(f"{n} {reason}" for reason, n in left_out.items()),
+            where=f"{path}: {'; '.join(told.text for told in reasons(left_out))}",
             next_step="choose a region that was inspected",
         )
     said = [WORDS[words.iloc[row]] for row in good]
@@ -214,7 +216,7 @@ def _labels(
         one_row_per_cell(rows),
         np.column_stack([x[mines], y[mines], radius]),
         left_out,
-        about=(("labelled sample" if samples else "inspections") + f" ({path.name})",),
+        about=(statement("sample" if samples else "inspections", file=path.name),),
         samples=samples,
     )
 

@@ -30,6 +30,7 @@ from pipeline.sites.labels.rows import (
     shift_for_date,
 )
 from pipeline.sites.visit_tables import are_visits
+from pipeline.words.statements import statement
 
 DATES = ("date", "year")
 _ALIKE = "drawn as a look-alike"
@@ -99,17 +100,16 @@ def label_polygons(
             "with label_column if this one means something else",
         )
     area = _polygons(Path(searched)).geometry.to_numpy() if searched else np.empty(0, object)
+    about = [statement("polygons", file=path.name, ha=MIN_AREA_HA)]
+    about += [statement("searched", file=Path(searched).name)] if searched else []
     return Labels(
         rows,
         np.empty((0, 3)),
-        {f"touched by less than {MIN_AREA_HA:g} ha": len(touched)},
+        {"barely_touched": len(touched)},
         shapes=found.geometry.to_numpy()[mine],
         touched=touched,
         searched=area,
-        about=(
-            f"polygons ({path.name}), positives with at least {MIN_AREA_HA:g} ha drawn"
-            + (f", negatives in the searched area ({Path(searched).name})" if searched else ""),
-        ),
+        about=(statement("listed", items=about),),
     )
 
 

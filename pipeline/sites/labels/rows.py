@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -13,8 +13,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from models.statement import Statement
 from pipeline.geo import grid
+from pipeline.geo.overlap import MIN_AREA_HA
 from pipeline.geo.seasons import season_windows
+from pipeline.words.statements import statement
 
 if TYPE_CHECKING:
     from pipeline.config import LabelSettings
@@ -43,15 +46,15 @@ class Labels:
     places : numpy.ndarray of float64, shape (n, 3)
         Longitude, latitude and radius in metres of every mine known as a point.
     left_out : dict of str to int
-        What gave no row, by reason.
+        What gave no row, by the reason's code among the statements of the catalogue of words.
     shapes : numpy.ndarray of shapely polygons, shape (m,)
         Every mine known by its outline, EPSG:4326.
     touched : numpy.ndarray of int64, shape (k,)
         Cells that are neither: of the region, but no row and no background.
     searched : numpy.ndarray of shapely polygons, shape (s,)
         Ground on which every mine is said to be known.
-    about : tuple of str
-        The sources, in words.
+    about : tuple of Statement
+        The sources.
     samples : tuple of str
         Identities of the samples for area estimates that have become labels.
     credits : tuple of str
@@ -64,7 +67,7 @@ class Labels:
     shapes: NDArray[np.object_] = field(default_factory=lambda: np.empty(0, object))
     touched: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     searched: NDArray[np.object_] = field(default_factory=lambda: np.empty(0, object))
-    about: tuple[str, ...] = ()
+    about: tuple[Statement, ...] = ()
     samples: tuple[str, ...] = ()
     credits: tuple[str, ...] = ()
 
@@ -199,10 +202,34 @@ def combine(parts: Sequence[Labels]) -> Labels:
         np.concatenate([part.shapes for part in parts]),
         np.unique(np.concatenate([part.touched for part in parts])),
         np.concatenate([part.searched for part in parts]),
-        tuple(text for part in parts for text in part.about),
+        tuple(told for part in parts for told in part.about),
         tuple(sample for part in parts for sample in part.samples),
         tuple(credit for part in parts for credit in part.credits),
     )
+
+
+def reasons(left_out: Mapping[str, int], visit_years: int = 0) -> list[Statement]:
+    """Say what gave no row.
+
+    Parameters
+    ----------
+    left_out : mapping of str to int
+        As ``Labels.left_out`` has it.
+    visit_years : int, optional
+        Years that a label may lie from the imagery.
+
+    Returns
+    -------
+    list of Statement
+        One a reason, with its count.
+    """
+    limits: dict[str, dict[str, float]] = {
+        "barely_touched": {"ha": MIN_AREA_HA},
+        "dated_far": {"years": visit_years},
+    }
+    return [
+        statement(code, count=count, **limits.get(code, {})) for code, count in left_out.items()
+    ]
 
 
 def shift_for_date(text: str, season: str) -> int:

@@ -18,14 +18,14 @@ from pipeline.errors import NoLabelsError
 from pipeline.geo import grid
 from pipeline.geo.regions import Region
 from pipeline.sites.column_mapping import load_mapping
-from pipeline.sites.labels.rows import MINE, LabelKind, Labels, make_rows, shift_for_date
+from pipeline.sites.labels.rows import MINE, LabelKind, Labels, make_rows, reasons, shift_for_date
 from pipeline.sites.visit_tables import are_visits
 from pipeline.sites.visits import all_sites, read_visits, recorded_by_others
+from pipeline.words.statements import statement
 
-OUTSIDE, NOT_ON_SITE, OTHERS = (
-    "outside the region", "not visited on site", "recorded by others than IPIS",
+OUTSIDE, NOT_ON_SITE, OTHERS, APPROXIMATE, ABANDONED = (
+    "outside", "not_on_site", "others", "approximate", "abandoned",
 )  # fmt: skip
-APPROXIMATE, ABANDONED = "place only approximate", "abandoned"
 _MAPPING = "or say it in a LABELS_MAPPING= file (docs/sites.md)"
 # What to do about each.
 HELP = {
@@ -82,7 +82,7 @@ def label_visits(visits: pd.DataFrame, region: Region, season: str) -> Labels:
     if not good.any():
         raise NoLabelsError(
             f"no visit gives a labelled cell in {region.name}",
-            where="; ".join(f"{count} {reason}" for reason, count in left_out.items()),
+            where="; ".join(told.text for told in reasons(left_out)),
             next_step=_next_step(left_out),
         )
     chosen = sites[good]
@@ -105,7 +105,7 @@ def label_visits(visits: pd.DataFrame, region: Region, season: str) -> Labels:
 
 
 def _read(path: Path, region: Region, season: str, settings: LabelSettings) -> Labels:
-    about = f"visits in the IPIS form ({path.name}), positives at GPS-placed visits"
+    about = statement("visits", file=path.name)
     labels = label_visits(read_visits(path, settings.mapping), region, season)
     return replace(labels, about=(about,))
 

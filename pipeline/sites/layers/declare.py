@@ -17,6 +17,7 @@ from pipeline.runtime.atomic import is_safe_path
 from pipeline.runtime.package_data import data_folder
 from pipeline.sites.text_values import TYPES
 from pipeline.sites.toml_files import check_choice, check_keys, read_toml
+from pipeline.words.catalogue import column_names, pick, texts_of
 
 HOW = ("within", "nearest", "count")
 KINDS = ("polygon", "point", "any")
@@ -30,14 +31,14 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{1,39}")
 _TAKEN = ("fid", "geom", "geometry", "count", "km", "simulated")
 _MAX_KM, _MAX_DAYS, _MAX_COLUMNS = 100.0, 36_500, 40
 _LAYER: dict[str, type] = {
-    "name": str, "english": str, "french": str, "kind": str, "how": str, "distance_km": float,
+    "name": str, "kind": str, "how": str, "distance_km": float,
     "days": int, "date": str, "id": str, "file": str, "layer": str, "service": str,
     "along": list, "industrial": bool, "public": str, "credit": str, "licence": str, "note": str,
     "columns": list,
 }  # fmt: skip
 _COLUMN: dict[str, type] = {
     "name": str, "type": str, "from": str, "required": bool, "choices": list, "disclosure": str,
-    "english": str, "french": str, "note": str,
+    "note": str,
 }  # fmt: skip
 
 
@@ -51,8 +52,8 @@ class Column:
         In the map.
     type : str
         One of ``pipeline.sites.text_values.TYPES``.
-    english, french : str
-        What the map calls it.
+    texts : mapping of str to str
+        What the map calls it, by language.
     source : str
         Its name in the file.
     required : bool
@@ -67,8 +68,7 @@ class Column:
 
     name: str
     type: str
-    english: str
-    french: str
+    texts: Mapping[str, str]
     source: str
     required: bool = False
     choices: tuple[str, ...] = ()
@@ -84,8 +84,8 @@ class Declaration:
     ----------
     name : str
         Of the layer; the map calls it ``context_<name>``, its columns elsewhere ``<name>_...``.
-    english, french : str
-        What the legend calls it.
+    texts : mapping of str to str
+        What the legend calls it, by language.
     kind : str
         ``polygon``, ``point`` or ``any`` (either).
     how : str
@@ -117,8 +117,7 @@ class Declaration:
     """
 
     name: str
-    english: str
-    french: str
+    texts: Mapping[str, str]
     kind: str
     how: str
     columns: tuple[Column, ...]
@@ -148,7 +147,7 @@ class Declaration:
 
     def title(self, lang: str) -> str:
         """Return what the legend calls the layer."""
-        return self.french if lang == "fr" else self.english
+        return pick(self.texts, lang)
 
 
 def load_declarations(folder: Path | None = None) -> list[Declaration]:
@@ -204,34 +203,36 @@ def parse(content: Mapping[str, Any], where: str) -> Declaration:
     DeclarationError
         If a key is unknown or missing, or a value cannot be used.
     """
-    check_keys(content, _LAYER, where)
-    for key in ("name", "english", "french", "kind", "how", "public", "credit", "licence"):
+    names = dict.fromkeys(column_names().values(), str)
+    check_keys(content, _LAYER | names, where)
+    for key in ("name", "english", "kind", "how", "public", "credit", "licence"):
         if not content.get(key):
             raise DeclarationError(f"the declaration lacks {key}", where=where)
     columns = tuple(
         _column(item, f"{where}, column {number}")
         for number, item in enumerate(content.get("columns", []), 1)
     )
-    names = [column.name for column in columns]
-    if len(set(names)) < len(names) or len(names) > _MAX_COLUMNS:
+    known = [column.name for column in columns]
+    if len(set(known)) < len(known) or len(known) > _MAX_COLUMNS:
         raise DeclarationError(
             f"columns must be at most {_MAX_COLUMNS}, each of its own name", where=where
         )
     made = Declaration(
-        **{key: value for key, value in content.items() if key not in ("columns", "along")},
+        **{key: content[key] for key in _LAYER.keys() & content.keys() - {"columns", "along"}},
+        texts=texts_of(content),
         columns=columns,
-        along=tuple(check_choice(str(name), names, "a column along", where)
+        along=tuple(check_choice(str(name), known, "a column along", where)
                     for name in content.get("along", [])),
         where=where,
     )  # fmt: skip
-    _check(made, names)
+    _check(made, known)
     return made
 
 
 def _column(item: Any, where: str) -> Column:
     check_keys({"column": item}, {"column": dict}, where)
-    check_keys(item, _COLUMN, where)
-    for key in ("name", "type", "english", "french"):
+    check_keys(item, _COLUMN | dict.fromkeys(column_names().values(), str), where)
+    for key in ("name", "type", "english"):
         if not item.get(key):
             raise DeclarationError(f"the column lacks {key}", where=where)
     if not _NAME.fullmatch(item["name"]) or item["name"] in _TAKEN:
@@ -243,8 +244,8 @@ def _column(item: Any, where: str) -> Column:
         raise DeclarationError("choices belong to the type choice, as texts", where=where)
     rest = {key: item[key] for key in ("required", "disclosure", "note") if key in item}
     return Column(
-        item["name"], item["type"], item["english"], item["french"],
-        item.get("from", item["name"]), choices=tuple(choices), **rest,
+        item["name"], item["type"], texts_of(item), item.get("from", item["name"]),
+        choices=tuple(choices), **rest,
     )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from pipeline.runtime.console import say
 from pipeline.sites.layers.declare import Column, Declaration, load_declarations
 from pipeline.sites.service import DownloadLimits, came_from, fetch_saved
 from pipeline.sites.text_values import TYPES, refuse
+from pipeline.words.catalogue import ENGLISH
 
 _AREAS = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
 
@@ -101,7 +102,10 @@ def load_layers(config: Config) -> tuple[KnownLayer, ...]:
         if path is None:
             continue
         layer = replace(read_layer(declaration, path), came=came_from(path))
-        say("context", f"{declaration.english}: {len(layer.features)} features of {path.name}")
+        say(
+            "context",
+            f"{declaration.title(ENGLISH)}: {len(layer.features)} features of {path.name}",
+        )
         if len(layer.features):
             found.append(layer)
     return tuple(found)

@@ -16,6 +16,7 @@ from pipeline.runtime.files import whole_file
 from pipeline.sites.layers.declare import Declaration, load_declarations
 from pipeline.sites.layers.read import layer_file, layers_folder, read_layer
 from pipeline.sites.text_values import TYPES
+from pipeline.words.catalogue import ENGLISH, in_every, pick
 
 README = "README.md"
 _WORDS = {
@@ -101,19 +102,20 @@ def explain(declarations: list[Declaration]) -> str:
         "CSV file of the same name, with columns `longitude` and `latitude`, does for points; so",
         "does GeoJSON or a shapefile. Restricted columns never leave in a public map.",
     ]  # fmt: skip
+    names = in_every("language.english")
     for one in declarations:
-        lines += ["", f"## {one.name}: {one.english} / {one.french}", "", _how(one) + ".", ""]
+        lines += ["", f"## {one.name}: {' / '.join(one.texts.values())}", "", _how(one) + ".", ""]
         lines += [f"{one.note}", ""] if one.note else []
         lines += [
-            "| column | type | disclosure | English | French | what |",
-            "|---|---|---|---|---|---|",
+            f"| column | type | disclosure | {' | '.join(names.values())} | what |",
+            "|---|---|---|" + "---|" * len(names) + "---|",
         ]
         for column in one.columns:
             kind = column.type + (": " + ", ".join(column.choices) if column.choices else "")
             kind += ", required" if column.required else ""
             lines.append(
-                f"| {column.source} | {kind} | {column.disclosure} | {column.english} "
-                f"| {column.french} | {column.note} |"
+                f"| {column.source} | {kind} | {column.disclosure} "
+                f"| {' | '.join(pick(column.texts, lang) for lang in names)} | {column.note} |"
             )
     return "\n".join(lines) + "\n"
 
@@ -141,5 +143,5 @@ def _write_empty(path: Path, declaration: Declaration) -> None:
         if declaration.kind == "any" else "MultiPolygon",
         GEOMETRY_NAME=GEOMETRY,
         FID=FEATURE_ID,
-        DESCRIPTION=declaration.english,
+        DESCRIPTION=declaration.title(ENGLISH),
     )  # fmt: skip

@@ -3,7 +3,7 @@ const book = JSON.parse(document.getElementById('data').textContent);
 const byId = (id) => document.getElementById(id);
 let lang = document.documentElement.lang;
 const say = (key) => book.words[lang][key];
-const fill = (key, ...values) => say(key).replace(/\{(\d)\}/g, (_, n) => values[n]);
+const fill = (key, values) => say(key).replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
 function element(tag, text, kind) {
   const made = document.createElement(tag);
@@ -36,8 +36,7 @@ const worded = (name, value) => CODED.has(name) && Object.hasOwn(book.words[lang
 function degrees(value, sides) {
   const text = new Intl.NumberFormat(lang, { minimumFractionDigits: 2, maximumFractionDigits: book.digits })
     .format(Math.abs(value));
-  const side = sides[value < 0 ? 1 : 0];
-  return `${text}° ${side === 'W' && lang === 'fr' ? 'O' : side}`;
+  return `${text}° ${say(sides[value < 0 ? 1 : 0])}`;
 }
 
 function sentences(table, row) {
@@ -46,21 +45,21 @@ function sentences(table, row) {
   if (score === null) {
     if (table.columns.has('probability')) told.push(say('no_score'));
   } else if (get('low') !== null && get('high') !== null) {
-    told.push(fill('says_between', show(score), show(get('low')), show(get('high'))));
+    told.push(fill('says_between', { score: show(score), low: show(get('low')), high: show(get('high')) }));
   } else {
-    told.push(fill('says', show(score)));
+    told.push(fill('says', { score: show(score) }));
   }
   const set = get('labels');
   if (set !== null && Object.hasOwn(book.words[lang], `set_${set}`)) told.push(say(`set_${set}`));
   if (get('applicable') === true) told.push(say('applicable'));
   if (get('applicable') === false || get('applicable') === 0) {
     const [far, apart] = [get('dissimilarity'), get('dispute')];
-    if (far !== null && far > 1) told.push(fill('unlike', show(far, 1)));
-    else if (apart !== null && apart > 1) told.push(fill('disputed', show(apart, 1)));
+    if (far !== null && far > 1) told.push(fill('unlike', { times: show(far, 1) }));
+    else if (apart !== null && apart > 1) told.push(fill('disputed', { times: show(apart, 1) }));
     else told.push(say('not_applicable'));
   }
   if (get('clear_observations') !== null && get('first_image') !== null) {
-    told.push(fill('seen', show(get('clear_observations'), 1), get('first_image'), get('last_image')));
+    told.push(fill('seen', { dates: show(get('clear_observations'), 1), first: get('first_image'), last: get('last_image') }));
   }
   if (get('in_training') === true) told.push(say('trained'));
   if (get('withheld') === true) told.push(say('asked_to_leave'));
@@ -173,7 +172,8 @@ async function start() {
     if (chosen.layer) {
       if (chosen.layer.name === 'sites') {
         const found = valueOf(chosen.layer, 'matched', chosen.row) === true;
-        box.append(element('p', `${say('site')}: ${chosen.layer.legend[found ? 1 : 0][2][lang]}`, 'note'));
+        const told = { name: say('site'), value: chosen.layer.legend[found ? 1 : 0][2][lang] };
+        box.append(element('p', fill('pair', told), 'note'));
       }
       box.append(card(titleOf(chosen.layer, chosen.row), chosen.layer, chosen.row, true));
     }
@@ -181,7 +181,8 @@ async function start() {
       const [west, north] = squares.corner(chosen.square), half = squares.size / 2;
       const where = `${degrees(north - half, 'NS')}, ${degrees(west + half, 'EW')}`;
       const kind = valueOf(cells, 'class', chosen.square);
-      box.append(card(`${say('square')} ${where}: ${show(worded('class', kind))}`, cells, chosen.square, !chosen.layer));
+      const title = fill('pair', { name: `${say('square')} ${where}`, value: show(worded('class', kind)) });
+      box.append(card(title, cells, chosen.square, !chosen.layer));
     } else if (!chosen.layer) {
       box.append(element('p', say('outside')));
     }
