@@ -12,7 +12,7 @@ from pipeline.cli.verb import KNOWN_SITES, PREDICTED, RUN, SERVICES, Verb, confi
 def _join(options: argparse.Namespace) -> None:
     if not options.detections:
         return only_stage("join")(options)
-    from pipeline.sites.join_files import join_files
+    from pipeline.sites.detections import join_files
 
     return join_files(options.detections, config_of(options), options.tolerance_km, options.out)
 

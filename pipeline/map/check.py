@@ -170,19 +170,30 @@ def _refuse_columns(
         raise DisclosureError(f"the {disclosure} map would show {', '.join(out)}", where=where)
 
 
+def _frame(frame: pd.DataFrame, layer: str, disclosure: str, policy: Policy, where: str) -> None:
+    """Check a layer or table: its columns, its geometry, and columns that hold places."""
+    columns = [str(column) for column in frame.columns if column != "geometry"]
+    _refuse_columns(columns, layer, disclosure, policy, where)
+    if isinstance(frame, gpd.GeoDataFrame):
+        refuse_finer(shapely.get_coordinates(frame.geometry), disclosure, where)
+    for column in columns:
+        if re.search(r"(^|_)(lon|lat|longitude|latitude)($|_)", column.lower()):
+            values = pd.to_numeric(frame[column], errors="coerce").dropna()
+            refuse_finer(values, disclosure, f"{where}, {column}")
+
+
 def _geopackage(path: Path, disclosure: str, policy: Policy) -> dict[str, pd.DataFrame]:
     tables = geopackage.read_back(path)
     for name, frame in tables.items():
-        where = f"{path.name}, {name}"
-        _refuse_columns((c for c in frame.columns if c != "geometry"), name, disclosure, policy,
-                        where)  # fmt: skip
-        if isinstance(frame, gpd.GeoDataFrame):
-            refuse_finer(shapely.get_coordinates(frame.geometry), disclosure, where)
-        _columns_of_places(frame, disclosure, where)
+        _frame(frame, name, disclosure, policy, f"{path.name}, {name}")
     with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as base:
         base.execute("PRAGMA trusted_schema=OFF")
         kinds = base.execute("SELECT type, name FROM sqlite_master WHERE type IN ('table', 'view')")
-        strange = [n for kind, n in kinds if kind == "view" or not _known(n, tables)]
+        strange = [
+            name
+            for kind, name in kinds
+            if kind == "view" or not (name in tables or _OWN_TABLES.fullmatch(name))
+        ]
         if strange:
             raise DisclosureError(f"nobody asked for {', '.join(strange)}", where=path.name)
         told = base.execute("SELECT table_name, column_name FROM gpkg_data_columns").fetchall()
@@ -196,20 +207,8 @@ def _geopackage(path: Path, disclosure: str, policy: Policy) -> dict[str, pd.Dat
         for text in texts:
             _style(text or "", name, disclosure, policy, f"{path.name}, style of {name}")
     for (content,) in projects:
-        _project_bytes(bytes.fromhex(content), disclosure, policy, f"{path.name}, project")
+        _project(bytes.fromhex(content), disclosure, policy, f"{path.name}, project")
     return tables
-
-
-def _known(name: str, tables: dict[str, pd.DataFrame]) -> bool:
-    return name in tables or _OWN_TABLES.fullmatch(name) is not None
-
-
-def _columns_of_places(frame: pd.DataFrame, disclosure: str, where: str) -> None:
-    """Refuse columns of longitudes and latitudes that are finer than the geometry may be."""
-    for column in frame.columns:
-        if re.search(r"(^|_)(lon|lat|longitude|latitude)($|_)", str(column).lower()):
-            values = pd.to_numeric(frame[column], errors="coerce").dropna()
-            refuse_finer(values, disclosure, f"{where}, {column}")
 
 
 def _style(text: str, layer: str, disclosure: str, policy: Policy, where: str) -> None:
@@ -218,11 +217,7 @@ def _style(text: str, layer: str, disclosure: str, policy: Policy, where: str) -
     _refuse_columns(sorted(columns & known), layer, disclosure, policy, where)
 
 
-def _project(path: Path, disclosure: str, policy: Policy) -> None:
-    _project_bytes(path.read_bytes(), disclosure, policy, path.name)
-
-
-def _project_bytes(content: bytes, disclosure: str, policy: Policy, where: str) -> None:
+def _project(content: bytes, disclosure: str, policy: Policy, where: str) -> None:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         if archive.namelist() != ["map.qgs"]:
             raise DisclosureError("the project holds more than itself", where=where)
@@ -284,17 +279,12 @@ def _numbers(value: Any) -> Iterator[float]:
 
 
 def _features(path: Path, disclosure: str, policy: Policy) -> None:
-    frame = pyogrio.read_dataframe(path)
-    columns = [c for c in frame.columns if c != "geometry"]
-    _refuse_columns(columns, path.stem, disclosure, policy, path.name)
-    refuse_finer(shapely.get_coordinates(frame.geometry), disclosure, path.name)
-    _columns_of_places(frame, disclosure, path.name)
+    _frame(pyogrio.read_dataframe(path), path.stem, disclosure, policy, path.name)
 
 
 def _rows(path: Path, disclosure: str, policy: Policy) -> None:
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    _refuse_columns(frame.columns, path.stem, disclosure, policy, path.name)
-    _columns_of_places(frame, disclosure, path.name)
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    _frame(table, path.stem, disclosure, policy, path.name)
 
 
 def _waypoints(path: Path, disclosure: str, policy: Policy) -> None:
@@ -360,7 +350,9 @@ class _Page(HTMLParser):
 
 _CHECKS: dict[str, Callable[[Path, str, Policy], dict[str, pd.DataFrame] | None]] = {
     ".gpkg": _geopackage,
-    ".qgz": _project,
+    ".qgz": lambda path, disclosure, policy: _project(
+        path.read_bytes(), disclosure, policy, path.name
+    ),
     ".tif": _raster,
     ".json": _json,
     ".html": check_page,

@@ -14,13 +14,17 @@ import numpy as np
 import pandas as pd
 import pyogrio
 
-from pipeline.errors import InputFileError
+from pipeline.config import Config
+from pipeline.errors import ConfigError, InputFileError
 from pipeline.geo.distance import nearest_shape
 from pipeline.geo.geopackage import FEATURE_ID, GEOMETRY, VERSION, column_names
+from pipeline.geo.vector_files import read_vector
+from pipeline.runtime.console import say
 from pipeline.runtime.files import whole_file, whole_folder, write_json
 from pipeline.sites.join import site_points
+from pipeline.sites.service import is_address
 from pipeline.sites.text_values import plain_text
-from pipeline.sites.visits import all_sites
+from pipeline.sites.visits import all_sites, read_visits, visits_file
 
 # What IPIS itself publishes of a site, and what the join adds.
 PUBLIC_SITE_COLUMNS = (
@@ -194,3 +198,38 @@ def _write_csv(layer: gpd.GeoDataFrame, path: Path) -> None:
         )
     with whole_file(path) as beside:
         table.to_csv(beside, index=False, encoding="utf-8", float_format="%.10g")
+
+
+def join_files(detections: str, config: Config, tolerance_km: float, out: str | None) -> None:
+    """Match detections and sites both ways and write the matched and unmatched of both sides.
+
+    Parameters
+    ----------
+    detections : str
+        File of points or polygons.
+    config : Config
+        Names the table of visits, and says ``public`` or ``restricted``.
+    tolerance_km : float
+        How near counts as matched.
+    out : str
+        Folder for the results.
+
+    Raises
+    ------
+    ConfigError
+        If the table of visits or the folder is not named.
+    """
+    if not config.labels.file or not out:
+        raise ConfigError(
+            "a join of files needs the table of visits and a folder",
+            next_step="asm-atlas join --detections FILE --labels visits.csv --out FOLDER",
+        )
+    table = visits_file(config) if is_address(config.labels.file) else Path(config.labels.file)
+    visits = read_visits(table, config.labels.mapping)
+    result = join_detections(read_vector(detections), visits, tolerance_km)
+    write_detection_join(result, out, config.map.disclosure)
+    counts = ", ".join(
+        f"{count} {name.replace('_', ' ')}" for name, count in result.counts().items()
+    )
+    say("join", f"within {tolerance_km:g} km: {counts}")
+    say("", out)

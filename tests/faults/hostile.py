@@ -40,7 +40,7 @@ from pipeline.imagery.chips import read_chips
 from pipeline.map import removals
 from pipeline.map.folder import publish
 from pipeline.map.page.report import write_report
-from pipeline.sites.join_files import join_files
+from pipeline.sites.detections import join_files
 from pipeline.sites.labels.inspections import label_inspections, label_sample
 from pipeline.sites.labels.polygons import label_polygons
 from pipeline.sites.layers.declare import parse

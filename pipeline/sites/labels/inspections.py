@@ -87,7 +87,6 @@ def label_inspections(path: str | Path, region: Region, season: str) -> Labels:
             "inspections must be points", where=str(path), next_step="outlines go into LABELS"
         )
     x, y = found.geometry.x.to_numpy(), found.geometry.y.to_numpy()
-    _refuse_rounded(found, x, y, path)
     return _labels(found, grid.cell_of(x, y), x, y, path, region, season, ())
 
 
@@ -184,6 +183,8 @@ def _labels(
             where=f"{path}, row {row + 1:,}",
             next_step="write mine, no mine, look-alike or cannot tell (or 1 and 0)",
         )
+    if "edition" in names:
+        _refuse_rounded(words[found[names["edition"]] == "public"], x, y, path)
     dates = np.asarray(label_dates(found, str(path)), object)
     inside = region.contains(cells)
     sure = ~words.isin(UNSURE).to_numpy()
@@ -222,22 +223,17 @@ def _labels(
 
 
 def _refuse_rounded(
-    found: pd.DataFrame, x: NDArray[np.float64], y: NDArray[np.float64], path: Path
+    words: pd.Series, x: NDArray[np.float64], y: NDArray[np.float64], path: Path
 ) -> None:
-    """Refuse labels whose point still lies where the public form put it."""
-    names = {str(name).lower(): name for name in found.columns}
-    if not {"edition", "label"} <= set(names):
-        return
-    label = found[names["label"]]
-    words = label.where(label.notna(), "").astype(str).str.strip().str.lower()
-    public = (found[names["edition"]] == "public") & ~words.isin(UNSURE)
+    """Refuse labels of the public form whose point still lies where the form put it."""
     steps = np.column_stack([x, y]) / grid.PUBLIC_DEGREES
-    rounded = public.to_numpy() & (np.abs(steps - np.round(steps)) < 1e-4).all(axis=1)
-    if rounded.any():
+    still = np.asarray((np.abs(steps - np.round(steps)) < 1e-4).all(axis=1))
+    rounded = words.index[still[words.index] & ~words.isin(UNSURE)]
+    if len(rounded):
         raise LabelsError(
-            f"{int(rounded.sum()):,} of the labelled points lie where the public form put them, "
+            f"{len(rounded):,} of the labelled points lie where the public form put them, "
             f"rounded to {grid.PUBLIC_DEGREES:g} degree: the labels would go to wrong cells",
-            where=f"{path}, row {int(np.flatnonzero(rounded)[0]) + 1:,}",
+            where=f"{path}, row {rounded[0] + 1:,}",
             next_step="move them to where the inspector stood, or use the restricted form",
         )
 
