@@ -16,12 +16,10 @@ from numpy.typing import NDArray
 from pipeline.config import Config
 from pipeline.map.files.symbology import score_breaks
 from pipeline.map.provenance import RunInfo
-from pipeline.sites.candidates import Reach, Search, find_candidates
+from pipeline.sites.candidates import Search, find_candidates, reach_of
 from pipeline.sites.column_mapping import load_mapping
 from pipeline.sites.join import Joined
-from pipeline.sites.matching import TOLERANCE_KM
 from pipeline.sites.ranking import RANDOM
-from pipeline.sites.visits import PRECISION_RADIUS_M
 
 
 def sites_held_back(
@@ -104,15 +102,7 @@ def public_candidates(joined: Joined, held: NDArray[np.bool_], run: RunInfo) -> 
         return given
     likely = score_breaks(run.model.thresholds)[3]
     search = Search(likely, random=drawn, seed=run.config.run.seed, squares=True)
-    reach = None
-    if joined.sites is not None:
-        known = joined.sites[~held]
-        reach = Reach(
-            known.geometry.x.to_numpy(),
-            known.geometry.y.to_numpy(),
-            known["precision"].map(PRECISION_RADIUS_M).to_numpy(float) / 1000 + TOLERANCE_KM,
-            (known["precision"] == "gps").to_numpy(),
-        )
+    reach = None if joined.sites is None else reach_of(joined.sites[~held])
     anew = find_candidates(joined.cells, reach, search)
     if held.any():
         return anew

@@ -30,7 +30,9 @@ from scipy.sparse.csgraph import connected_components
 from pipeline.geo import grid
 from pipeline.geo.distance import CellIndex, cell_area_km2
 from pipeline.sites.clusters import MOST_CELLS, split_clusters
+from pipeline.sites.matching import TOLERANCE_KM
 from pipeline.sites.ranking import CANDIDATE, COMPARED, FACTORS, NO_TABLE, RANDOM, rank_candidates
+from pipeline.sites.visits import PRECISION_RADIUS_M
 from pipeline.words.catalogue import languages
 
 REASONS = tuple(f"reasons_{lang}" for lang in languages())
@@ -87,6 +89,27 @@ class Reach:
     lat: NDArray[np.float64]
     radius_km: NDArray[np.float64]
     exact: NDArray[np.bool_]
+
+
+def reach_of(sites: gpd.GeoDataFrame, tolerance_km: float = TOLERANCE_KM) -> Reach:
+    """Return how far sites may truly lie from where their table puts them.
+
+    Parameters
+    ----------
+    sites : geopandas.GeoDataFrame
+        Points with ``precision``.
+    tolerance_km : float, optional
+        Of the join, kilometres.
+
+    Returns
+    -------
+    Reach
+        Of each site.
+    """
+    points = sites.geometry
+    radius_km = sites["precision"].map(PRECISION_RADIUS_M).to_numpy(float) / 1000 + tolerance_km
+    exact = (sites["precision"] == "gps").to_numpy()
+    return Reach(points.x.to_numpy(), points.y.to_numpy(), radius_km, exact)
 
 
 @dataclass(frozen=True)

@@ -107,18 +107,15 @@ def join_detections(
     if not (np.isfinite(tolerance_km) and tolerance_km >= 0):
         raise ValueError(f"the tolerance must be a distance in km, not {tolerance_km}")
     sites = site_points(all_sites(visits))
+    joined = detections.reset_index(drop=True)
     shapes, points = detections.geometry.to_numpy(), sites.geometry.to_numpy()
-    near, site_km = nearest_shape(shapes, points)
-    sites["matched"] = site_km <= tolerance_km
-    sites["distance_km"] = site_km
-    sites["nearest_detection"] = near
-    near, detection_km = nearest_shape(points, shapes)
+    near, km = nearest_shape(shapes, points)
     # The last entry is what index -1 (no site at all) stands for.
     codes = np.append(sites["pcode"].to_numpy(object), "")
-    joined = detections.reset_index(drop=True)
-    joined["matched"] = detection_km <= tolerance_km
-    joined["distance_km"] = detection_km
-    joined["nearest_pcode"] = pd.Series(codes[near], dtype="str")
+    sites = sites.assign(matched=km <= tolerance_km, distance_km=km, nearest_detection=near)
+    near, km = nearest_shape(points, shapes)
+    names = pd.Series(codes[near], dtype="str")
+    joined = joined.assign(matched=km <= tolerance_km, distance_km=km, nearest_pcode=names)
     return DetectionJoin(joined, sites, tolerance_km)
 
 

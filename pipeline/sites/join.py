@@ -13,14 +13,13 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
-from numpy.typing import NDArray
 
 from models.sphere import PointIndex
 from pipeline.classes import CALLED, CANNOT_TELL, INDUSTRIAL, classify
 from pipeline.geo import grid
 from pipeline.geo.distance import CellIndex
 from pipeline.geo.regions import Region
-from pipeline.sites.candidates import Reach, Search, find_candidates
+from pipeline.sites.candidates import Search, find_candidates, reach_of
 from pipeline.sites.layers.attach import in_industrial
 from pipeline.sites.layers.read import KnownLayer
 from pipeline.sites.matching import TOLERANCE_KM, visit_age
@@ -133,21 +132,19 @@ def join_cells(
     called = cells["class"].isin(CALLED).to_numpy()
     cells.loc[called & in_industrial(ids, layers), "class"] = INDUSTRIAL
     if visits is None:
-        cells["sites"] = np.zeros(len(cells), np.int16)
-        cells["nearest_site_km"] = np.full(len(cells), np.nan, np.float32)
+        cells = cells.assign(sites=np.int16(0), nearest_site_km=np.float32(np.nan))
         return Joined(cells, None, find_candidates(cells, None, search), known_layers=layers)
     sites = site_points(all_sites(visits))
-    lon, lat = sites["longitude"].to_numpy(float), sites["latitude"].to_numpy(float)
-    radius = sites["radius_m"].to_numpy(float) / 1000
-    owners = grid.cell_of(lon, lat)
+    reach = reach_of(sites, tolerance_km)
+    owners = grid.cell_of(reach.lon, reach.lat)
     inside = pd.Series(owners).value_counts().reindex(ids, fill_value=0).to_numpy()
-    nearest = PointIndex(lon, lat).nearest(*grid.cell_centres(ids))[1]
-    cells["sites"] = np.minimum(inside, np.iinfo(np.int16).max).astype(np.int16)
-    cells["nearest_site_km"] = np.where(inside > 0, 0.0, nearest).astype(np.float32)
-    reach = Reach(lon, lat, radius + tolerance_km, (sites["precision"] == "gps").to_numpy())
-    here = np.isin(owners, ids) | shapely.contains_xy(region.geometry, lon, lat)
-    listed = _matched_sites(sites[here], cells, radius[here], tolerance_km)
-    listed = with_status(listed, visits)
+    nearest = PointIndex(reach.lon, reach.lat).nearest(*grid.cell_centres(ids))[1]
+    cells = cells.assign(
+        sites=np.minimum(inside, np.iinfo(np.int16).max).astype(np.int16),
+        nearest_site_km=np.where(inside > 0, 0.0, nearest).astype(np.float32),
+    )
+    here = np.isin(owners, ids) | shapely.contains_xy(region.geometry, reach.lon, reach.lat)
+    listed = with_status(_matched_sites(sites[here], cells, tolerance_km), visits)
     levels, answers = score_sites(listed, lang)
     listed = gpd.GeoDataFrame(pd.concat([listed, levels], axis=1), crs=grid.CRS)
     records = visits[visits["pcode"].isin(listed["pcode"])].reset_index(drop=True)
@@ -175,10 +172,10 @@ def _classified(predictions: pd.DataFrame, thresholds: Mapping[str, float]) -> p
 
 
 def _matched_sites(
-    sites: gpd.GeoDataFrame, cells: pd.DataFrame, radius_km: NDArray[np.float64], tolerance: float
+    sites: gpd.GeoDataFrame, cells: pd.DataFrame, tolerance: float
 ) -> gpd.GeoDataFrame:
-    sites = sites.reset_index(drop=True)
     lon, lat = sites["longitude"].to_numpy(float), sites["latitude"].to_numpy(float)
+    radius_km = sites["radius_m"].to_numpy(float) / 1000
     ids = cells["cell"].to_numpy(np.int64)
     called = cells["class"].isin([*CALLED, INDUSTRIAL]).to_numpy()
     distance = CellIndex(ids[called]).nearest(lon, lat)[1]
@@ -188,12 +185,13 @@ def _matched_sites(
     own = grid.cell_of(lon, lat)
     owner = pd.Series(cells["class"].to_numpy(), index=ids).reindex(own)
     trained = pd.Series(cells["in_training"].to_numpy(bool), index=ids).reindex(own)
-    sites["matched"] = distance <= radius_km + tolerance
-    sites["distance_km"] = distance
-    sites["probability"] = around.reindex(range(len(sites))).to_numpy(float)
-    sites["cell_class"] = owner.fillna("not_mapped").to_numpy()
-    sites["in_training"] = trained.astype("boolean").fillna(False).to_numpy(bool)
     newest = cells["last_image"].dropna().astype(str).max()
-    ages = np.nan if newest != newest else visit_age(sites["visit_date"], newest)
-    sites["visit_age_years"] = ages
-    return sites
+    sites = sites.reset_index(drop=True)
+    return sites.assign(
+        matched=distance <= radius_km + tolerance,
+        distance_km=distance,
+        probability=around.reindex(sites.index).to_numpy(float),
+        cell_class=owner.fillna("not_mapped").to_numpy(),
+        in_training=trained.astype("boolean").fillna(False).to_numpy(bool),
+        visit_age_years=np.nan if newest != newest else visit_age(sites["visit_date"], newest),
+    )
