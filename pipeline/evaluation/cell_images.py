@@ -61,7 +61,7 @@ def draw_looks(path: Path, looks: Sequence[Look], title: str, words: str, lang: 
     title, words : str
         What it is, and what it says of itself.
     lang : str
-        ``en`` or ``fr``.
+        One of :func:`pipeline.words.catalogue.languages`.
     """
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle

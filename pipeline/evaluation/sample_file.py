@@ -53,7 +53,7 @@ def write_sample(
     about : mapping of str to str
         What was drawn, when and from what; with ``title``, ``created`` and ``simulated``.
     lang : str
-        ``en`` or ``fr``: the language of the form.
+        Language of the form, of :func:`pipeline.words.catalogue.languages`.
     file_name : str, optional
         What the file will be called, for the project.
 

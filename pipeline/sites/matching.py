@@ -35,7 +35,7 @@ _AGES = ((0, 2, "0-2"), (2, 5, "2-5"), (5, 10, "5-10"))
 _KM = ((0, 1, "0-1"), (1, 5, "1-5"), (5, math.inf, "5+"))
 _NOT_TOLD = ("cannot_tell", "not_mapped")
 _Z = 1.959964
-# Signs rather than words: the map has two languages.
+# Signs rather than words: the map has several languages.
 UNKNOWN = "–"
 
 

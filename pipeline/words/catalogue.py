@@ -88,7 +88,7 @@ def say(code: str, lang: str, **parameters: Any) -> str:
     """
     text = entry(code, lang)
     if not isinstance(text, str):
-        number = next(value for value in parameters.values() if not isinstance(value, str))
+        number = next((value for value in parameters.values() if not isinstance(value, str)), 0)
         text = text[int(abs(number) >= entry("numbers.plural_from", lang))]
     return str(_Filler(lang).vformat(text, (), parameters))
 

@@ -56,7 +56,7 @@ def tell(record: Mapping[str, Any], key: str, lang: str) -> str:
     """
     try:
         told = _joined(record.get(f"{key}_codes") or (), lang, "sentences")
-    except (LookupError, TypeError, ValueError, AttributeError):
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
         told = ""  # of a version that knows other codes
     return told or translated(str(record.get(key, "")), lang)
 

@@ -54,6 +54,9 @@ def made() -> Iterator[Statement]:
     ])  # fmt: skip
 
 
+NESTED: list[object] = []
+for _ in range(2000):
+    NESTED = [{"code": "listed", "items": NESTED}]
 STATEMENTS = list(dict.fromkeys(one.text for one in made() if one.text))
 
 
@@ -133,7 +136,7 @@ def test_the_shipped_model_has_no_codes_and_is_told_in_french() -> None:
     [
         [{"code": "of_a_later_version"}], [{"code": "apart"}], [{"code": "apart", "km": "x"}],
         [{"code": ["apart"]}], [{}], ["apart"], 3, None, {"code": "apart"},
-        [{"code": "apart", "km": 1, "lang": "fr"}],
+        [{"code": "apart", "km": 1, "lang": "fr"}], [{"code": "way_checkers"}], NESTED,
     ],
 )  # fmt: skip
 def test_codes_that_cannot_be_told_leave_the_text(codes: object) -> None:

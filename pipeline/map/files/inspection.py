@@ -121,7 +121,7 @@ def write_inspection(
     policy : mapping
         The columns' rules.
     lang : str
-        ``en`` or ``fr``: the language of the form.
+        Language of the form, of :func:`pipeline.words.catalogue.languages`.
     """
     restricted = about["edition"] == "restricted"
     rules = policy[LAYER]

@@ -132,7 +132,7 @@ def sheet_of(
     simulated : bool
         Whether the landscape is invented.
     lang : str
-        ``en`` or ``fr``.
+        One of :func:`pipeline.words.catalogue.languages`.
 
     Returns
     -------

@@ -139,7 +139,7 @@ def rules(layer: str, thresholds: Mapping[str, float], lang: str) -> list[Rule]:
     thresholds : mapping
         The model's.
     lang : str
-        ``en`` or ``fr``.
+        One of :func:`pipeline.words.catalogue.languages`.
 
     Returns
     -------
