@@ -38,6 +38,7 @@ from pipeline.runtime.console import say
 from pipeline.runtime.journal import journal
 from pipeline.runtime.mirror import fetched_folder, point
 from pipeline.sites.join import Joined
+from pipeline.words.catalogue import entries, languages
 from pipeline.workflow.context import Context
 
 # Raise it when the same inputs would give another product.
@@ -86,6 +87,7 @@ def deliver(
         "scenes": [scene.id for scene in found.scenes],
         "version": [VERSION, version("asm-atlas")],
         "rules": fingerprint(repr(load_policy())),
+        "words": fingerprint([entries(lang) for lang in languages()]),
     }
     # A map without estimates keeps its name.
     area = read_estimates(stored_area(context.config, context.region.name, predicted.entry.sha256))

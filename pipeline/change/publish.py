@@ -15,6 +15,7 @@ from pipeline.predict import Predicted
 from pipeline.publish import point_to, run_info, tell_older
 from pipeline.runtime.console import say
 from pipeline.runtime.mirror import fetched_folder
+from pipeline.words.catalogue import entries, languages
 from pipeline.workflow.context import Context
 
 # Raise it when the same inputs would give another product.
@@ -53,6 +54,7 @@ def deliver_changes(
         "layers": {one.declaration.name: one.identity for one in changes.joined.known_layers},
         "settings": [config.map.disclosure, config.map.language],
         "rules": fingerprint(repr(load_policy())),
+        "words": fingerprint([entries(lang) for lang in languages()]),
         "removals": removals.sha256 if removals else "",
     }
     run_id = fingerprint(inputs)[:12]
