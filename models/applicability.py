@@ -202,5 +202,4 @@ def _place(
     along = standard @ axes
     length = np.einsum("ij,ij->i", standard, standard)
     rest = np.sqrt(np.maximum(length - np.einsum("ij,ij->i", along, along), 0))
-    places: NDArray[np.float32] = np.column_stack([along, rest])
-    return places
+    return np.column_stack([along, rest])

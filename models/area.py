@@ -126,12 +126,10 @@ def stratum_means(strata: Strata, stratum: ArrayLike, value: ArrayLike, most: fl
     group, values = np.asarray(stratum, np.int64), np.asarray(value, np.float64)
     if not 0 < most <= 1 or not ((values >= 0) & (values <= most)).all():
         raise ValueError(f"the values of labelled cells lie within 0..{most:g}")
-    labelled = _sum(group, np.ones(len(values)), strata).astype(np.int64)
+    labelled, mean, variance = _moments(strata, group, values)
     if (labelled > strata.cells).any():
         raise ValueError("a stratum has more labelled cells than cells")
     covered = (labelled >= FEWEST_LABELLED) | (labelled == strata.cells)
-    mean = _sum(group, values, strata) / np.maximum(labelled, 1)
-    variance = _variance(strata, group, values)
     left = 1 - labelled / np.maximum(strata.cells, 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         worth = np.where(variance > 0, mean * (most - mean) / variance, labelled / left)
@@ -186,22 +184,17 @@ def called_accuracy(
     means = stratum_means(strata, group, truth.astype(float))
     size = np.where(means.covered, strata.area, 0.0)
     on, off = size * calls, size * ~calls
-    mapped, every = calls[group], np.ones(len(group))
+    mapped = calls[group]
     hits = mapped & truth
 
-    def overall(mean: Floats) -> float:
-        return _share((on * mean + off * (1 - mean)).sum(), size.sum())
-
-    def users(mean: Floats) -> float:
-        return _share((on * mean).sum(), on.sum())
-
-    def producers(mean: Floats) -> float:
-        return _share((on * mean).sum(), (size * mean).sum())
-
     parts: dict[str, tuple[Callable[[Floats], float], ArrayLike, ArrayLike]] = {
-        "overall": (overall, mapped == truth, every),
-        "users": (users, hits, mapped),
-        "producers": (producers, hits, truth),
+        "overall": (
+            lambda mean: _share((on * mean + off * (1 - mean)).sum(), size.sum()),
+            mapped == truth,
+            np.ones(len(group)),
+        ),
+        "users": (lambda mean: _share((on * mean).sum(), on.sum()), hits, mapped),
+        "producers": (lambda mean: _share((on * mean).sum(), (size * mean).sum()), hits, truth),
     }
     return {
         name: _of_strata(means, share, ratio(strata, group, y, x).error, 1.0)
@@ -235,7 +228,7 @@ def ratio(strata: Strata, stratum: ArrayLike, part: ArrayLike, whole: ArrayLike)
     if total == 0:
         return Estimate(np.nan, np.nan, np.nan, np.nan)
     value = float((size * stratum_means(strata, group, y).mean).sum()) / total
-    variance = (size**2 * _variance(strata, group, y - value * x)).sum() / total**2
+    variance = (size**2 * _moments(strata, group, y - value * x)[2]).sum() / total**2
     error = float(np.sqrt(variance))
     whole_labelled = bool((below.labelled == strata.cells)[size > 0].all())
     if error == 0 and not whole_labelled:
@@ -351,28 +344,28 @@ def _of_strata(
         for limit in (means.low[index], means.high[index]):
             mean = means.mean.copy()
             mean[index] = limit
-            shift = function(mean) - value
-            moved.append(0.0 if np.isnan(shift) else shift)
+            moved.append(float(np.nan_to_num(function(mean) - value)))
         down += min(*moved, 0.0) ** 2
         up += max(*moved, 0.0) ** 2
     low, high = value - float(np.sqrt(down)), value + float(np.sqrt(up))
     return Estimate(value, error, max(low, 0.0), min(high, max(most, value)))
 
 
-def _variance(strata: Strata, group: NDArray[np.int64], values: Floats) -> Floats:
-    """Variance of each stratum's mean; 0 where fewer than two cells have a value."""
-    count = _sum(group, np.ones(len(values)), strata)
-    mean = _sum(group, values, strata) / np.maximum(count, 1)
-    squares = _sum(group, (values - mean[group]) ** 2, strata)
+def _moments(
+    strata: Strata, group: NDArray[np.int64], values: Floats
+) -> tuple[NDArray[np.int64], Floats, Floats]:
+    """Cells with a value, their mean and its variance; 0 where fewer than two have a value."""
+
+    def total(of: Floats) -> Floats:
+        return np.bincount(group, of, minlength=len(strata.names)).astype(np.float64)
+
+    count = total(np.ones(len(values)))
+    mean = total(values) / np.maximum(count, 1)
+    squares = total((values - mean[group]) ** 2)
     left = 1 - count / np.maximum(strata.cells, 1)
     spread: Floats = squares / np.maximum(count - 1, 1) / np.maximum(count, 1) * left
     # What rounding leaves of equal values is no variance.
-    return np.where(spread > 1e-24, spread, 0.0)
-
-
-def _sum(group: NDArray[np.int64], values: Floats, strata: Strata) -> Floats:
-    total: Floats = np.bincount(group, values, minlength=len(strata.names)).astype(np.float64)
-    return total
+    return count.astype(np.int64), mean, np.where(spread > 1e-24, spread, 0.0)
 
 
 def _share(part: float, whole: float) -> float:

@@ -52,8 +52,7 @@ class Calibration:
             Same shape; NaN stays NaN.
         """
         moved = 0.0 if prevalence is None else logit(prevalence) - logit(self.prevalence)
-        logits: NDArray[np.float64] = self.slope * scores + (self.intercept + moved)
-        return logits
+        return self.slope * scores + (self.intercept + moved)
 
     def apply(
         self, scores: NDArray[np.float64], prevalence: float | None = None

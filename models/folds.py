@@ -76,8 +76,7 @@ def spatial_folds(groups: ArrayLike, labels: ArrayLike, count: int = 5) -> NDArr
         fold = min(range(count), key=lambda k: (*order[k], k))
         fold_of[group] = fold
         load[fold] += positives[group], sizes[group]
-    folds: NDArray[np.int16] = fold_of[index]
-    return folds
+    return fold_of[index]
 
 
 def random_folds(labels: ArrayLike, count: int = 5, seed: int = 0) -> NDArray[np.int16]:

@@ -189,8 +189,7 @@ def _grown(
 def _logit(share: NDArray[np.float64]) -> NDArray[np.float64]:
     """Logit of shares of trees, kept finite."""
     kept = np.clip(share, 1 / (4 * TREES), 1 - 1 / (4 * TREES))
-    result: NDArray[np.float64] = np.log(kept / (1 - kept))
-    return result
+    return np.log(kept / (1 - kept))
 
 
 def _check_tree(tree: Any, columns: int) -> None:

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import NDArray
-from scipy.linalg import blas, lapack
+from scipy.linalg import blas, lapack, solveh_banded
 
 ROWS_AT_ONCE = 2_048
 # Rows or columns, whichever are fewer: dsyrk of OpenBLAS 0.3.30 ends the process on two threads
@@ -194,16 +193,9 @@ class Shifted:
         numpy.ndarray of float64, shape (number of shifts, n)
             The solutions.
         """
-        if len(right) == 1:  # LAPACK's solver of banded systems asks for two
-            return np.array([right / (self._diagonal + shift) for shift in shifts])
         turned = self._turn(right[:, None], "T")[:, 0]
-        banded = np.zeros((2, len(right)))
-        banded[1, :-1] = self._beside
-        solutions = []
-        for shift in shifts:
-            banded[0] = self._diagonal + shift
-            solutions.append(scipy.linalg.solveh_banded(banded, turned, lower=True))
-        return np.ascontiguousarray(self._turn(np.column_stack(solutions), "N").T)
+        solutions = np.column_stack(list(self._solutions(turned, shifts)))
+        return np.ascontiguousarray(self._turn(solutions, "N").T)
 
     def solve_average(
         self,
@@ -227,22 +219,28 @@ class Shifted:
         numpy.ndarray of float64, shape (n, k)
             The averages.
         """
-        if len(rights) == 1:
-            pairs = zip(shifts, shares, strict=True)
-            factor = sum(share / (self._diagonal[0] + shift) for shift, share in pairs)
-            return np.asarray(rights * factor)
         turned = self._turn(rights, "T")
-        banded = np.zeros((2, len(rights)))
-        banded[1, :-1] = self._beside
         average = np.zeros_like(turned)
-        for shift, share in zip(shifts, shares, strict=True):
-            banded[0] = self._diagonal + shift
-            average += share * scipy.linalg.solveh_banded(banded, turned, lower=True)
+        for solution, share in zip(self._solutions(turned, shifts), shares, strict=True):
+            average += share * solution
         return self._turn(average, "N")
+
+    def _solutions(
+        self, turned: NDArray[np.float64], shifts: Iterable[float]
+    ) -> Iterator[NDArray[np.float64]]:
+        banded = np.zeros((2, len(turned)))
+        banded[1, :-1] = self._beside
+        for shift in shifts:
+            banded[0] = self._diagonal + shift
+            # LAPACK's solver of banded systems asks for two rows.
+            alone = len(turned) == 1
+            yield turned / banded[0] if alone else solveh_banded(banded, turned, lower=True)
 
     def _turn(self, columns: NDArray[np.float64], way: str) -> NDArray[np.float64]:
         """Multiply with the orthogonal matrix of the tridiagonalisation, or its transpose."""
         turned = np.array(columns, order="F")
+        if len(turned) == 1:
+            return turned
         part = np.asfortranarray(turned[1:])
         _, work, _ = lapack.dormqr("L", way, self._reflectors, self._scales, part, lwork=-1)
         turned[1:] = lapack.dormqr(

@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
-from scipy.linalg import blas
 
 from models.gram import Features, Gram, chunks_of
-from models.ridge import Ridge, common_spread
+from models.ridge import Ridge
+from models.ridge_problems import KeptRows, Problem, common_spread, of_columns
 from models.transform import part_scores, strongest_part, transform
 
 
@@ -44,21 +44,11 @@ class Refits:
     ) -> None:
         self._features, self._labels, self._weights = features, labels, weights
         self._penalty, self._quarters = penalty, quarters
-        rows, columns = features.shape
-        self._kept = rows < columns
-        if self._kept:
-            table = np.empty((rows, columns))
-            for part, some in chunks_of(features):
-                table[part] = transform(some)
-            centre = np.average(table, axis=0, weights=weights)
-            squares = np.average(table**2, axis=0, weights=weights)
-            self._spread = common_spread(squares - centre**2)
-            table /= self._spread
-            lower = blas.dsyrk(1.0, table.T, trans=1, lower=1)
-            self._products = lower + np.tril(lower, -1).T
-            self._table = table
+        self._kept: KeptRows | None = None
+        if features.shape[0] < features.shape[1]:
+            self._kept = KeptRows(features, labels, weights)
         else:
-            self._total = self._gram(np.ones(rows, bool))
+            self._total = self._gram(np.ones(len(labels), bool))
             self._spread = common_spread(np.diag(self._total.centred()[1]))
 
     def scores(self, train: NDArray[np.bool_], test: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -96,43 +86,17 @@ class Refits:
         Ridge
             The ridge of these rows; columns are divided by the spread common to all rows.
         """
-        solve = self._solve_rows if self._kept else self._solve_columns
-        coefficients, intercept = solve(train)
-        return Ridge((coefficients / self._spread).astype(np.float32), intercept)
-
-    def _solve_rows(self, train: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
-        rows = np.flatnonzero(train)
-        share = self._weights[rows] / self._weights[rows].sum()
-        mean = float(share @ self._labels[rows])
-        # The products of rows less their weighted mean, from the products of the rows.
-        system = self._products[np.ix_(rows, rows)]
-        pull = system @ share
-        system -= pull
-        system -= (pull - share @ pull)[:, None]
-        root = np.sqrt(share)
-        system *= root
-        system *= root[:, None]
-        solved = root * self._solved(system.T, root * (self._labels[rows] - mean))
-        table = self._table[rows]
-        centre = share @ table
-        coefficients = solved @ table - solved.sum() * centre
-        return coefficients, mean - float(coefficients @ centre)
-
-    def _solve_columns(self, train: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
-        few = train.sum() * 2 < len(train)
-        gram = self._gram(train) if few else self._total.without(self._gram(~train))
-        centre, covariance, cross, mean = gram.centred()
-        covariance /= self._spread**2
-        coefficients = self._solved(covariance, cross / self._spread)
-        return coefficients, mean - float(coefficients @ (centre / self._spread))
-
-    def _solved(
-        self, matrix: NDArray[np.float64], right: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+        matrix, problem = self._kept.of(train) if self._kept else self._of_columns(train)
         matrix[np.diag_indices_from(matrix)] += self._penalty
         factor = scipy.linalg.cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
-        solved: NDArray[np.float64] = scipy.linalg.cho_solve(factor, right, check_finite=False)
-        return solved
+        solved = scipy.linalg.cho_solve(factor, problem.right, check_finite=False)
+        line = problem.lines(solved[None])
+        return Ridge(line.coefficients[0].astype(np.float32), float(line.intercepts[0]))
+
+    def _of_columns(self, train: NDArray[np.bool_]) -> tuple[NDArray[np.float64], Problem]:
+        few = train.sum() * 2 < len(train)
+        gram = self._gram(train) if few else self._total.without(self._gram(~train))
+        return of_columns(gram, self._spread)
 
     def _gram(self, chosen: NDArray[np.bool_]) -> Gram:
         gram = Gram(self._features.shape[1])

@@ -1,8 +1,6 @@
 """Ridge regression on features, its penalty weighed by spatial folds.
 
-The scaler is folded into the coefficients, so that a prediction is one matrix product. Rows stream
-by and leave their Gram matrix, one for each fold; what a fold has not seen is a subtraction. Fewer
-rows than columns are kept instead, and the matrix of their products is solved. One
+The scaler is folded into the coefficients, so that a prediction is one matrix product. One
 tridiagonalisation serves every penalty. A few dozen mines cannot tell good penalties apart, so the
 ridges of all of them are averaged, each by how close its out-of-fold error comes to the smallest
 one.
@@ -10,18 +8,18 @@ one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from models.arrays import pack, unpack
 from models.classifier import Classifier, Fitted
 from models.errors import ModelError, TrainingError
-from models.gram import MOST, Features, Gram, Shifted, chunks_of
+from models.gram import MOST, Features, Shifted, chunks_of
+from models.ridge_problems import KeptRows, Lines, Problem, StreamedRows
 from models.transform import strongest_part, transform, transformed_blocks
 
 if TYPE_CHECKING:
@@ -33,14 +31,7 @@ if TYPE_CHECKING:
 TOLERANCE = 0.1
 # Shares of the sum of the weights.
 PENALTIES = tuple(float(10.0**power) for power in np.arange(-5, 1.01, 0.5))
-_SMALLEST_SPREAD = 1e-6
 _LEAST_SHARE = 1e-3
-
-# From residuals, places, penalties and what each counts for.
-_Influence = Callable[
-    [NDArray[np.float64], NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]],
-    "RidgeInfluence",
-]
 
 
 @dataclass(frozen=True)
@@ -195,18 +186,6 @@ class RidgeInfluence:
         return changes + self.intercepts
 
 
-@dataclass(frozen=True)
-class _Lines:
-    """Linear scores of the table, one for each penalty."""
-
-    coefficients: NDArray[np.float64]
-    intercepts: NDArray[np.float64]
-
-    def score(self, table: NDArray[np.float32]) -> NDArray[np.float64]:
-        scores: NDArray[np.float64] = self.coefficients @ table.T + self.intercepts[:, None]
-        return scores
-
-
 def fit_ridge(
     features: Features,
     labels: NDArray[np.int8],
@@ -266,8 +245,12 @@ def fit_ridge(
             f"{features.shape[0]:,} rows of {features.shape[1]:,} columns: either may be more than "
             f"{MOST:,}, not both; take fewer filters or patch sizes, or fewer rows"
         )
-    fit = _fit_kept if features.shape[0] < features.shape[1] else _fit_streamed
-    line, held, influence = fit(features, labels, folds, weights, penalties)
+    few = features.shape[0] < features.shape[1]
+    rows = (KeptRows if few else StreamedRows)(features, labels, weights, folds)
+    held = {fold: _solve(*rows.problem(fold), penalties)[0] for fold in np.unique(folds)}
+    matrix, problem = rows.problem()
+    line, system = _solve(matrix, problem, penalties)
+    del matrix  # it is large
     scores = _score_held(held, features, folds)[:, :, 0]
     errors = np.average((scores - labels) ** 2, axis=1, weights=weights)
     smallest = errors.min()
@@ -275,67 +258,30 @@ def fit_ridge(
     shares /= shares.sum()
     model = Ridge((shares @ line.coefficients).astype(np.float32), float(shares @ line.intercepts))
     out_of_fold = shares @ scores
-    told = None
+    influence = None
     if places is not None:
         # What hardly counts is not solved for.
         kept = shares > _LEAST_SHARE
-        told = influence(
-            labels - out_of_fold, places, np.array(penalties)[kept], shares[kept] / shares.sum()
+        rights, pull = rows.pulls(labels - out_of_fold, places)
+        changes, centre = problem.lift(
+            system.solve_average(rights, np.array(penalties)[kept], shares[kept] / shares.sum()).T
         )
+        intercepts = np.bincount(places, pull, len(changes)) - changes @ centre
+        influence = RidgeInfluence(changes.astype(np.float32), intercepts)
     if quarters is not None:
         out_of_fold = strongest_part(np.tensordot(shares, _score_held(held, quarters, folds), 1))
-    return RidgeFit(model, penalties[int(np.argmin(errors))], out_of_fold, told)
+    return RidgeFit(model, penalties[int(np.argmin(errors))], out_of_fold, influence)
 
 
-def _fit_streamed(
-    features: Features,
-    labels: NDArray[np.int8],
-    folds: NDArray[np.int16],
-    weights: NDArray[np.float64],
-    penalties: Sequence[float],
-) -> tuple[_Lines, dict[int, _Lines], _Influence]:
-    grams = _grams(features, labels, folds, weights)
-    total = Gram(features.shape[1])
-    for gram in grams.values():
-        total.merge(gram)
-    centre, covariance, cross, mean = total.centred()
-    spread = common_spread(np.diag(covariance))
-    held = {fold: _solve(total.without(gram), spread, penalties) for fold, gram in grams.items()}
-    system = Shifted(covariance / spread**2)
-    coefficients = system.solve(cross / spread, penalties) / spread
-
-    def influence(
-        residuals: NDArray[np.float64],
-        places: NDArray[np.intp],
-        shifts: NDArray[np.float64],
-        shares: NDArray[np.float64],
-    ) -> RidgeInfluence:
-        pull = weights * residuals / total.weight
-        pulls = np.zeros((places.max() + 1, features.shape[1]))
-        for rows, part in chunks_of(features):
-            table = (transform(part) - centre) / spread
-            # One row a place, one column a row: their product sums the rows of each place.
-            which = csr_matrix((pull[rows], (places[rows], np.arange(len(table)))),
-                               shape=(len(pulls), len(table)))  # fmt: skip
-            pulls += which @ table
-        changes = system.solve_average(pulls.T, shifts, shares).T / spread
-        return _influence(changes, centre, pull, places)
-
-    return _Lines(coefficients, mean - coefficients @ centre), held, influence
-
-
-def _influence(
-    changes: NDArray[np.float64],
-    centre: NDArray[np.float64],
-    pull: NDArray[np.float64],
-    places: NDArray[np.intp],
-) -> RidgeInfluence:
-    intercepts = np.bincount(places, pull, len(changes)) - changes @ centre
-    return RidgeInfluence(changes.astype(np.float32), intercepts)
+def _solve(
+    matrix: NDArray[np.float64], problem: Problem, penalties: Sequence[float]
+) -> tuple[Lines, Shifted]:
+    system = Shifted(matrix)
+    return problem.lines(system.solve(problem.right, penalties)), system
 
 
 def _score_held(
-    held: dict[int, _Lines], features: Features, folds: NDArray[np.int16]
+    held: dict[int, Lines], features: Features, folds: NDArray[np.int16]
 ) -> NDArray[np.float64]:
     """Score rows, or the parts of rows, by what has not seen their fold, (penalties, n, parts).
 
@@ -351,113 +297,3 @@ def _score_held(
             row, part = np.nonzero(seen & (folds[rows] == fold)[:, None])
             scores[:, row + rows.start, part] = held[fold].score(table[row, part])
     return scores
-
-
-def _grams(
-    features: Features,
-    labels: NDArray[np.int8],
-    folds: NDArray[np.int16],
-    weights: NDArray[np.float64],
-) -> dict[int, Gram]:
-    """Read the rows once and sum their products, fold by fold."""
-    grams = {fold: Gram(features.shape[1]) for fold in np.unique(folds)}
-    for rows, part in chunks_of(features):
-        table = transform(part)
-        for fold in np.unique(folds[rows]):
-            held = folds[rows] == fold
-            grams[fold].add(table[held], labels[rows][held], weights[rows][held])
-    return grams
-
-
-def common_spread(variances: NDArray[np.float64]) -> float:
-    """Return the one number that all columns are divided by, so that penalties mean the same.
-
-    Parameters
-    ----------
-    variances : numpy.ndarray of float64, shape (columns,)
-        Of the columns, over the weighted rows.
-
-    Returns
-    -------
-    float
-        The root of their mean, at least 1e-6.
-
-    Notes
-    -----
-    Responses have the same unit, so a column that hardly varies says little. Divided by its own
-    standard deviation it would count as much as any other: docs/decisions/0023-one-scale.md.
-    """
-    return max(float(np.sqrt(variances.mean())), _SMALLEST_SPREAD)
-
-
-def _solve(gram: Gram, spread: float, penalties: Sequence[float]) -> _Lines:
-    centre, covariance, cross, mean = gram.centred()
-    system = Shifted(covariance / spread**2)
-    coefficients = system.solve(cross / spread, penalties) / spread
-    return _Lines(coefficients, mean - coefficients @ centre)
-
-
-def _fit_kept(
-    features: Features,
-    labels: NDArray[np.int8],
-    folds: NDArray[np.int16],
-    weights: NDArray[np.float64],
-    penalties: Sequence[float],
-) -> tuple[_Lines, dict[int, _Lines], _Influence]:
-    """Do the same where there are fewer rows than columns: their products, made once."""
-    table = np.concatenate([transform(part) for _, part in chunks_of(features)])
-    table = table.astype(np.float64)
-    origin = np.average(table, axis=0, weights=weights)
-    table -= origin
-    spread = common_spread(np.average(table**2, axis=0, weights=weights))
-    table /= spread
-    products = table @ table.T
-
-    def system(rows: NDArray[np.bool_]) -> tuple[Shifted, NDArray[np.float64]]:
-        """Centre the products of some rows at their weighted mean."""
-        share = weights[rows] / weights[rows].sum()
-        some = products[np.ix_(rows, rows)]
-        pull = some @ share
-        some += share @ pull - pull - pull[:, None]
-        roots = np.sqrt(share)
-        some *= roots
-        some *= roots[:, None]
-        return Shifted(some), share
-
-    def lift(
-        solutions: NDArray[np.float64], share: NDArray[np.float64], rows: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Coefficients of the columns from solutions of the rows, and where they are centred."""
-        rooted = solutions * np.sqrt(share)
-        full = np.zeros((len(solutions), len(table)))
-        full[:, rows] = rooted - rooted.sum(axis=1, keepdims=True) * share
-        middle = np.zeros(len(table))
-        middle[rows] = share
-        return full @ table / spread, origin + (middle @ table) * spread
-
-    def solve(rows: NDArray[np.bool_], shifted: Shifted, share: NDArray[np.float64]) -> _Lines:
-        mean = float(share @ labels[rows])
-        solutions = shifted.solve(np.sqrt(share) * (labels[rows] - mean), penalties)
-        coefficients, middle = lift(solutions, share, rows)
-        return _Lines(coefficients, mean - coefficients @ middle)
-
-    def influence(
-        residuals: NDArray[np.float64],
-        places: NDArray[np.intp],
-        shifts: NDArray[np.float64],
-        shares: NDArray[np.float64],
-    ) -> RidgeInfluence:
-        shifted, share = whole
-        pulls = np.zeros((len(labels), places.max() + 1))
-        pulls[np.arange(len(labels)), places] = np.sqrt(share) * residuals
-        solutions = shifted.solve_average(pulls, shifts, shares).T
-        changes, middle = lift(solutions, share, everything)
-        return _influence(changes, middle, share * residuals, places)
-
-    everything = np.ones(len(labels), bool)
-    held = {
-        fold: solve(rows, *system(rows))
-        for fold, rows in ((fold, folds != fold) for fold in np.unique(folds))
-    }
-    whole = system(everything)
-    return solve(everything, *whole), held, influence

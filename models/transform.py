@@ -29,8 +29,7 @@ def transform(features: NDArray[np.float32]) -> NDArray[np.float32]:
     numpy.ndarray of float32, shape (n, columns)
         Their roots; NaN stays NaN.
     """
-    result: NDArray[np.float32] = np.sqrt(features)
-    return result
+    return np.sqrt(features)
 
 
 def transformed_blocks(

@@ -192,8 +192,7 @@ def dispute(spread: NDArray[np.float64], logits: NDArray[np.float64]) -> NDArray
         The spread over the distance from even odds: where it is large, another draw of regions
         would have called the row the other way.
     """
-    disputes: NDArray[np.float64] = spread / np.maximum(np.abs(logits), _SMALLEST_LOGIT)
-    return disputes
+    return spread / np.maximum(np.abs(logits), _SMALLEST_LOGIT)
 
 
 def most_disputed(
