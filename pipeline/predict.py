@@ -90,15 +90,13 @@ def predict_cells(
         "min_observed": context.config.model.min_observed,
         "prevalence": context.config.model.prevalence,
     }
-    entry = ledger.build(
+    entry = ledger.make(
         context.store("predictions"),
         context.region.name,
         inputs,
         ".parquet",
         lambda path: _write(path, context, features, model, blocks),
     )
-    if entry.error is not None:
-        raise entry.error
     facts = entry.facts or {}
     say(
         "predict",

@@ -246,7 +246,5 @@ def own_bank(context: Context, found: SceneList, blended: Sequence[ledger.Entry]
         path.write_bytes(bank_bytes(bank))
         return {"hash": bank.hash}
 
-    entry = ledger.build(context.store("banks"), context.region.name, inputs, ".npz", write)
-    if entry.error is not None:
-        raise entry.error
+    entry = ledger.make(context.store("banks"), context.region.name, inputs, ".npz", write)
     return load_bank(Path(entry.path))

@@ -191,9 +191,7 @@ def draw_sample(
         }
 
     store = context.store("samples")
-    entry = ledger.build(store, context.region.name, inputs, ".parquet", write)
-    if entry.error is not None:
-        raise entry.error
+    ledger.make(store, context.region.name, inputs, ".parquet", write)
     return load_drawn(store, context.region.name, ledger.key_of(inputs))
 
 

@@ -7,15 +7,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from features.rcf import chip_features
 from features.scaling import Scaling
 from models.model import Model, Predictions
 from pipeline.errors import ModelMismatchError
 from pipeline.imagery.chips import ChipImagery, Chips
-from pipeline.runtime.console import bar, say
+from pipeline.runtime.console import say
 from pipeline.runtime.files import whole_file
+from pipeline.training.chips import features_of
 
-CHIPS_AT_ONCE = 64
 # More chips than these that are unlike anything seen: the pixels may be something else.
 MANY_UNLIKE = 0.5
 
@@ -56,14 +55,8 @@ def score_chips(chips: Chips, model: Model, prevalence: float | None = None) -> 
             f"the model {model.name} looks at the cells around each cell; a chip has none",
             next_step="choose a model of context 1 (asm-atlas models lists them)",
         )
-    starts = range(0, len(chips.pixels), CHIPS_AT_ONCE)
-    parts = []
-    for start in bar(starts, "score", len(starts)):
-        features, _ = chip_features(
-            chips.reflectance(slice(start, start + CHIPS_AT_ONCE)), model.bank
-        )
-        parts.append(features)
-    return model.predict(np.concatenate(parts), model.bank.hash, prevalence=prevalence)
+    features = features_of(chips, np.arange(len(chips.pixels)), model.bank, "score")
+    return model.predict(features, model.bank.hash, prevalence=prevalence)
 
 
 def write_scores(found: Predictions, path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from features.bank import FilterBank
 from features.rcf import chip_features
+from features.recipe import Recipe
+from features.sampling import make_bank
 from models.folds import region_folds
 from pipeline.errors import ChipsError
 from pipeline.imagery.chips import Chips, fold_groups, located, read_chips, read_table
@@ -81,6 +83,11 @@ class LabelledChips:
         lon, lat = self.roughly
         return region_folds(lon, lat, self.label)
 
+    @cached_property
+    def places(self) -> NDArray[np.intp]:
+        """Number of the place of each chip, counted from 0."""
+        return np.unique(self.groups, return_inverse=True)[1]
+
     def features(
         self,
         bank: FilterBank,
@@ -107,13 +114,93 @@ class LabelledChips:
             One row a chip.
         """
         rows = self.rows if some is None else self.rows[some]
-        starts = range(0, len(rows), CHIPS_AT_ONCE)
-        parts = []
-        for start in bar(starts, stage, len(starts)) if stage else starts:
-            pixels = self.chips.reflectance(rows[start : start + CHIPS_AT_ONCE])
-            pixels = pixels if corruption is None else corrupt(pixels, corruption)
-            parts.append(chip_features(pixels, bank)[0])
-        return np.concatenate(parts)
+        return features_of(self.chips, rows, bank, stage, corruption)
+
+    def bank(
+        self,
+        recipe: str | Recipe,
+        patches: Sequence[int],
+        filters: int,
+        seed: int,
+        floor: float | None = None,
+        every: int = 1,
+    ) -> FilterBank:
+        """Sample a new bank from the chips, the same one each time.
+
+        Parameters
+        ----------
+        recipe : str or Recipe
+            How patches become filters.
+        patches : sequence of int
+            Patch sizes in pixels.
+        filters : int
+            Number of filters of each.
+        seed : int
+            Of the draw.
+        floor : float, optional
+            Of the scaling; default: the archive's.
+        every : int, optional
+            Of so many chips one is read, for as many patches.
+
+        Returns
+        -------
+        FilterBank
+            The new bank.
+
+        Raises
+        ------
+        BankError
+            If there are fewer patches than filters.
+        """
+        imagery, some = self.chips.imagery, self.rows[::every].tolist()
+        scaling = imagery.scaling if floor is None else replace(imagery.scaling, floor=floor)
+        return make_bank(
+            lambda: (self.chips.reflectance(slice(row, row + 1))[0] for row in some),
+            imagery.bands,
+            imagery.level,
+            scaling,
+            recipe,
+            patches,
+            filters,
+            seed=seed,
+            per_image=every * PATCHES_PER_CHIP,
+        )
+
+
+def features_of(
+    chips: Chips,
+    rows: NDArray[np.intp],
+    bank: FilterBank,
+    stage: str,
+    corruption: np.random.Generator | None = None,
+) -> NDArray[np.float32]:
+    """Compute the features of chips, some at a time.
+
+    Parameters
+    ----------
+    chips : Chips
+        The archive.
+    rows : numpy.ndarray of int, shape (n,)
+        Which of them.
+    bank : FilterBank
+        The filters.
+    stage : str
+        What the progress bar says; empty: there is none.
+    corruption : numpy.random.Generator, optional
+        Where given, each chip's pixels are corrupted in a way that it chooses.
+
+    Returns
+    -------
+    numpy.ndarray of float32, shape (n, bank.columns)
+        One row a chip.
+    """
+    starts = range(0, len(rows), CHIPS_AT_ONCE)
+    parts = []
+    for start in bar(starts, stage, len(starts)) if stage else starts:
+        pixels = chips.reflectance(rows[start : start + CHIPS_AT_ONCE])
+        pixels = pixels if corruption is None else corrupt(pixels, corruption)
+        parts.append(chip_features(pixels, bank)[0])
+    return np.concatenate(parts)
 
 
 def read_labelled_chips(

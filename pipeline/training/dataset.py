@@ -193,15 +193,13 @@ def build_dataset(
         "context": context.config.features.neighbourhood,
         "seed": context.config.run.seed,
     }
-    entry = ledger.build(
+    entry = ledger.make(
         context.store("dataset"),
         context.region.name,
         inputs,
         ".parquet",
         lambda path: _write(path, context, labels, seasons, bank),
     )
-    if entry.error is not None:
-        raise entry.error
     facts = entry.facts or {}
     say(
         "dataset",
@@ -214,22 +212,25 @@ def build_dataset(
 
 def read_dataset(path: str | Path) -> TrainingTable:
     """Read a stored training table; its features stay on the disk until they are asked for."""
-    numbers, texts = ("label", "fold", "cell", "weight"), ("source", "date", "what")
+    numbers, texts = ("label", "fold", "cell", "weight", "size"), ("source", "date", "what")
     table = pq.read_table(path, columns=[*numbers, *texts])
     columns: dict[str, Any] = {name: table.column(name).to_numpy() for name in numbers}
     text: dict[str, Any] = {name: np.array(table.column(name).to_pylist(), str) for name in texts}
     known = columns["label"] != UNLABELLED
     columns["label"] = np.maximum(columns["label"], 0).astype(np.int8)
-    quarters = None
-    size = pq.read_table(path, columns=["size"]).column(0).to_numpy().astype(float)
+    size = columns.pop("size").astype(float)
     sizes = tuple(
         Sizes(unit, np.where(text["what"] == what, size, np.nan), breaks)
         for what, unit, breaks in (("polygon", "hectares", HECTARES), ("visit", "workers", WORKERS))
     )
-    if "quarters" in pq.read_schema(path).names:
-        quarters = StoredFeatures(Path(path), "quarters")
+    quartered = "quarters" in pq.read_schema(path).names
     return TrainingTable(
-        StoredFeatures(Path(path)), **columns, **text, quarters=quarters, known=known, sizes=sizes
+        StoredFeatures(Path(path)),
+        **columns,
+        **text,
+        quarters=StoredFeatures(Path(path), "quarters") if quartered else None,
+        known=known,
+        sizes=sizes,
     )
 
 
@@ -290,10 +291,8 @@ def _write(
     if around == 1:
         column = pa.FixedSizeListArray.from_arrays(pa.array(quarters.reshape(-1)), quarters[0].size)
         table = table.append_column("quarters", column)
-    about = {"bank": bank.hash}
-    pq.write_table(
-        table.replace_schema_metadata({"asm_atlas": json.dumps(about)}), path, compression="none"
-    )
+    about = json.dumps({"bank": bank.hash})
+    pq.write_table(table.replace_schema_metadata({"asm_atlas": about}), path, compression="none")
     return {
         "rows": len(rows),
         "positives": int((label == MINE).sum()),

@@ -191,17 +191,16 @@ def check_fits(manifest: Manifest, scenes: SceneList) -> None:
 def misfit(manifest: Manifest, scenes: SceneList) -> str:
     """Say why a model cannot be applied to scenes; empty if it can."""
     missing = [band for band in manifest.bands if band not in scenes.bands]
-    if missing:
-        return f"bands {' '.join(missing)} are missing"
-    if manifest.level != scenes.level:
-        return f"level {manifest.level} is not {scenes.level}"
     clip, steps = scenes.scaling
     # Full-range reflectance can be clipped as the model's own pixels were; anything else cannot.
-    if clip and (clip, steps) != manifest.scaling.pixels:
-        return f"scaling {manifest.scaling} is not {Scaling(clip, steps)}"
-    if manifest.simulated != scenes.simulated:
-        return "one is simulated, the other is real"
-    return ""
+    scaling = Scaling(clip, steps) if clip else manifest.scaling
+    reasons = {
+        f"bands {' '.join(missing)} are missing": missing,
+        f"level {manifest.level} is not {scenes.level}": manifest.level != scenes.level,
+        f"scaling {manifest.scaling} is not {scaling}": scaling.pixels != manifest.scaling.pixels,
+        "one is simulated, the other is real": manifest.simulated != scenes.simulated,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "")
 
 
 def model_words(manifest: Manifest) -> str:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.bank import FilterBank
-from features.sampling import make_bank
 from models.corruption_detector import CorruptionPairs
 from models.folds import spatial_folds
 from models.manifest import Manifest
 from models.statement import Statement
 from pipeline.config import Config, fingerprint
-from pipeline.imagery.chips import Chips, cells_of
+from pipeline.imagery.chips import cells_of
 from pipeline.runtime.console import say
-from pipeline.training.chips import PATCHES_PER_CHIP, read_labelled_chips
+from pipeline.training.chips import read_labelled_chips
 from pipeline.training.dataset import TrainingTable
 from pipeline.training.model_choice import registries
 from pipeline.training.register import About, register_models, squares_of
@@ -71,7 +68,8 @@ def train_chips(
     """
     found = read_labelled_chips(archive, without, weights, leave_out)
     table, label, region = found.table, found.label, found.region
-    bank = sample_bank(found.chips, found.rows, config)
+    asked = config.features
+    bank = found.bank(asked.recipe, asked.patch_sizes, asked.filters, config.run.seed)
     rng = np.random.default_rng(config.run.seed)
     some = np.sort(rng.permutation(len(label))[:CORRUPTED])
     features = found.features(bank, "featurize")
@@ -86,7 +84,7 @@ def train_chips(
         source=found.subset.to_numpy().astype(str),
         date=table.get("date_start", place).astype(str).to_numpy().astype(str),
         weight=found.weight,
-        place=np.unique(found.groups, return_inverse=True)[1],
+        place=found.places,
         region=region,
         corruption_pairs=lambda: CorruptionPairs(features[some], corrupted, region[some]),
     )
@@ -131,43 +129,3 @@ def _described(
     }
     told += [statement(code, items=items) for code, items in choices.items() if items]
     return statement("listed", items=told)
-
-
-def sample_bank(chips: Chips, rows: NDArray[np.intp], config: Config) -> FilterBank:
-    """Sample a new bank from chips, the same one each time.
-
-    Parameters
-    ----------
-    chips : Chips
-        The archive.
-    rows : numpy.ndarray of int, shape (n,)
-        Chips that patches are drawn from.
-    config : Config
-        Seed, recipe, patch sizes and number of filters.
-
-    Returns
-    -------
-    FilterBank
-        The new bank.
-
-    Raises
-    ------
-    BankError
-        If there are fewer patches than filters.
-    """
-
-    def images() -> Iterator[NDArray[np.float32]]:
-        for row in rows.tolist():
-            yield chips.reflectance(slice(row, row + 1))[0]
-
-    return make_bank(
-        images,
-        chips.imagery.bands,
-        chips.imagery.level,
-        chips.imagery.scaling,
-        config.features.recipe,
-        config.features.patch_sizes,
-        config.features.filters,
-        seed=config.run.seed,
-        per_image=PATCHES_PER_CHIP,
-    )

@@ -12,15 +12,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.bank import FilterBank
-from features.sampling import make_bank
 from models.classifiers import classifier_of
 from models.scores import score
 from models.training_rows import TrainingRows
 from pipeline.config import Config
 from pipeline.runtime.console import bar, say
 from pipeline.runtime.files import whole_file
-from pipeline.training.chips import PATCHES_PER_CHIP, LabelledChips, read_labelled_chips
+from pipeline.training.chips import LabelledChips, read_labelled_chips
 from pipeline.training.tuning_settings import CHOSEN, SEEDS, Setting, settings
 from pipeline.workflow import ledger
 
@@ -170,9 +168,7 @@ def _row(
             np.savez_compressed(file, scores=scores, rows=material.found.rows)
         return judged(material, scores) | {"seconds": round(time.perf_counter() - begin, 1)}
 
-    entry = ledger.build(store, "chips", inputs, ".npz", write)
-    if entry.error is not None:
-        raise entry.error
+    entry = ledger.make(store, "chips", inputs, ".npz", write)
     told = {name: " ".join(map(str, value)) if isinstance(value, tuple) else value
             for name, value in asdict(setting).items()}  # fmt: skip
     return told | (entry.facts or {})
@@ -193,22 +189,10 @@ def features_of(material: Material, setting: Setting) -> NDArray[np.float32]:
     numpy.ndarray of float32, shape (n, columns)
         Finite.
     """
-    return material.found.features(_bank(material, setting), stage="")
-
-
-def _bank(material: Material, setting: Setting) -> FilterBank:
-    chips, some = material.found.chips, material.found.rows[::_EVERY].tolist()
-    return make_bank(
-        lambda: (chips.reflectance(slice(row, row + 1))[0] for row in some),
-        chips.imagery.bands,
-        chips.imagery.level,
-        replace(chips.imagery.scaling, floor=setting.floor),
-        setting.recipe,
-        setting.patches,
-        setting.filters,
-        seed=setting.seed,
-        per_image=_EVERY * PATCHES_PER_CHIP,
+    bank = material.found.bank(
+        setting.recipe, setting.patches, setting.filters, setting.seed, setting.floor, _EVERY
     )
+    return material.found.features(bank, stage="")
 
 
 def scores_of(
@@ -237,7 +221,7 @@ def scores_of(
         found.region,
         found.region,
         found.weight,
-        np.unique(found.groups, return_inverse=True)[1],
+        found.places,
         setting.seed,
     )
     return classifier_of(setting.kind).out_of_fold(rows, found.region)

@@ -188,6 +188,44 @@ def build(
     return _entry(unit, stored, commit(record, done, seen, stored))
 
 
+def make(
+    root: Path,
+    unit: str,
+    inputs: dict[str, Any],
+    suffix: str,
+    write: Callable[[Path], dict[str, Any]],
+) -> Entry:
+    """Return the stored unit, made now if it is not there.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+        As for ``build``, and so are all below.
+    unit : str
+        Name of the unit.
+    inputs : dict
+        Everything that the result depends on; JSON.
+    suffix : str
+        Of the stored file, with its dot.
+    write : callable
+        Writes the file and returns facts.
+
+    Returns
+    -------
+    Entry
+        Without an error.
+
+    Raises
+    ------
+    AsmAtlasError
+        Whatever ``write`` raised; it is recorded.
+    """
+    entry = build(root, unit, inputs, suffix, write)
+    if entry.error is not None:
+        raise entry.error
+    return entry
+
+
 def has_failed(
     root: Path,
     unit: str,

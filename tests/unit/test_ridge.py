@@ -11,6 +11,7 @@ from models import ridge
 from models.errors import TrainingError
 from models.gram import Gram, Shifted
 from models.ridge import PENALTIES, TOLERANCE, fit_ridge
+from models.ridge_problems import KeptRows, StreamedRows, of_columns
 
 
 def spread_of(table: np.ndarray, weight: np.ndarray) -> float:
@@ -59,16 +60,25 @@ def test_rows_and_columns_are_not_both_too_many(monkeypatch, rows, columns, fits
 
 def test_rows_kept_and_rows_streamed_give_the_same() -> None:
     features, label, fold, weight = sample_table(90, rows=100)
-    kept, kept_held, kept_told = ridge._fit_kept(features, label, fold, weight, PENALTIES)
-    streamed, streamed_held, told = ridge._fit_streamed(features, label, fold, weight, PENALTIES)
-    assert kept.coefficients == pytest.approx(streamed.coefficients, rel=1e-4, abs=1e-6)
-    assert kept.intercepts == pytest.approx(streamed.intercepts, rel=1e-4, abs=1e-6)
-    scores = [ridge._score_held(held, features, fold) for held in (kept_held, streamed_held)]
-    assert scores[0] == pytest.approx(scores[1], rel=1e-4, abs=1e-6)
-    about = label - scores[0][0, :, 0], np.arange(100) // 10, np.array([0.1, 1.0]), np.ones(2) / 2
-    for name in ("coefficients", "intercepts"):
-        one, other = getattr(kept_told(*about), name), getattr(told(*about), name)
-        assert one == pytest.approx(other, rel=1e-3, abs=1e-6)
+    kept, streamed = (kind(features, label, weight, fold) for kind in (KeptRows, StreamedRows))
+    residuals = np.random.default_rng(1).normal(size=100)
+    for held in (None, 2):
+        lines, changes, pulls = [], [], []
+        for rows in (kept, streamed):
+            matrix, problem = rows.problem(held)
+            system = Shifted(matrix)
+            lines.append(problem.lines(system.solve(problem.right, PENALTIES)))
+            if held is None:
+                rights, pull = rows.pulls(residuals, np.arange(100) // 10)
+                average = system.solve_average(rights, (0.1, 1.0), (0.5, 0.5))
+                changes.append(problem.lift(average.T)[0])
+                pulls.append(pull)
+        one, other = lines
+        assert one.coefficients == pytest.approx(other.coefficients, rel=1e-4, abs=1e-6)
+        assert one.intercepts == pytest.approx(other.intercepts, rel=1e-4, abs=1e-6)
+        if held is None:
+            assert pulls[0] == pytest.approx(pulls[1])
+            assert changes[0] == pytest.approx(changes[1], rel=1e-3, abs=1e-6)
 
 
 @pytest.mark.parametrize("columns", [12, 320], ids=["tall", "wide"])
@@ -113,9 +123,10 @@ def test_weights_are_counts() -> None:
     weighted, repeated = Gram(10), Gram(10)
     weighted.add(features, label, counts.astype(float))
     repeated.add(features.repeat(counts, 0), label.repeat(counts), np.ones(counts.sum()))
-    one, other = (ridge._solve(gram, np.ones(10), (0.1,)) for gram in (weighted, repeated))
-    assert one.coefficients == pytest.approx(other.coefficients, rel=1e-6)
-    assert one.intercepts == pytest.approx(other.intercepts, rel=1e-6)
+    (one, about), (other, same) = (of_columns(gram, 1.0) for gram in (weighted, repeated))
+    assert np.tril(one) == pytest.approx(np.tril(other), rel=1e-6)
+    assert about.right == pytest.approx(same.right, rel=1e-6)
+    assert about.mean == pytest.approx(same.mean, rel=1e-6)
 
 
 def test_the_strongest_quarter_speaks_for_a_row() -> None:

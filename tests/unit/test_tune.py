@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 from sample_chips import write_archive
 
-from features.rcf import chip_features
 from models.transform import transform
 from pipeline.cli.main import main
 from pipeline.config import Config
@@ -138,7 +137,7 @@ def test_a_score_has_not_seen_its_region(tmp_path) -> None:
 def test_a_transform_is_what_the_model_sees(tmp_path) -> None:
     write_archive(tmp_path / "chips", 20)
     material = tuning.read_material(tmp_path / "chips", [], {}, [])
-    values = chip_features(material.found.chips.reflectance(), tuning._bank(material, SMALL))[0]
+    values = tuning.features_of(material, SMALL)
     seen = {
         name: transform(replace(SMALL, transform=name).given(values))
         for name in declared.TRANSFORMS
