@@ -20,7 +20,8 @@ from shapely.geometry.base import BaseGeometry
 from models.sphere import PointIndex
 from pipeline.classes import CANNOT_TELL, WEAKEST_FIRST
 from pipeline.geo import grid
-from pipeline.sites.layers.attach import COUNT, blocks_of
+from pipeline.sites.layers.joins import COUNT, blocks_of
+from pipeline.sites.layers.kinds import GEOMETRIES
 from pipeline.sites.layers.read import KnownLayer
 
 # What a square has from its strongest cell.
@@ -222,6 +223,7 @@ def coarse_layers(layers: Sequence[KnownLayer], last_day: str) -> list[KnownLaye
             kept = [c.name for c in declaration.columns if c.disclosure == "public"]
             rounded = _kept_in_sight(features.geometry.to_numpy())
             features = features[[*kept, "geometry"]].set_geometry(rounded, crs=grid.CRS)
+            features = features[~features.geometry.is_empty].reset_index(drop=True)
             along = tuple(name for name in declaration.along if name in kept)
             declaration = replace(declaration, along=along)
         if len(features):
@@ -240,7 +242,7 @@ def _counted(features: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
 def _kept_in_sight(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
     """Round shapes; an area that vanishes becomes the square around it."""
     rounded = round_shapes(shapes)
-    gone = shapely.is_empty(rounded)
+    gone = shapely.is_empty(rounded) & GEOMETRIES["polygon"].holds(shapes)
     if gone.any():
         spots = shapely.point_on_surface(shapes[gone])
         owners = grid.coarse_cell_of(grid.cell_of(shapely.get_x(spots), shapely.get_y(spots)))

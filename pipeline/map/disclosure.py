@@ -23,7 +23,8 @@ from pipeline.map.area_layer import regions_layer
 from pipeline.map.public_sites import public_candidates, sites_held_back
 from pipeline.map.removals import mark_requested, read_removals, remove_requested
 from pipeline.runtime.package_data import data_folder
-from pipeline.sites.layers.attach import attach_columns, made_columns
+from pipeline.sites.layers.attach import attach_columns
+from pipeline.sites.layers.joins import JOINS
 from pipeline.sites.matching import chance_recall, match_table
 from pipeline.sites.ranking import COMPARED, CONCEALED, NO_TABLE, rank_candidates
 from pipeline.sites.scorecard import summarise
@@ -345,7 +346,7 @@ def policy_of(joined: Joined) -> Policy:
         }
         rows[about.table] = own | ({"count": made["count"]} if about.public == "counts" else {})
         rows[about.table] |= told
-        for column in [*about.along, *made_columns(about)]:
+        for column in [*about.along, JOINS[about.how].column]:
             name, rule = f"{about.name}_{column}", (own | made)[column]
             for target in ("cells", "candidates", "sites"):
                 if name in rows[target]:

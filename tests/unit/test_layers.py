@@ -25,9 +25,9 @@ from pipeline.sites.layers.attach import (
     attach_columns,
     in_industrial,
     layers_near,
-    made_columns,
 )
 from pipeline.sites.layers.declare import load_declarations
+from pipeline.sites.layers.joins import JOINS
 from pipeline.sites.layers.read import load_layers, read_layer
 from pipeline.sites.layers.templates import list_layers, write_templates
 from pipeline.sites.text_values import plain_text
@@ -317,7 +317,7 @@ def test_every_row_comes_out_once_with_every_column(tmp_path: Path) -> None:
         wanted = {
             f"{name}_{column}"
             for name, about in names.items()
-            for column in (*about.along, *made_columns(about))
+            for column in (*about.along, JOINS[about.how].column)
         }
         assert not len(table) or wanted == set(joined.columns) - set(table.columns)
     joined = attach_columns(sites, layers, "2022-02-21")

@@ -81,7 +81,7 @@ def write_layers(
                 kind = geometry_kind(name, frame)
                 geometry = {
                     "geometry_type": kind,
-                    "promote_to_multi": kind == "MultiPolygon",
+                    "promote_to_multi": kind.startswith("Multi"),
                     "GEOMETRY_NAME": GEOMETRY,
                 }
             pyogrio.write_dataframe(

@@ -23,6 +23,7 @@ from pipeline.map.credit import credit
 from pipeline.map.files import symbology
 from pipeline.map.files.sheets import sheet_of
 from pipeline.map.files.views import TABLES, LayerView, geometry_kind
+from pipeline.sites.layers.kinds import kind_of
 from pipeline.words.catalogue import say
 from pipeline.words.notices import marks, notice, notices
 
@@ -121,9 +122,8 @@ def _rules(
         # The legend speaks of industrial mines only where the map knows any.
         any_mine = name != "cells" or layer is None or (layer["class"] == "industrial").any()
         return rules if any_mine else [r for r in rules if "industrial" not in r.filter]
-    points = geometry_kind(name, layer) == "Point"
-    number = list(known).index(name)
-    return symbology.known_layer_rules(known[name].title(lang), points, number)
+    symbol, number = kind_of(layer.geometry.to_numpy()).symbol, list(known).index(name)
+    return symbology.known_layer_rules(known[name].title(lang), symbol, number)
 
 
 def style(view: LayerView) -> str:

@@ -182,15 +182,15 @@ def rules(layer: str, thresholds: Mapping[str, float], lang: str) -> list[Rule]:
     return []
 
 
-def known_layer_rules(title: str, points: bool, number: int) -> list[Rule]:
+def known_layer_rules(title: str, symbol: str, number: int) -> list[Rule]:
     """Return how a context layer is drawn: outlines or dots of one colour.
 
     Parameters
     ----------
     title : str
         What the legend says.
-    points : bool
-        Whether it holds points.
+    symbol : str
+        ``fill``, ``line`` or ``marker``.
     number : int
         Of the layer, which decides its colour.
 
@@ -200,12 +200,12 @@ def known_layer_rules(title: str, points: bool, number: int) -> list[Rule]:
         One.
     """
     colour = KNOWN_LAYER_COLOURS[number % len(KNOWN_LAYER_COLOURS)]
-    if points:
+    if symbol == "marker":
         dot = {"name": "triangle", "color": rgb(colour), "outline_color": rgb("#ffffff"),
                "outline_width": "0.2", "size": "2.6"}  # fmt: skip
-        return [Rule(title, "", (Layer("SimpleMarker", dot),), "marker")]
+        return [Rule(title, "", (Layer("SimpleMarker", dot),), symbol)]
     border = {"line_color": rgb(colour), "line_width": "0.4"}
-    return [Rule(title, "", (Layer("SimpleLine", border),))]
+    return [Rule(title, "", (Layer("SimpleLine", border),), symbol)]
 
 
 def point_rule(label: str, where: str, colour: str) -> Rule:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import geopandas as gpd
 
 from pipeline.map.files import symbology
+from pipeline.sites.layers.kinds import kind_of
 
 TABLES = ("provenance", "matching", "visits", "scorecard", "scorecard_summary")
 _PLAIN = {*TABLES, "change_areas", "series"}
@@ -16,7 +17,9 @@ _KINDS = {
     "sites": "Point", "inspection": "Point", "candidates": "MultiPolygon",
     "regions": "MultiPolygon", "change_places": "MultiPolygon",
 }  # fmt: skip
-_CODES = {"Point": 0, "": 4}
+# What QGIS calls kinds of geometry, and their numbers.
+_QGIS = {"Point": ("Point", 0), "LineString": ("Line", 1), "Polygon": ("Polygon", 2),
+         "": ("No geometry", 4)}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ class LayerView:
     @property
     def geometry(self) -> str:
         """QGIS's word for the geometry."""
-        return self.geometry_type.removeprefix("Multi") or "No geometry"
+        return _QGIS[self.geometry_type.removeprefix("Multi")][0]
 
     @property
     def geometry_type(self) -> str:
@@ -108,7 +111,7 @@ class LayerView:
     @property
     def geometry_code(self) -> int:
         """QGIS's number for the geometry."""
-        return _CODES.get(self.geometry_type, 2)
+        return _QGIS[self.geometry_type.removeprefix("Multi")][1]
 
     def key(self, number: int) -> str:
         """Return a rule's identifier, the same in every run."""
@@ -118,5 +121,5 @@ class LayerView:
 def geometry_kind(name: str, frame: gpd.GeoDataFrame) -> str:
     """Return the type of a layer's geometry column; that of a context layer is what it holds."""
     if name.startswith("context_"):
-        return "Point" if (frame.geom_type == "Point").all() else "MultiPolygon"
+        return kind_of(frame.geometry.to_numpy()).stored
     return _KINDS.get(name, "Polygon")

@@ -10,6 +10,7 @@ import shapely
 
 from pipeline.map.files import symbology
 from pipeline.map.page import packed
+from pipeline.sites.layers.kinds import kind_of
 from pipeline.words.catalogue import ENGLISH, entry, in_every, languages, section
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def _packed_layer(
     digits: int,
 ) -> dict[str, Any]:
     shapes = layer.geometry.to_numpy()
-    points = bool((shapely.get_type_id(shapes) == 0).all())
+    points = kind_of(shapes).symbol == "marker"
     form = "circle" if points else "outline"
     legend = [[form, colour, title]]
     if name == "sites":

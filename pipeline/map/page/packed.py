@@ -142,7 +142,7 @@ def pack_shapes(shapes: NDArray[np.object_], digits: int) -> dict[str, Any]:
     Parameters
     ----------
     shapes : numpy.ndarray of shapely geometries, shape (n,)
-        Points, or (multi)polygons whose rings are told one after the other; degrees.
+        Points or lines, or polygons whose rings are told one after the other; degrees.
     digits : int
         Decimals of a degree.
 
@@ -154,13 +154,9 @@ def pack_shapes(shapes: NDArray[np.object_], digits: int) -> dict[str, Any]:
     """
     stream: list[NDArray[np.int64]] = []
     for shape in shapes:
-        if shape is None or shape.is_empty:
-            rings = []
-        elif shape.geom_type == "Point":
-            rings = [shape]
-        else:
-            areas = [part for part in shapely.get_parts(shape) if part.geom_type == "Polygon"]
-            rings = list(shapely.get_rings(areas)) if areas else []
+        parts = shapely.get_parts(shape)
+        areas = parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON]
+        rings = shapely.get_rings(areas) if len(areas) else parts[~shapely.is_empty(parts)]
         stream.append(np.array([len(rings)]))
         for ring in rings:
             places = np.round(shapely.get_coordinates(ring) * 10**digits).astype(np.int64)

@@ -6,7 +6,6 @@ distance to an exact place would give the place away.
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -17,23 +16,12 @@ import shapely
 from numpy.typing import NDArray
 
 from pipeline.geo import grid
-from pipeline.sites.layers.declare import Declaration
+from pipeline.sites.layers.joins import JOINS, Query
 from pipeline.sites.layers.read import KnownLayer
-from pipeline.sites.layers.spatial_joins import (
-    count_in_reach,
-    count_touching,
-    nearest_in_reach,
-    owner_of,
-)
+from pipeline.sites.layers.spatial_joins import owner_of
 
-COUNT, KM = "count", "km"
 # Beyond the region, features are kept as far as they are looked for and this much further.
 _MARGIN_DEGREES = 0.1
-
-
-def made_columns(declaration: Declaration) -> list[str]:
-    """Return the columns that joining adds beside those that come along, without the prefix."""
-    return {"within": [COUNT], "nearest": [KM], "count": [COUNT]}[declaration.how]
 
 
 def attach_columns(
@@ -60,34 +48,19 @@ def attach_columns(
     -------
     geopandas.GeoDataFrame
         The same rows in the same order, with ``<layer>_<column>`` for each column that
-        comes along with a layer, and for each of :func:`made_columns`.
+        comes along with a layer, and for the one that its way of joining makes.
     """
     if not layers or not len(table):
         return table
-    shapes = table.geometry.to_numpy()
-    squares = "cell" in table
+    shapes, squares = table.geometry.to_numpy(), "cell" in table
     spots = shapely.centroid(shapes) if squares else shapely.point_on_surface(shapes)
-    asked = spots if squares else shapes
+    query = Query(spots, spots if squares else shapes, squares, newest, public)
     added: dict[str, object] = {}
     for layer in layers:
-        declaration, name = layer.declaration, layer.declaration.name
-        features = layer.features
-        areas = features.geometry.to_numpy()
-        if declaration.how == "within":
-            owner, count = owner_of(spots, areas)
-            added[f"{name}_{COUNT}"] = count if squares else count_touching(asked, areas)
-        elif declaration.how == "nearest":
-            owner, km = nearest_in_reach(areas, asked, declaration.distance_km)
-            added[f"{name}_{KM}"] = np.round(km, 1) if public else np.round(km, 3)
-        else:
-            owner = np.full(len(table), -1)
-            added[f"{name}_{COUNT}"] = (
-                _of_block(spots, features) if public and declaration.public == "counts"
-                else count_in_reach(recent_features(features, declaration, newest), asked,
-                                    declaration.distance_km)
-            )  # fmt: skip
-        for column in declaration.along:
-            values = features[column].array.take(np.asarray(owner), allow_fill=True)
+        name, how = layer.declaration.name, JOINS[layer.declaration.how]
+        owner, added[f"{name}_{how.column}"] = how.join(query, layer)
+        for column in layer.declaration.along:
+            values = layer.features[column].array.take(owner, allow_fill=True)
             added[f"{name}_{column}"] = values
     joined = table.assign(**{k: pd.Series(v, index=table.index) for k, v in added.items()})
     assert len(joined) == len(table)
@@ -142,58 +115,3 @@ def in_industrial(cells: NDArray[np.int64], layers: Sequence[KnownLayer]) -> NDA
         if layer.declaration.industrial:
             inside |= owner_of(points, layer.features.geometry.to_numpy())[0] >= 0
     return inside
-
-
-def recent_features(
-    features: gpd.GeoDataFrame, declaration: Declaration, newest: str
-) -> NDArray[np.object_]:
-    """Return the shapes of the features that are dated in the declared days before a date.
-
-    Parameters
-    ----------
-    features : geopandas.GeoDataFrame
-        Of a layer.
-    declaration : Declaration
-        Its ``days`` and column of dates; 0 days: all features.
-    newest : str
-        ISO date of the newest image.
-
-    Returns
-    -------
-    numpy.ndarray of shapely geometries, shape (n,)
-        Those dated from ``newest - days`` to ``newest``; none without a date.
-    """
-    shapes: NDArray[np.object_] = features.geometry.to_numpy()
-    if not declaration.days or not newest:
-        return shapes
-    first = dt.date.fromisoformat(newest[:10]) - dt.timedelta(days=declaration.days)
-    dates = features[declaration.date].fillna("")
-    kept = (dates >= first.isoformat()) & (dates <= newest[:10])
-    dated: NDArray[np.object_] = shapes[kept.to_numpy(bool)]
-    return dated
-
-
-def blocks_of(shapes: NDArray[np.object_]) -> NDArray[np.int64]:
-    """Return the number of the 0.1-degree block (half-open) that holds a point inside each shape.
-
-    Parameters
-    ----------
-    shapes : numpy.ndarray of shapely geometries, shape (n,)
-        EPSG:4326.
-
-    Returns
-    -------
-    numpy.ndarray of int64, shape (n,)
-        As ``grid.coarse_cell_of`` numbers squares of a block's size.
-    """
-    spots = shapely.point_on_surface(shapes)
-    owners = grid.cell_of(shapely.get_x(spots), shapely.get_y(spots))
-    return grid.coarse_cell_of(owners, grid.CELLS_PER_BLOCK)
-
-
-def _of_block(spots: NDArray[np.object_], counted: gpd.GeoDataFrame) -> NDArray[np.int64]:
-    """Return the count of the 0.1-degree block that holds each spot."""
-    known = pd.Series(counted[COUNT].to_numpy(), index=blocks_of(counted.geometry.to_numpy()))
-    found = known.reindex(blocks_of(spots), fill_value=0)
-    result: NDArray[np.int64] = found.to_numpy(np.int64)
-    return result

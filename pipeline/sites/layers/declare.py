@@ -15,12 +15,12 @@ from typing import Any
 from pipeline.errors import DeclarationError
 from pipeline.runtime.atomic import is_safe_path
 from pipeline.runtime.package_data import data_folder
+from pipeline.sites.layers.joins import JOINS
+from pipeline.sites.layers.kinds import ANY, GEOMETRIES
 from pipeline.sites.text_values import TYPES
 from pipeline.sites.toml_files import check_choice, check_keys, read_toml
 from pipeline.words.catalogue import column_names, pick, texts_of
 
-HOW = ("within", "nearest", "count")
-KINDS = ("polygon", "point", "any")
 # What of the layer the public product may hold: its outlines rounded to 0.01 degree, how many
 # features each square of 0.1 degree has, or nothing.
 PUBLIC = ("rounded", "counts", "none")
@@ -87,9 +87,9 @@ class Declaration:
     texts : mapping of str to str
         What the legend calls it, by language.
     kind : str
-        ``polygon``, ``point`` or ``any`` (either).
+        Of ``pipeline.sites.layers.kinds.GEOMETRIES``, or ``any`` of them.
     how : str
-        ``within`` an area, ``nearest`` in reach, or ``count`` in reach.
+        Of ``pipeline.sites.layers.joins.JOINS``.
     columns : tuple of Column
         In order.
     along : tuple of str
@@ -253,8 +253,8 @@ def _check(made: Declaration, names: list[str]) -> None:
     where = made.where
     if not _NAME.fullmatch(made.name):
         raise DeclarationError(f"no name of a layer: {ascii(made.name)[:80]}", where=where)
-    check_choice(made.kind, KINDS, "kind", where)
-    check_choice(made.how, HOW, "how", where)
+    check_choice(made.kind, (*GEOMETRIES, ANY), "kind", where)
+    check_choice(made.how, JOINS, "how", where)
     check_choice(made.public, PUBLIC, "public", where)
     for key in ("date", "id"):
         if getattr(made, key):

@@ -19,11 +19,10 @@ from pipeline.geo.vector_files import SUFFIXES, read_vector
 from pipeline.runtime.atomic import sha256_of
 from pipeline.runtime.console import say
 from pipeline.sites.layers.declare import Column, Declaration, load_declarations
+from pipeline.sites.layers.kinds import GeometryKind, kinds_of
 from pipeline.sites.service import DownloadLimits, came_from, fetch_saved
 from pipeline.sites.text_values import TYPES, refuse
 from pipeline.words.catalogue import ENGLISH
-
-_AREAS = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
 
 
 @dataclass(frozen=True)
@@ -53,12 +52,6 @@ class KnownLayer:
         """What a result that used the layer depends on."""
         about = {**asdict(self.declaration), "where": ""}
         return fingerprint([about, self.sha256])
-
-    @property
-    def areas(self) -> bool:
-        """Whether the features are polygons, rather than points."""
-        kinds = shapely.get_type_id(self.features.geometry.to_numpy())
-        return bool(np.isin(kinds, _AREAS).all())
 
 
 def layers_folder(config: Config) -> Path:
@@ -215,29 +208,27 @@ def _typed(values: pd.Series[Any], column: Column, where: str) -> pd.Series[Any]
 
 
 def _shapes(shapes: Any, declaration: Declaration, where: str) -> Any:
-    """Return polygons or points; mended ones without the lines and points that mending left."""
-    kinds = shapely.get_type_id(shapes)
-    mixed = kinds == shapely.GeometryType.GEOMETRYCOLLECTION
+    """Return shapes of the declared kind; mended ones without what mending left of other kinds."""
+    kinds = kinds_of(declaration.kind)
+    mixed = shapely.get_type_id(shapes) == shapely.GeometryType.GEOMETRYCOLLECTION
     if mixed.any():
         shapes = shapes.copy()
-        shapes[mixed] = [_areas_of(shape) for shape in shapes[mixed]]
+        shapes[mixed] = [_parts_of(shape, kinds[0]) for shape in shapes[mixed]]
     one = shapely.get_num_geometries(shapes) == 1
     single = (shapely.get_type_id(shapes) == shapely.GeometryType.MULTIPOINT) & one
     shapes = np.where(single, shapely.get_geometry(shapes, 0), shapes)
-    kinds = shapely.get_type_id(shapes)
-    areas = np.isin(kinds, _AREAS) & ~shapely.is_empty(shapes)
-    points = kinds == shapely.GeometryType.POINT
-    fits = {"polygon": areas.all(), "point": points.all(), "any": areas.all() or points.all()}
-    if not fits[declaration.kind]:
-        wanted = {"polygon": "polygons", "point": "points", "any": "polygons alone or points alone"}
-        other = np.flatnonzero(~(points if declaration.kind == "point" else areas))
+    fits = [kind.holds(shapes) & ~shapely.is_empty(shapes) for kind in kinds]
+    if not any(fit.all() for fit in fits):
+        wanted = " or ".join(f"{kind.words} alone" for kind in kinds)
+        other = np.flatnonzero(~fits[0])
         raise LayerError(
-            f"the layer must hold {wanted[declaration.kind]}",
+            f"the layer must hold {wanted if len(kinds) > 1 else kinds[0].words}",
             where=f"{where}, feature {other[0] + 1:,}: {shapely.to_wkt(shapes[other[0]])[:60]}",
         )
     return shapes
 
 
-def _areas_of(collection: Any) -> Any:
-    parts = [part for part in shapely.get_parts(collection) if part.geom_type.endswith("Polygon")]
-    return shapely.union_all(parts) if parts else collection
+def _parts_of(collection: Any, kind: GeometryKind) -> Any:
+    parts = shapely.get_parts(collection)
+    parts = parts[kind.holds(parts)]
+    return shapely.union_all(parts) if len(parts) else collection

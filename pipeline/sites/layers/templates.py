@@ -14,16 +14,13 @@ from pipeline.geo.geopackage import FEATURE_ID, GEOMETRY, VERSION
 from pipeline.runtime.console import say
 from pipeline.runtime.files import whole_file
 from pipeline.sites.layers.declare import Declaration, load_declarations
+from pipeline.sites.layers.joins import JOINS
+from pipeline.sites.layers.kinds import kinds_of
 from pipeline.sites.layers.read import layer_file, layers_folder, read_layer
 from pipeline.sites.text_values import TYPES
 from pipeline.words.catalogue import ENGLISH, in_every, pick
 
 README = "README.md"
-_WORDS = {
-    "within": "what lies in an area gets its columns",
-    "nearest": "the nearest within {km:g} km gives its columns and distance",
-    "count": "counted within {km:g} km{days}",
-}
 
 
 def write_templates(folder: Path, config: Config) -> list[Path]:
@@ -122,10 +119,11 @@ def explain(declarations: list[Declaration]) -> str:
 
 def _how(one: Declaration) -> str:
     days = f", dated in the {one.days} days before the newest image" if one.days else ""
-    words = _WORDS[one.how].format(km=one.distance_km, days=days)
-    kinds = {"polygon": "Areas", "point": "Points", "any": "Areas or points"}
-    public = {"rounded": "rounded to 0.01 degree", "counts": "counted by 0.1 degree", "none": "not"}
-    return f"{kinds[one.kind]}; {words}; in public {public[one.public]}"
+    words = JOINS[one.how].words.format(km=one.distance_km, days=days)
+    kinds = " or ".join(kind.title for kind in kinds_of(one.kind)).capitalize()
+    rounded = f"rounded to {grid.PUBLIC_DEGREES:g} degree"
+    public = {"rounded": rounded, "counts": "counted by 0.1 degree", "none": "not"}
+    return f"{kinds}; {words}; in public {public[one.public]}"
 
 
 def _write_empty(path: Path, declaration: Declaration) -> None:
@@ -133,14 +131,14 @@ def _write_empty(path: Path, declaration: Declaration) -> None:
         column.source: pd.Series([], dtype=TYPES[column.type].dtype)
         for column in declaration.columns
     }
+    kinds = kinds_of(declaration.kind)
     pyogrio.write_dataframe(
         gpd.GeoDataFrame(columns, geometry=gpd.GeoSeries([], crs=grid.CRS)),
         path,
         layer=declaration.layer or declaration.name,
         driver="GPKG",
         dataset_options={"VERSION": VERSION},
-        geometry_type="Point" if declaration.kind == "point" else "Unknown"
-        if declaration.kind == "any" else "MultiPolygon",
+        geometry_type=kinds[0].stored if len(kinds) == 1 else "Unknown",
         GEOMETRY_NAME=GEOMETRY,
         FID=FEATURE_ID,
         DESCRIPTION=declaration.title(ENGLISH),

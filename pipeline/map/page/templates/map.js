@@ -78,7 +78,9 @@ function makeMap(canvas, squares, layers, redrawn) {
       for (let n = 0; n < ring.length; n += 2) {
         if (n) pen.lineTo(toX(ring[n]), toY(ring[n + 1])); else pen.moveTo(toX(ring[n]), toY(ring[n + 1]));
       }
-      pen.closePath();
+      // A line stays open.
+      const last = ring.length - 2;
+      if (ring[0] === ring[last] && ring[1] === ring[last + 1]) pen.closePath();
     }
   }
 
