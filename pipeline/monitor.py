@@ -15,7 +15,7 @@ from pipeline.change.seasons import seasons_between
 from pipeline.change.series import Series
 from pipeline.errors import NoClearPixelError, NoSceneError
 from pipeline.join import labels_file
-from pipeline.map.disclosure import refuse_young_scenes
+from pipeline.map.editions import refuse_young_scenes
 from pipeline.predict import Predicted, read_predictions
 from pipeline.run import predict_region
 from pipeline.runtime.console import say

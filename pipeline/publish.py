@@ -20,7 +20,8 @@ from pipeline.geo.regions import Region, with_public_name
 from pipeline.imagery.items import Scene
 from pipeline.join import used_tables
 from pipeline.map.area_layer import read_estimates, stored_area
-from pipeline.map.disclosure import PUBLIC, SQUARE_DEGREES, load_policy
+from pipeline.map.column_rules import load_policy
+from pipeline.map.editions import PUBLIC, SQUARE_DEGREES
 from pipeline.map.files.sheets import write_sheets
 from pipeline.map.folder import PROJECT, REPORT, SHEETS, publish
 from pipeline.map.manifest import MANIFEST, RunManifest, record_file

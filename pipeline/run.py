@@ -18,7 +18,7 @@ from pipeline.export import check_export, export_features
 from pipeline.featurize import featurize_blocks
 from pipeline.imagery.forecast import report_forecast
 from pipeline.join import join_predictions
-from pipeline.map.disclosure import refuse_young_scenes
+from pipeline.map.editions import refuse_young_scenes
 from pipeline.predict import Predicted, predict_cells
 from pipeline.publish import deliver
 from pipeline.runtime.console import say

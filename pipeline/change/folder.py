@@ -17,9 +17,10 @@ from pipeline.change.legend import COLOURS, legend
 from pipeline.change.page import write_page
 from pipeline.classes import CANNOT_TELL
 from pipeline.errors import StoreCorruptError
-from pipeline.map import disclosure as rules
+from pipeline.map import editions
 from pipeline.map.check import check_folder
-from pipeline.map.disclosure import Policy, Product
+from pipeline.map.column_rules import Policy
+from pipeline.map.disclosure import Product
 from pipeline.map.files import geopackage, qgis, symbology
 from pipeline.map.files.inspection import plain_csv
 from pipeline.map.files.symbology import Layer, Rule
@@ -101,10 +102,10 @@ def check_changes(product: Product, run: RunInfo, policy: Policy, folder: Path) 
     for name, table in {**product.layers, **product.tables}.items():
         if len(written[name]) != len(table):
             raise StoreCorruptError("rows were lost while writing", where=f"{PACKAGE}, {name}")
-    if product.disclosure == rules.PUBLIC:
+    if product.disclosure == editions.PUBLIC:
         for name in ("changes", "change_places", "series"):
             for column in written[name].filter(like="last_image"):
-                rules.refuse_young(
+                editions.refuse_young(
                     written[name][column].dropna().astype(str), run.created, run.region.name
                 )
 
@@ -136,7 +137,7 @@ def _package(
         lang=lang,
         identifier=run.run_id,
         created=run.created,
-        decimals=2 if product.disclosure == rules.PUBLIC else 4,
+        decimals=editions.PLACE_DECIMALS[product.disclosure],
         geopackage=PACKAGE,
         bounds=by_name["changes"].extent,
         layers=[by_name[n] for _, names in groups for n in names if n in by_name],

@@ -13,15 +13,9 @@ import shapely
 from pipeline.classes import WEAKEST_FIRST
 from pipeline.geo import grid
 from pipeline.map import coarsening
-from pipeline.map.disclosure import (
-    PUBLIC,
-    SQUARE_DEGREES,
-    Policy,
-    Product,
-    last_public_day,
-    ordered,
-    refuse_young,
-)
+from pipeline.map.column_rules import Policy, permitted
+from pipeline.map.disclosure import Product
+from pipeline.map.editions import PUBLIC, SQUARE_DEGREES, last_public_day, refuse_young
 from pipeline.map.provenance import RunInfo
 from pipeline.map.removals import mark_requested, read_removals, remove_requested
 from pipeline.sites.join import Joined
@@ -104,7 +98,7 @@ def disclose_changes(changes: Changes, run: RunInfo, policy: Policy) -> Product:
     return Product(
         disclosure,
         {
-            name: ordered(layer.assign(simulated=run.simulated), policy, disclosure, name)
+            name: permitted(layer.assign(simulated=run.simulated), policy, disclosure, name)
             for name, layer in layers.items()
         },
         held_back=0,

@@ -11,9 +11,10 @@ from markupsafe import Markup
 
 from pipeline.change.legend import COLOURS, legend
 from pipeline.classes import CANNOT_TELL, CLASSES
-from pipeline.map import disclosure as rules
+from pipeline.map import editions
+from pipeline.map.column_rules import Policy
 from pipeline.map.credit import credit
-from pipeline.map.disclosure import Policy, Product
+from pipeline.map.disclosure import Product
 from pipeline.map.files import qgis
 from pipeline.map.page import figures
 from pipeline.map.page.html import hash_of, style_of, templates
@@ -89,7 +90,7 @@ def _edition(product: Product, run: RunInfo, policy: Policy, lang: str) -> Simpl
             _PLACE_COLUMNS,
             policy,
             lang,
-            2 if product.disclosure == rules.PUBLIC else 4,
+            editions.PLACE_DECIMALS[product.disclosure],
         ),
         areas=_rows(product.tables.get("change_areas"), "change_areas", (), policy, lang),
         why=[[say(f"change.{key}", lang), cell_text(int(n), lang)] for key, n in why.items()],

@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.change.folder import PAGE, write_changes
 from pipeline.change.layers import Changes, disclose_changes
 from pipeline.config import fingerprint
-from pipeline.map.disclosure import load_policy, policy_of
+from pipeline.map.column_rules import load_policy, policy_of
 from pipeline.map.manifest import MANIFEST
 from pipeline.map.removals import read_removals, requested_areas
 from pipeline.predict import Predicted

@@ -35,7 +35,8 @@ from pipeline.imagery.pixels import (
     read_scene,
 )
 from pipeline.join import join_predictions
-from pipeline.map.disclosure import PUBLIC, allowed, load_policy, refuse_young
+from pipeline.map.column_rules import allowed, load_policy
+from pipeline.map.editions import DECIMALS, PUBLIC, refuse_young
 from pipeline.map.manifest import plain
 from pipeline.map.removals import read_removals, remove_requested
 from pipeline.predict import Predicted, predict_cells, read_predictions
@@ -309,7 +310,9 @@ def _facts(
     if public:
         square = int(grid.coarse_cell_of(cell))
         rows = [row | {"cell": square} for row in rows]
-        west, south, east, north = (round(float(v), 2) for v in grid.coarse_cell_bounds(square))
+        west, south, east, north = (
+            round(float(v), DECIMALS[PUBLIC]) for v in grid.coarse_cell_bounds(square)
+        )
     else:
         west, south, east, north = (round(float(v), 3) for v in grid.cell_bounds(cell))
     model, lang = predicted.model, context.config.map.language

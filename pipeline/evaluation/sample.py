@@ -28,7 +28,7 @@ from pipeline.errors import (
 )
 from pipeline.evaluation.sample_file import write_sample
 from pipeline.geo.distance import cell_area_km2
-from pipeline.map.disclosure import RESTRICTED
+from pipeline.map.editions import RESTRICTED
 from pipeline.predict import Predicted, read_predictions
 from pipeline.run import predict_region
 from pipeline.runtime.commits import Record

@@ -10,7 +10,8 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.map import coarsening
-from pipeline.map.disclosure import RESTRICTED, SQUARE_DEGREES, load_policy
+from pipeline.map.column_rules import load_policy
+from pipeline.map.editions import RESTRICTED, SQUARE_DEGREES
 from pipeline.map.files import symbology
 from pipeline.map.files.geopackage import dress, write_layers
 from pipeline.map.files.qgis import pack_project, without_expressions

@@ -27,8 +27,8 @@ import shapely
 from numpy.typing import ArrayLike
 
 from pipeline.errors import DisclosureError, StoreCorruptError
-from pipeline.map import disclosure as rules
-from pipeline.map.disclosure import Policy
+from pipeline.map import column_rules, editions
+from pipeline.map.column_rules import Policy
 from pipeline.map.files import geopackage
 from pipeline.map.page import packed
 
@@ -115,7 +115,7 @@ def check_page(path: Path, disclosure: str, policy: Policy) -> None:
         return
     data = json.loads(page.data)
     where = f"{path.name}, data"
-    if 1 / data["squares"]["per_degree"] < rules.SQUARE_DEGREES[disclosure] - 1e-9:
+    if 1 / data["squares"]["per_degree"] < editions.SQUARE_DEGREES[disclosure] - 1e-9:
         raise DisclosureError("the page's squares are finer than allowed", where=where)
     for table in (data["cells"], *data["layers"]):
         name = table.get("rules", table["name"])
@@ -157,15 +157,15 @@ def refuse_finer(degrees: ArrayLike, disclosure: str, where: str) -> None:
     DisclosureError
         If one does not.
     """
-    steps = np.asarray(degrees, float) / rules.SQUARE_DEGREES[rules.PUBLIC]
-    if disclosure == rules.PUBLIC and not np.allclose(steps, np.round(steps), atol=1e-6):
+    steps = np.asarray(degrees, float) / editions.SQUARE_DEGREES[editions.PUBLIC]
+    if disclosure == editions.PUBLIC and not np.allclose(steps, np.round(steps), atol=1e-6):
         raise DisclosureError("a geometry is finer than the public map allows", where=where)
 
 
 def _refuse_columns(
     columns: Iterable[str], layer: str, disclosure: str, policy: Policy, where: str
 ) -> None:
-    out = rules.denied(policy, disclosure, layer, [str(column) for column in columns])
+    out = column_rules.denied(policy, disclosure, layer, [str(column) for column in columns])
     if out:
         raise DisclosureError(f"the {disclosure} map would show {', '.join(out)}", where=where)
 
@@ -233,7 +233,7 @@ def _project(content: bytes, disclosure: str, policy: Policy, where: str) -> Non
 
 def _raster(path: Path, disclosure: str, policy: Policy) -> None:
     with rasterio.open(path) as source:
-        if min(source.res) < rules.SQUARE_DEGREES[disclosure] - 1e-9:
+        if min(source.res) < editions.SQUARE_DEGREES[disclosure] - 1e-9:
             raise DisclosureError("the raster is finer than allowed", where=path.name)
         refuse_finer(list(source.bounds), disclosure, path.name)
         _refuse_words([*source.tags(), *source.tags(1)], policy, disclosure, path.name)
@@ -257,7 +257,7 @@ def _refuse_words(keys: Iterable[str], policy: Policy, disclosure: str, where: s
     layers = [columns for name, columns in policy.items() if name not in _PARTS.values()]
     shown = {c for columns in layers for c, rule in columns.items() if rule.disclosure == "public"}
     hidden = {c for columns in layers for c in columns} - shown
-    found = sorted(hidden & set(keys)) if disclosure == rules.PUBLIC else []
+    found = sorted(hidden & set(keys)) if disclosure == editions.PUBLIC else []
     if found:
         raise DisclosureError(f"the public map would show {', '.join(found)}", where=where)
 

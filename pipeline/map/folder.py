@@ -19,9 +19,11 @@ import shapely
 
 from pipeline.errors import StoreCorruptError
 from pipeline.geo.geopackage import column_names
+from pipeline.map import column_rules, editions
 from pipeline.map import disclosure as rules
 from pipeline.map.check import check_folder
-from pipeline.map.disclosure import Policy, Product
+from pipeline.map.column_rules import Policy
+from pipeline.map.disclosure import Product
 from pipeline.map.files import geopackage, inspection, qgis, raster
 from pipeline.map.files.views import LayerView
 from pipeline.map.manifest import RunManifest, file_digest, to_json
@@ -66,7 +68,7 @@ def publish(
     StoreCorruptError
         If what was written cannot be read back, or the joined tables are incomplete.
     """
-    policy = rules.policy_of(joined)
+    policy = column_rules.policy_of(joined)
     product = rules.disclose(joined, run, policy)
     counts = count(product)
     with whole_folder(folder) as part:
@@ -148,17 +150,17 @@ def _write(
 def _notes(view: LayerView, policy: Policy, disclosure: str) -> dict[str, str]:
     """Say what each column holds, and mark those that only the restricted product has."""
     known = policy.get(view.name, {})
-    marked = set(rules.denied(policy, rules.PUBLIC, view.name, list(view.columns)))
+    marked = set(column_rules.denied(policy, editions.PUBLIC, view.name, list(view.columns)))
     notes = {}
     for column in view.columns:
-        mark = "RESTRICTED. " if disclosure == rules.RESTRICTED and column in marked else ""
+        mark = "RESTRICTED. " if disclosure == editions.RESTRICTED and column in marked else ""
         notes[column] = f"{mark}{known[column].note if column in known else ''}".strip()
     return notes
 
 
 def _item(product: Product, run: RunInfo, manifest: RunManifest, folder: Path) -> dict[str, Any]:
     """Describe the run as a STAC item whose footprint is the box around its squares."""
-    digits = rules.DECIMALS[product.disclosure]
+    digits = editions.DECIMALS[product.disclosure]
     bounds = product.layers["cells"].total_bounds
     west, south, east, north = (round(float(edge), digits) for edge in bounds)
     with rasterio.open(folder / COG) as source:

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.map import disclosure as rules
+from pipeline.map import column_rules
+from pipeline.map.column_rules import Policy
 from pipeline.map.credit import credit
-from pipeline.map.disclosure import Policy, Product
+from pipeline.map.disclosure import Product
 from pipeline.map.files.crate import CRATE, crate
 from pipeline.map.provenance import RunInfo
 from pipeline.runtime.atomic import sha256_of
@@ -112,7 +113,7 @@ class RunManifest:
         """
 
         def allowed(layer: str, record: dict[str, Any]) -> dict[str, Any]:
-            return rules.allowed(policy, product.disclosure, layer, record)
+            return column_rules.allowed(policy, product.disclosure, layer, record)
 
         return cls(
             run=run.run_id,

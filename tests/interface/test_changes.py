@@ -16,7 +16,7 @@ from test_qgis import needs_qgis, open_in_qgis
 
 from pipeline.change.folder import write_changes
 from pipeline.change.layers import disclose_changes
-from pipeline.map.disclosure import policy_of
+from pipeline.map.column_rules import policy_of
 
 
 @pytest.fixture(scope="module", params=[("public", "en"), ("restricted", "fr")])

@@ -23,7 +23,7 @@ from pipeline.change.legend import COLOURS
 from pipeline.config import Config
 from pipeline.errors import DisclosureError, StoreCorruptError
 from pipeline.map.check import check_folder, check_page
-from pipeline.map.disclosure import policy_of
+from pipeline.map.column_rules import policy_of
 from pipeline.map.removals import COLUMNS as REMOVAL_COLUMNS
 from pipeline.words.catalogue import say
 

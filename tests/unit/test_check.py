@@ -24,7 +24,7 @@ from sample_map import make_joined, make_run
 
 from models.manifest import Manifest
 from pipeline.errors import DisclosureError, StoreCorruptError
-from pipeline.map import disclosure as rules
+from pipeline.map import column_rules
 from pipeline.map import folder as map_folder
 from pipeline.map.check import check_folder
 from pipeline.map.page.packed import unpack_column, unpack_numbers
@@ -48,7 +48,7 @@ def copy(folder: Path, tmp_path: Path) -> Path:
 
 
 def check(folder: Path, edition: str = "public") -> set[str]:
-    return set(check_folder(folder, edition, rules.load_policy()))
+    return set(check_folder(folder, edition, column_rules.load_policy()))
 
 
 def sql(statement: str) -> Callable[[Path], None]:
@@ -232,8 +232,10 @@ def test_denied_values_planted_upstream_are_in_no_byte_of_the_public_product(
     name, lon, lat = "Kwibuka-Planted-Name", 5.9137241, 2.1384629
     joined = make_known(tmp_path)
     sites: Any = joined.sites
-    plain = {c: name for c in sites.columns if c not in rules.load_policy()["sites"]}
-    hidden = [c for c, rule in rules.load_policy()["sites"].items() if rule.disclosure != "public"]
+    plain = {c: name for c in sites.columns if c not in column_rules.load_policy()["sites"]}
+    hidden = [
+        c for c, rule in column_rules.load_policy()["sites"].items() if rule.disclosure != "public"
+    ]
     for column in hidden:
         if column in sites and not pd.api.types.is_numeric_dtype(sites[column]):
             plain[column] = name

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from sample_map import make_joined, make_run
 
+from pipeline.map.column_rules import policy_of
 from pipeline.map.credit import IPIS, credit
-from pipeline.map.disclosure import disclose, policy_of
+from pipeline.map.disclosure import disclose
 
 MAPPING = 'published = "https://example.org/survey"\n{}\n[columns]\npcode = "id"\n'
 

@@ -13,7 +13,8 @@ from pipeline.config import Config
 from pipeline.errors import DisclosureError, StoreCorruptError
 from pipeline.geo import grid
 from pipeline.map import disclosure
-from pipeline.map.disclosure import denied, disclose, load_policy
+from pipeline.map.column_rules import denied, load_policy
+from pipeline.map.disclosure import disclose
 from pipeline.sites.candidates import Reach, Search, find_candidates
 
 

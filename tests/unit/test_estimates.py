@@ -14,7 +14,8 @@ from sample_map import make_joined, make_run
 
 from pipeline.errors import StoreCorruptError
 from pipeline.map.area_layer import read_estimates, regions_layer
-from pipeline.map.disclosure import disclose, load_policy
+from pipeline.map.column_rules import load_policy
+from pipeline.map.disclosure import disclose
 from pipeline.map.folder import publish
 from pipeline.map.page.report import write_report
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.map.page.packed import (
-    decimals_of,
+    PLACE_DIGITS,
     pack_column,
     pack_numbers,
     pack_shapes,
@@ -58,9 +58,8 @@ def test_truths_and_dates() -> None:
 
 def test_places_keep_five_decimals_or_two() -> None:
     shapes = np.array([shapely.Point(29.123456, -2.5), shapely.box(1, 2, 3, 4), shapely.Point()])
-    places = unpack_places(pack_shapes(shapes, decimals_of(0.005)))
+    places = unpack_places(pack_shapes(shapes, PLACE_DIGITS))
     assert places[0].tolist() == [29.12346, -2.5] and len(places) == 6
-    assert decimals_of(0.01) == 2
 
 
 @pytest.mark.parametrize(

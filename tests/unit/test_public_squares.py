@@ -47,7 +47,7 @@ with rasterio.open(folder / "probability.tif") as raster:
 """
 
 
-@pytest.mark.parametrize("cells", [2, 4])
+@pytest.mark.parametrize("cells", [2, 4, 5])
 def test_the_public_squares_have_one_size(tmp_path: Path, cells: int) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(cells), grid.__file__, str(tmp_path / "map")],

@@ -19,6 +19,7 @@ from sample_layers import AREAS, box, declare, layer
 from sample_map import make_joined, make_run
 
 from pipeline.errors import DisclosureError
+from pipeline.map import column_rules
 from pipeline.map import disclosure as rules
 from pipeline.map import folder as map_folder
 from pipeline.map.page.report import write_report
@@ -155,7 +156,7 @@ def test_public_columns_come_from_public_places(joined: Joined) -> None:
 
 
 def test_names_are_in_both_languages(joined: Joined) -> None:
-    policy = rules.policy_of(joined)
+    policy = column_rules.policy_of(joined)
     assert policy["cells"]["zones_title"].alias("en") == "Zones: Title"
     assert policy["sites"]["zones_title"].alias("fr") == "Zones : Titre"
     assert policy["context_zones"]["holder"].alias("fr") == "Titulaire"
@@ -170,7 +171,7 @@ def test_a_layer_cannot_take_a_columns_name(joined: Joined, tmp_path: Path) -> N
          "disclosure": "public"}], along=["security"])  # fmt: skip
     clash = layer(tmp_path, made, [box(5, 1, 1)], security=["x"])
     with pytest.raises(DisclosureError, match="second column score_security"):
-        rules.policy_of(replace(joined, known_layers=[clash]))
+        column_rules.policy_of(replace(joined, known_layers=[clash]))
 
 
 def test_the_page_tells_recall_and_credits(made: tuple[str, Path]) -> None:

@@ -14,7 +14,7 @@ import pytest
 from sample_run import plain_environment
 
 from pipeline.errors import ConfigError, UnknownLanguageError
-from pipeline.map.disclosure import load_policy
+from pipeline.map.column_rules import load_policy
 from pipeline.sites.answer_codes import _rows
 from pipeline.sites.layers.declare import load_declarations
 from pipeline.sites.scorecard import load_rules

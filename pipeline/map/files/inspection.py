@@ -28,6 +28,7 @@ import pandas as pd
 import shapely
 
 from pipeline.geo import grid
+from pipeline.map.editions import PLACE_DECIMALS
 from pipeline.map.files.geopackage import dress, write_layers
 from pipeline.map.files.qgis import pack_project, printable
 from pipeline.map.files.symbology import CANNOT_TELL, INDUSTRIAL, point_rule
@@ -37,7 +38,7 @@ from pipeline.words.catalogue import languages, say
 from pipeline.words.notices import notices
 
 if TYPE_CHECKING:
-    from pipeline.map.disclosure import Policy
+    from pipeline.map.column_rules import Policy
 
 LAYER = "inspection"
 CSV, GEOJSON, GPX, FORM, FORM_PROJECT = (
@@ -280,7 +281,7 @@ def _form(
         bounds=(float(west), float(south), float(east), float(north)),
         layers=[view],
         groups=[{"title": say("groups.inspect", lang), "layers": [view]}],
-        decimals=4 if about["edition"] == "restricted" else 2,
+        decimals=PLACE_DECIMALS[about["edition"]],
     )
     dress(path, [view], {LAYER: notes}, project, "map", about["created"])
     (folder / FORM_PROJECT).write_bytes(project)

@@ -20,6 +20,7 @@ from pyproj import CRS
 
 from pipeline.geo import grid
 from pipeline.map.credit import credit
+from pipeline.map.editions import PLACE_DECIMALS
 from pipeline.map.files import symbology
 from pipeline.map.files.sheets import sheet_of
 from pipeline.map.files.views import TABLES, LayerView, geometry_kind
@@ -30,7 +31,8 @@ from pipeline.words.notices import marks, notice, notices
 if TYPE_CHECKING:
     import geopandas as gpd
 
-    from pipeline.map.disclosure import Policy, Product
+    from pipeline.map.column_rules import Policy
+    from pipeline.map.disclosure import Product
     from pipeline.map.provenance import RunInfo
     from pipeline.sites.layers.declare import Declaration
 
@@ -169,7 +171,7 @@ def project(product: Product, views: list[LayerView], run: RunInfo, geopackage: 
         lang=lang,
         identifier=run.run_id,
         created=run.created,
-        decimals=2 if product.disclosure == "public" else 4,
+        decimals=PLACE_DECIMALS[product.disclosure],
         geopackage=geopackage,
         bounds=bounds,
         layers=views,

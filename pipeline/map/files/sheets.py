@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import DependencyError, QgisError
+from pipeline.map.editions import PLACE_DECIMALS
 from pipeline.runtime.files import whole_file
 from pipeline.words.catalogue import entry, say
 from pipeline.words.notices import notices
@@ -168,7 +169,6 @@ def sheet_of(
     random, known = say("map.kind_random", lang), say("map.kind_candidate", lang)
     kind = "'{}'".format(known.capitalize().replace("'", "''"))
     chance = "'{}'".format(random.capitalize().replace("'", "''"))
-    degrees = 2 if edition == "public" else 4
     west, south, east, north = bounds
     margin = max(0.05 * max(east - west, north - south), 0.005)
     invented = [say("notices.simulated", lang)] if simulated else []
@@ -178,8 +178,8 @@ def sheet_of(
         edition=say(f"editions.{edition}", lang),
         heading=f"[% if(\"kind\" = 'random', {chance}, {kind}) || ' – ' || "
         f"'{say('map.rank', lang)} ' || \"rank\" %]",
-        place=f"{say('map.latitude', lang)} {column('latitude', degrees)}   "
-        f"{say('map.longitude', lang)} {column('longitude', degrees)}   (WGS 84)   "
+        place=f"{say('map.latitude', lang)} {column('latitude', PLACE_DECIMALS[edition])}   "
+        f"{say('map.longitude', lang)} {column('longitude', PLACE_DECIMALS[edition])}   (WGS 84)   "
         + pair(view.aliases["probability"], column("probability", 2)),
         facts="\n".join(facts),
         reasons=pair(say("map.reasons", lang), f'[% "reasons_{lang}" %]'),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import shapely
 
+from pipeline.map.editions import DECIMALS, PUBLIC
 from pipeline.map.files import symbology
 from pipeline.map.page import packed
 from pipeline.sites.layers.kinds import kind_of
@@ -16,7 +17,8 @@ from pipeline.words.catalogue import ENGLISH, entry, in_every, languages, sectio
 if TYPE_CHECKING:
     import geopandas as gpd
 
-    from pipeline.map.disclosure import Policy, Product
+    from pipeline.map.column_rules import Policy
+    from pipeline.map.disclosure import Product
 
 # A layer of more places than this is left to the GeoPackage.
 MOST_PLACES = 150_000
@@ -50,7 +52,8 @@ def map_data(
         What JSON can hold; see :mod:`pipeline.map.page.packed`.
     """
     cells = product.layers["cells"].sort_values("cell")
-    digits = packed.decimals_of(product.square)
+    public = product.disclosure == PUBLIC
+    digits = DECIMALS[PUBLIC] if public else packed.PLACE_DIGITS
     layers, too_large = [], []
     for name, layer, title, colour in _layers(product):
         if int(shapely.get_num_coordinates(layer.geometry.to_numpy()).sum()) > MOST_PLACES:

@@ -8,7 +8,6 @@ and written in base64; a browser inflates it without a library.
 from __future__ import annotations
 
 import base64
-import math
 import zlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -22,14 +21,14 @@ from numpy.typing import ArrayLike, NDArray
 from pipeline.words.catalogue import languages
 
 if TYPE_CHECKING:
-    from pipeline.map.disclosure import Policy
+    from pipeline.map.column_rules import Policy
 
 # What stands for "no value".
 NOTHING = -(2**31)
 _LARGEST = 2**31 - 1
 _LARGEST_ARRAY = 50_000_000
 # Decimals of numbers; of places in the restricted product 5, about a metre.
-_DIGITS, _PLACE_DIGITS = 3, 5
+_DIGITS, PLACE_DIGITS = 3, 5
 
 
 def pack_numbers(values: ArrayLike) -> str:
@@ -99,7 +98,8 @@ def pack_column(values: pd.Series[Any]) -> dict[str, Any]:
     if pd.api.types.is_numeric_dtype(kind):
         plain = values.astype("float64").to_numpy(copy=True)
         plain[~np.isfinite(plain)] = np.nan
-        digits = 0 if pd.api.types.is_integer_dtype(kind) else _digits_of(str(values.name))
+        digits = PLACE_DIGITS if values.name in ("longitude", "latitude") else _DIGITS
+        digits = 0 if pd.api.types.is_integer_dtype(kind) else digits
         largest = np.nanmax(np.abs(plain), initial=0.0)
         while digits and largest * 10**digits > _LARGEST:
             digits -= 1
@@ -255,23 +255,3 @@ def pack_squares(cells: pd.Series[Any], per_degree: int) -> dict[str, Any]:
         raise ValueError("the squares are not in order, or lie too far apart for one page")
     box = {"top": top, "left": left, "rows": rows, "cols": cols, "per_degree": per_degree}
     return {**box, "steps": pack_numbers(np.diff(place, prepend=0))}
-
-
-def _digits_of(name: str) -> int:
-    return _PLACE_DIGITS if name in ("longitude", "latitude") else _DIGITS
-
-
-def decimals_of(square: float) -> int:
-    """Return the decimals of places in a product of such squares.
-
-    Parameters
-    ----------
-    square : float
-        Side of a square, degrees.
-
-    Returns
-    -------
-    int
-        2 in the public product.
-    """
-    return round(-math.log10(square)) if square > 0.0075 else _PLACE_DIGITS

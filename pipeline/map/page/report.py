@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from pipeline.map import check
+from pipeline.map import check, column_rules
 from pipeline.map import disclosure as rules
 from pipeline.map import folder as map_folder
 from pipeline.map.credit import credit
@@ -32,7 +32,8 @@ from pipeline.words.notices import notices, watermark
 from pipeline.words.statements import tell
 
 if TYPE_CHECKING:
-    from pipeline.map.disclosure import Policy, Product
+    from pipeline.map.column_rules import Policy
+    from pipeline.map.disclosure import Product
     from pipeline.map.provenance import RunInfo
     from pipeline.sites.join import Joined
 
@@ -65,7 +66,7 @@ def write_report(joined: Joined, run: RunInfo, folder: Path) -> Path:
     StoreCorruptError
         If the joined tables, or the model's thresholds, are incomplete.
     """
-    policy = rules.policy_of(joined)
+    policy = column_rules.policy_of(joined)
     product = rules.disclose(joined, run, policy)
     text = _page(product, run, policy)
     page = folder / map_folder.REPORT
@@ -78,7 +79,7 @@ def write_report(joined: Joined, run: RunInfo, folder: Path) -> Path:
 
 
 def _page(product: Product, run: RunInfo, policy: Policy) -> str:
-    model = rules.allowed(policy, product.disclosure, "model", run.model_record)
+    model = column_rules.allowed(policy, product.disclosure, "model", run.model_record)
     editions = [_edition(product, run, policy, model, lang) for lang in languages()]
     titles = {lang: qgis.title(run, product.disclosure, lang) for lang in languages()}
     colours = sorted({entry[1] for one in editions for entry in one.map.legend})

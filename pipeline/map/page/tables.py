@@ -8,9 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.map import disclosure as rules
+from pipeline.map import column_rules, editions
 from pipeline.map import folder as map_folder
-from pipeline.map.disclosure import Policy, Product
+from pipeline.map.column_rules import Policy
+from pipeline.map.disclosure import Product
 from pipeline.map.manifest import RunManifest
 from pipeline.map.page.values import cell_text, fixed, share_text
 from pipeline.map.provenance import RunInfo
@@ -96,7 +97,7 @@ def _small_cells(run: RunInfo, lang: str) -> str:
     unknown, all_of_them = (
         run.counts.get(key) for key in ("small_cells_cannot_tell", "small_cells")
     )
-    if run.config.map.disclosure != rules.PUBLIC or unknown is None:
+    if run.config.map.disclosure != editions.PUBLIC or unknown is None:
         return ""
     return say("page.small_cells", lang, unknown=unknown, cells=all_of_them)
 
@@ -119,7 +120,7 @@ def _candidates(product: Product, policy: Policy, lang: str) -> tuple[list[str],
     columns = [name for name in shown if name in table]
     heading = [policy["candidates"][name].alias(lang) for name in columns[:-1]]
     heading.append(say("map.reasons", lang))
-    place = 2 if product.disclosure == rules.PUBLIC else 4
+    place = editions.PLACE_DECIMALS[product.disclosure]
     decimals = {
         "longitude": place,
         "latitude": place,
@@ -224,7 +225,9 @@ def _scenes(
 ) -> tuple[list[str], list[list[str]], int]:
     columns = ("id", "datetime", "platform", "processing_baseline", "offset", "collection")
     heading = [policy["scenes"][name].alias(lang) for name in columns]
-    records = [rules.allowed(policy, product.disclosure, "scenes", scene) for scene in run.scenes]
+    records = [
+        column_rules.allowed(policy, product.disclosure, "scenes", scene) for scene in run.scenes
+    ]
     cell: Callable[[Any], str] = partial(cell_text, lang=lang)
     rows = [[cell(record.get(name)) for name in columns] for record in records[:MOST_SCENES]]
     return heading, rows, len(records)
