@@ -150,7 +150,7 @@ def area(strata: Strata, means: Means) -> Estimate:
     Returns
     -------
     Estimate
-        In the strata's unit. Strata that are not covered take no part; say so beside it.
+        In the strata's unit. Strata that are not covered take no part: say so with it.
     """
     size = np.where(means.covered, strata.area, 0.0)
     error = float(np.sqrt((size**2 * means.variance).sum()))

@@ -31,7 +31,7 @@ class Split:
     train : numpy.ndarray of bool, shape (n,)
         Rows to fit on.
     test : numpy.ndarray of bool, shape (n,)
-        Rows to judge by; rows beside them may be in neither of the two.
+        Rows to judge by; their neighbours may be in neither of the two.
     """
 
     train: NDArray[np.bool_]

@@ -31,7 +31,7 @@ class Predictions:
         ``mine``, ``not``, ``both`` or ``neither``: holds the true label nine times in ten; empty
         where a row was not observed.
     dissimilarity, dispute : numpy.ndarray of float32, shape (n,)
-        How unlike the training rows it is, and how much the score hangs on single regions of the
+        How unlike the training rows it is, and how much the score depends on single regions of the
         training ground; both 1 at the threshold of the model.
     """
 

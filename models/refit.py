@@ -1,4 +1,4 @@
-"""A ridge of one penalty, fitted anew to any part of a table's rows.
+"""A ridge of one penalty, fitted to any part of a table's rows.
 
 To hold places out in many ways takes dozens of fits. What they share is made once: the products of
 rows with rows where there are fewer rows than columns, else the Gram matrix of all of them, from

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from models.gram import Features, Gram, chunks_of, whole
+from models.gram import Features, Gram, chunks_of
 from models.transform import transform
 
 _SMALLEST_SPREAD = 1e-6
@@ -203,7 +203,7 @@ class KeptRows:
     ) -> None:
         self._labels, self._weights = labels, weights
         self._folds = np.zeros(len(labels), np.int16) if folds is None else folds
-        table = transform(whole(features)).astype(np.float64)
+        table = np.concatenate([transform(part) for _, part in chunks_of(features)]).astype(float)
         self._origin = np.average(table, axis=0, weights=weights)
         table -= self._origin
         self._spread = common_spread(np.average(table**2, axis=0, weights=weights))

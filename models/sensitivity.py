@@ -1,4 +1,4 @@
-"""How far a model trained on visited and unlabelled cells hangs on what cannot be known.
+"""How far a model trained on visited and unlabelled cells depends on what cannot be known.
 
 Visited mines are the accessible ones, and nobody knows how many mines are among the unlabelled
 cells. Each row of the table is the model that another assumption would have given.
@@ -34,7 +34,7 @@ def sensitivity(
     remoteness: NDArray[np.float64],
     quarters: Features | None = None,
 ) -> list[dict[str, Any]]:
-    """Train and judge the ridge anew under other assumptions.
+    """Train and judge the ridge under other assumptions.
 
     Parameters
     ----------

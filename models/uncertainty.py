@@ -73,7 +73,7 @@ class Uncertainty:
         return larger
 
     def spread(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return by how much the score hangs on single regions of the training ground.
+        """Return by how much the score depends on single regions of the training ground.
 
         Parameters
         ----------

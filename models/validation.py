@@ -1,9 +1,9 @@
 """How good a table's ridge is where it has not been, for each way of holding rows out.
 
-Rows beside one another look alike, so that the same model looks better or worse by what was held
-out: one line for each way makes the difference plain. The ridge is fitted anew without the held-out
-rows each time; its scores become probabilities and label sets by a curve and thresholds that are
-taken from the other folds' scores, so that no row judges what was fitted to it.
+Neighbouring rows look alike, so that the same model looks better or worse by what was held out: one
+line for each way makes the difference plain. The ridge is fitted again without the held-out rows
+each time; its scores become probabilities and label sets by a curve and thresholds that are taken
+from the other folds' scores, so that no row judges what was fitted to it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from models.validation_words import CROSS_FITTED
 
 # With fewer mines, or fewer others, a figure would be chance.
 FEWEST = 10
-# Of mines found, at which precision is told.
+# Shares of the mines found, at which precision is given.
 RECALLS = tuple(round(0.1 * step, 1) for step in range(1, 11))
 # Where classes of size begin: mined hectares of a cell (which has about 30), and workers.
 HECTARES, WORKERS = (0.0, 1.0, 5.0), (0.0, 20.0, 50.0, 200.0)
@@ -105,7 +105,7 @@ def validate(
     lon, lat : numpy.ndarray of float64, shape (n,)
         Degrees; NaN where a row has no place.
     sizes : sequence of Sizes
-        Recall is told for each class of each.
+        Recall is given for each class of each.
 
     Returns
     -------

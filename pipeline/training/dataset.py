@@ -164,7 +164,7 @@ def build_dataset(
     context : Context
         Where the store is.
     labels : Labels
-        Rows of every source, and the unlabelled ones beside them.
+        Rows of every source, and the unlabelled ones.
     seasons : mapping of int to list of ledger.Entry
         Stored features of the blocks that were labelled, by the seasons' shift in years; and of
         those around them, where the configuration asks for each cell's neighbourhood.

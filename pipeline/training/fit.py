@@ -57,7 +57,7 @@ class Fits:
 
     @cached_property
     def spread(self) -> NDArray[np.float64]:
-        """By how much the score of each row hangs on single regions."""
+        """By how much the score of each row depends on single regions."""
         parts = [self.uncertainty.spread(part) for _, part in chunks_of(self._table.features)]
         return np.concatenate(parts)
 

@@ -166,7 +166,7 @@ def load_named(home: str | Path, name: str) -> Model:
         return load_model(folder)
     except (ModelError, BankError) as error:
         raise UnknownModelError(
-            f"the model {name} cannot be used: {error}", next_step="train or fetch it anew"
+            f"the model {name} cannot be used: {error}", next_step="train it again, or fetch it"
         ) from None
 
 

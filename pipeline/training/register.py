@@ -233,9 +233,9 @@ def _train_one(
         },
     )
     cells = np.unique(table.cell[table.cell >= 0])
-    with whole_folder(registry / name) as beside:
+    with whole_folder(registry / name) as part:
         write_model(
-            beside,
+            part,
             manifest,
             bank,
             fitted.classifier,
@@ -243,9 +243,9 @@ def _train_one(
             write_card(manifest, bank),
             cells,
         )
-        (beside / "validation.png").write_bytes(fits.picture)
+        (part / "validation.png").write_bytes(fits.picture)
         if rows:
-            pd.DataFrame(rows).to_csv(beside / "sensitivity.csv", index=False)
+            pd.DataFrame(rows).to_csv(part / "sensitivity.csv", index=False)
     return read_manifest(registry / name)
 
 

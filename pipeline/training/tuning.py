@@ -103,8 +103,8 @@ def tune_chips(
     ]
     table = pd.DataFrame(found).sort_values("auc", ascending=False, kind="stable")
     table = table[["changed", *(name for name in table if name != "changed")]]
-    with whole_file(out) as beside:
-        table.to_csv(beside, index=False)
+    with whole_file(out) as part:
+        table.to_csv(part, index=False)
     first = table.iloc[0]
     say("tune", f"{len(table)} settings; best: {first['changed']}, AUC {first['auc']:.3f}: {out}")
     return table
