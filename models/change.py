@@ -78,9 +78,10 @@ def compare_times(model: Model, first: Rows, second: Rows, bank_hash: str) -> Di
     )
     seen = np.logical_and(*each_seen)
     numbers = np.full((3, len(seen)), np.nan, np.float32)
+    replicates = model.uncertainty.replicates
     for rows in portions(seen):
         scores = [model.classifier.scores(one[rows]) for one in asked]
-        drawn = [model.classifier.replicates(one[rows], model.uncertainty) for one in asked]
+        drawn = [model.classifier.replicates(one[rows], replicates) for one in asked]
         change = scores[1] - scores[0]
         interval = score_interval(change, drawn[1] - drawn[0])
         numbers[:, rows] = model.manifest.calibration.slope * np.array([change, *interval])

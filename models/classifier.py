@@ -5,19 +5,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
+from importlib import import_module
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.classifiers import CLASSIFIERS
 from models.errors import TrainingError
 from models.gram import whole
+from models.manifest import Manifest
+from models.ridge_fit import RidgeInfluence
+from models.training_rows import TrainingRows
 from models.transform import part_scores, strongest_part
-
-if TYPE_CHECKING:
-    from models.manifest import Manifest
-    from models.training_rows import TrainingRows
-    from models.uncertainty import Uncertainty
 
 Kind = TypeVar("Kind", bound="Classifier", covariant=True)
 
@@ -76,7 +76,7 @@ class Classifier(ABC):
 
     @abstractmethod
     def replicates(
-        self, features: NDArray[np.float32], uncertainty: Uncertainty
+        self, features: NDArray[np.float32], influence: RidgeInfluence
     ) -> NDArray[np.float64]:
         """Score rows as each bootstrap draw of the training places would have it.
 
@@ -84,8 +84,8 @@ class Classifier(ABC):
         ----------
         features : numpy.ndarray of float32, shape (n, columns)
             Finite.
-        uncertainty : Uncertainty
-            Of the same training rows.
+        influence : RidgeInfluence
+            What each draw adds to the ridge's score.
 
         Returns
         -------
@@ -128,6 +128,14 @@ class Classifier(ABC):
     @abstractmethod
     def columns(self) -> int:
         """Columns of features that it takes."""
+
+    @classmethod
+    def learned(cls, rows: TrainingRows) -> Fitted[Self]:
+        """Return what ``learn`` gives for these rows, fitted when it is first asked for."""
+        if cls not in rows.fitted:
+            rows.fitted[cls] = cls.learn(rows)
+        found: Fitted[Self] = rows.fitted[cls]
+        return found
 
     @classmethod
     def learn(cls, rows: TrainingRows) -> Fitted[Self]:
@@ -185,3 +193,21 @@ class Classifier(ABC):
             fitted = cls.fit(rows.select(~held))
             result[held] = strongest_part(part_scores(fitted.scores, asked[held], fitted.columns))
         return result
+
+
+def classifier_of(kind: str) -> type[Classifier]:
+    """Return the class of a kind.
+
+    Parameters
+    ----------
+    kind : str
+        A key of ``CLASSIFIERS``.
+
+    Returns
+    -------
+    type
+        A ``models.classifier.Classifier``.
+    """
+    module, name = CLASSIFIERS[kind].rsplit(".", 1)
+    found: type[Classifier] = getattr(import_module(module), name)
+    return found

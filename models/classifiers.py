@@ -8,33 +8,9 @@ that a training makes, the files of a model's folder, the search for settings an
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from models.classifier import Classifier
-
 # Named, not imported: the command line lists the kinds, and scikit-learn takes seconds to load.
 CLASSIFIERS = {
     "ridge": "models.ridge.Ridge",
     "forest": "models.forest.Forest",
     "mean": "models.mean.Mean",
 }
-
-
-def classifier_of(kind: str) -> type[Classifier]:
-    """Return the class of a kind.
-
-    Parameters
-    ----------
-    kind : str
-        A key of ``CLASSIFIERS``.
-
-    Returns
-    -------
-    type
-        A ``models.classifier.Classifier``.
-    """
-    module, name = CLASSIFIERS[kind].rsplit(".", 1)
-    found: type[Classifier] = getattr(import_module(module), name)
-    return found

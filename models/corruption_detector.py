@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.ridge import Ridge, fit_ridge
+from models.ridge_fit import LinearScore, fit_ridge
 
 # Of the intact rows, judged without their region.
 FLAGGED_SHARE = 0.01
@@ -24,13 +24,13 @@ class CorruptionDetector:
 
     Parameters
     ----------
-    line : Ridge
+    line : LinearScore
         The score.
     limit : float
         Below 1; a smaller score is flagged.
     """
 
-    line: Ridge
+    line: LinearScore
     limit: float
 
     def index(self, features: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +21,11 @@ from sklearn.preprocessing import StandardScaler
 
 from models.classifier import Classifier
 from models.errors import ModelError
+from models.manifest import Manifest
+from models.ridge_fit import RidgeInfluence
+from models.training_rows import TrainingRows
 from models.transform import transform, transformed_blocks
 from models.uncertainty import REPLICATES, bootstrap_counts
-
-if TYPE_CHECKING:
-    from models.manifest import Manifest
-    from models.training_rows import TrainingRows
-    from models.uncertainty import Uncertainty
 
 # As many groups as the bootstrap has replicates: the trees of a group have seen the same places.
 TREES_PER_GROUP = 4
@@ -80,7 +78,7 @@ class Forest(Classifier):
         return _logit(self._shares(features).mean(axis=1))
 
     def replicates(
-        self, features: NDArray[np.float32], uncertainty: Uncertainty
+        self, features: NDArray[np.float32], influence: RidgeInfluence
     ) -> NDArray[np.float64]:
         """Score rows by each group of trees.
 
@@ -88,7 +86,7 @@ class Forest(Classifier):
         ----------
         features : numpy.ndarray of float32, shape (n, columns)
             Finite.
-        uncertainty : Uncertainty
+        influence : RidgeInfluence
             Not needed: the trees of a group have seen the same draw of places.
 
         Returns

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +14,10 @@ from models.calibration import Calibration, calibrate
 from models.classifier import Classifier, Fitted
 from models.errors import ModelError
 from models.forest import Forest
+from models.manifest import Manifest
 from models.ridge import Ridge
-
-if TYPE_CHECKING:
-    from models.manifest import Manifest
-    from models.training_rows import TrainingRows
-    from models.uncertainty import Uncertainty
+from models.ridge_fit import RidgeInfluence
+from models.training_rows import TrainingRows
 
 PARTS: dict[str, type[Classifier]] = {"ridge": Ridge, "forest": Forest}
 
@@ -59,7 +57,7 @@ class Mean(Classifier):
     @classmethod
     def learn(cls, rows: TrainingRows) -> Fitted[Mean]:
         """Fit to all rows, and average the parts' out-of-fold scores."""
-        fits = {name: rows.fitted(name) for name in PARTS}
+        fits = {name: part.learned(rows) for name, part in PARTS.items()}
         near = {name: fit.scores for name, fit in fits.items()}
         apart = {name: fit.apart for name, fit in fits.items()}
         curves = {name: calibrate(rows.labels, scores) for name, scores in apart.items()}
@@ -80,10 +78,10 @@ class Mean(Classifier):
         return mean_logit(scores, self.curves, self.shares)
 
     def replicates(
-        self, features: NDArray[np.float32], uncertainty: Uncertainty
+        self, features: NDArray[np.float32], influence: RidgeInfluence
     ) -> NDArray[np.float64]:
         """Average the parts' replicates: each is of the same draw of places."""
-        drawn = {name: part.replicates(features, uncertainty) for name, part in self.parts.items()}
+        drawn = {name: part.replicates(features, influence) for name, part in self.parts.items()}
         return mean_logit(drawn, self.curves, self.shares)
 
     def store(self) -> dict[str, bytes]:

@@ -146,7 +146,9 @@ class Model:
     ) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
         curve, uncertainty = self.manifest.calibration, self.uncertainty
         scores = self.classifier.scores(strongest)
-        interval = score_interval(scores, self.classifier.replicates(strongest, uncertainty))
+        interval = score_interval(
+            scores, self.classifier.replicates(strongest, uncertainty.replicates)
+        )
         disputes = dispute(uncertainty.spread(features), curve.logit(scores, prevalence))
         numbers = [
             *(curve.apply(values, prevalence) for values in (scores, *interval)),

@@ -12,7 +12,7 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from models.gram import Features, Gram, chunks_of
-from models.ridge import Ridge
+from models.ridge_fit import LinearScore
 from models.ridge_problems import KeptRows, Problem, common_spread, of_columns
 from models.transform import part_scores, strongest_part, transform
 
@@ -73,7 +73,7 @@ class Refits:
             ]
         )
 
-    def fit(self, train: NDArray[np.bool_]) -> Ridge:
+    def fit(self, train: NDArray[np.bool_]) -> LinearScore:
         """Fit on some rows.
 
         Parameters
@@ -83,7 +83,7 @@ class Refits:
 
         Returns
         -------
-        Ridge
+        LinearScore
             The ridge of these rows; columns are divided by the spread common to all rows.
         """
         matrix, problem = self._kept.of(train) if self._kept else self._of_columns(train)
@@ -91,7 +91,7 @@ class Refits:
         factor = scipy.linalg.cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
         solved = scipy.linalg.cho_solve(factor, problem.right, check_finite=False)
         line = problem.lines(solved[None])
-        return Ridge(line.coefficients[0].astype(np.float32), float(line.intercepts[0]))
+        return LinearScore(line.coefficients[0].astype(np.float32), float(line.intercepts[0]))
 
     def _of_columns(self, train: NDArray[np.bool_]) -> tuple[NDArray[np.float64], Problem]:
         few = train.sum() * 2 < len(train)

@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 
 from features.bank import FilterBank, bank_bytes, check_same_bank, load_bank
 from models.arrays import pack, unpack
-from models.classifier import Classifier
-from models.classifiers import classifier_of
+from models.classifier import Classifier, classifier_of
 from models.errors import ModelError, ModelNotFoundError
 from models.manifest import FILE, NAME, Manifest, read_manifest, write_manifest
 from models.model import Model, columns_of

@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 
 from models.gram import Features
 from models.pu import calibrate_unlabelled, class_weights, thresholds_unlabelled
-from models.ridge import fit_ridge
+from models.ridge_fit import fit_ridge
 
 PRIORS = (0.25, 0.5, 2.0, 4.0)
 ODDS_RATIOS = (2.0, 4.0)

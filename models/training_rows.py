@@ -1,17 +1,16 @@
-"""Rows that a classifier learns from, and what has been fitted to them."""
+"""Rows that a classifier learns from."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.classifier import Classifier, Fitted
-from models.classifiers import classifier_of
 from models.gram import Features, whole
-from models.ridge import RidgeFit, fit_ridge
+from models.ridge_fit import RidgeFit, fit_ridge
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,8 @@ class TrainingRows:
     places: NDArray[np.intp]
     seed: int
     quarters: Features | None = None
-    _fitted: dict[str, Fitted[Classifier]] = field(default_factory=dict, init=False, repr=False)
+    # What ``Classifier.learned`` has fitted, by class.
+    fitted: dict[type, Any] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def table(self) -> NDArray[np.float32]:
@@ -68,23 +68,6 @@ class TrainingRows:
             quarters=self.quarters,
             places=self.places,
         )
-
-    def fitted(self, kind: str) -> Fitted[Classifier]:
-        """Return a classifier of these rows, fitted when it is first asked for.
-
-        Parameters
-        ----------
-        kind : str
-            A key of ``classifiers.CLASSIFIERS``.
-
-        Returns
-        -------
-        Fitted
-            With its out-of-fold scores.
-        """
-        if kind not in self._fitted:
-            self._fitted[kind] = classifier_of(kind).learn(self)
-        return self._fitted[kind]
 
     def in_memory(self) -> TrainingRows:
         """Return the same rows with features and quarters in memory; what is there already stays.

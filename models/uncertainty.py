@@ -1,14 +1,15 @@
 """How sure a model is of a cell: an interval, and whether regions of the training ground agree.
 
 Both ask what another draw of training places would have said. Of a ridge every place's influence is
-known without another fit (``ridge.RidgeInfluence``): a bootstrap of places is a sum of influences.
+known without another fit (``ridge_fit.RidgeInfluence``): a bootstrap of places is a sum of
+influences.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +17,8 @@ from numpy.typing import NDArray
 from models.applicability import Applicability, equal_say, fit_applicability
 from models.corruption_detector import CorruptionDetector
 from models.errors import ModelError
-from models.ridge import Ridge, RidgeInfluence
-
-if TYPE_CHECKING:
-    from models.training_rows import TrainingRows
+from models.ridge_fit import LinearScore, RidgeInfluence
+from models.training_rows import TrainingRows
 
 REPLICATES = 40
 # Nine in ten.
@@ -165,7 +164,7 @@ class Uncertainty:
             intercept, limit = arrays["misread_limits"].tolist()
             if not limit < 1:
                 raise ModelError("the limit of what was read rightly must be below 1")
-            detector = CorruptionDetector(Ridge(single["misread"], intercept), limit)
+            detector = CorruptionDetector(LinearScore(single["misread"], intercept), limit)
         mean_distance, threshold = arrays["limits"].tolist()
         near = {name: single[name] for name in ("centre", "spread", "axes", "rows")}
         return cls(

@@ -173,6 +173,12 @@ class Compositing(BlockStage[tuple[grid.Block, list[Scene]]]):
         return f"{_clear_share(entries):.1%} of their pixels observed" if entries else ""
 
 
+def forecast_blocks(context: Context, scenes: SceneList) -> None:
+    """Say what compositing a region will read, and leave it at that."""
+    work = [(block, part) for block in context.region.blocks if (part := scenes.of_block(block))]
+    report_forecast(context.store(Compositing.store), work, scenes.bands)
+
+
 def composite_blocks(
     context: Context, scenes: SceneList, blocks: Sequence[grid.Block]
 ) -> list[ledger.Entry]:

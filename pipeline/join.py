@@ -12,7 +12,6 @@ import geopandas as gpd
 import pandas as pd
 
 from models.model import Model
-from pipeline.config import fingerprint
 from pipeline.demo.folder import demo_folder
 from pipeline.errors import NoLabelsError
 from pipeline.predict import read_predictions
@@ -21,7 +20,8 @@ from pipeline.sites.answer_codes import count_unrecognised
 from pipeline.sites.column_mapping import load_mapping
 from pipeline.sites.join import Joined, join_cells
 from pipeline.sites.layers.attach import layers_near
-from pipeline.sites.layers.read import KnownLayer, load_layers
+from pipeline.sites.layers.layer import KnownLayer
+from pipeline.sites.layers.read import load_layers
 from pipeline.sites.ranking import RANDOM
 from pipeline.sites.scorecard import rules_fingerprint
 from pipeline.sites.service import came_from, is_address
@@ -69,7 +69,7 @@ def join_predictions(
         "predictions": predictions.sha256,
         "thresholds": model.manifest.thresholds,
         "visits": _sha256(visits_path) if visits_path else "",
-        "mapping": fingerprint(asdict(load_mapping(mapping))) if mapping else "",
+        "mapping": ledger.key_of(asdict(load_mapping(mapping))) if mapping else "",
         "rules": rules_fingerprint(),
         "layers": {layer.declaration.name: layer.identity for layer in layers},
         "lang": context.config.map.language,

@@ -16,12 +16,10 @@ from numpy.typing import NDArray
 from pipeline.classes import CANNOT_TELL
 from pipeline.composite import failed_scenes
 from pipeline.config import fingerprint, settings_hash
-from pipeline.geo.regions import Region, with_public_name
-from pipeline.imagery.items import Scene
 from pipeline.join import used_tables
 from pipeline.map.area_layer import read_estimates, stored_area
 from pipeline.map.column_rules import load_policy
-from pipeline.map.editions import PUBLIC, SQUARE_DEGREES
+from pipeline.map.editions import PUBLIC, region_as_shown
 from pipeline.map.files.sheets import write_sheets
 from pipeline.map.folder import PROJECT, REPORT, SHEETS, publish
 from pipeline.map.manifest import MANIFEST, RunManifest, record_file
@@ -159,7 +157,7 @@ def run_info(
     newest = made[-1]
     return RunInfo(
         run_id=run_id,
-        region=told_region(context),
+        region=region_as_shown(context),
         model=newest.model.manifest,
         choice=newest.why,
         config=context.config,
@@ -168,7 +166,7 @@ def run_info(
         code_commit=commit(),
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         tables=used_tables(context, joined.known_layers),
-        scenes=[scene_row(scene) for scene in scenes],
+        scenes=[scene.facts() for scene in scenes],
         simulated=newest.scenes.simulated,
         counts={
             "scenes": len(scenes),
@@ -228,49 +226,6 @@ def tell_without_visits(home: Path) -> None:
             "the map before this one was joined with a table of visits, this one with none: "
             "give LABELS again if it should be",
         )
-
-
-def told_region(context: Context) -> Region:
-    """Return the region as its product may name it.
-
-    Parameters
-    ----------
-    context : Context
-        Configuration and region.
-
-    Returns
-    -------
-    Region
-        The same ground.
-    """
-    if context.config.map.disclosure != PUBLIC:
-        return context.region
-    return with_public_name(context.region, SQUARE_DEGREES[PUBLIC])
-
-
-def scene_row(scene: Scene) -> dict[str, Any]:
-    """Return what products tell of a scene.
-
-    Parameters
-    ----------
-    scene : Scene
-        As found.
-
-    Returns
-    -------
-    dict
-        ``id, datetime, platform, processing_baseline, offset, offset_rule, collection``.
-    """
-    first = next(iter(scene.bands.values()))
-    return {
-        "id": scene.id,
-        "datetime": scene.datetime,
-        "platform": scene.platform,
-        "processing_baseline": scene.baseline,
-        "offset": first.offset,
-        "offset_rule": scene.offset_rule,
-        "collection": scene.collection,
-    }
 
 
 def _counted(counts: dict[str, int]) -> str:

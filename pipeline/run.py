@@ -12,11 +12,10 @@ from typing import NamedTuple
 
 from models.model import Model
 from models.statement import Statement
-from pipeline.composite import composite_blocks, raise_partial
+from pipeline.composite import composite_blocks, forecast_blocks, raise_partial
 from pipeline.errors import NoModelError
 from pipeline.export import check_export, export_features
 from pipeline.featurize import featurize_blocks
-from pipeline.imagery.forecast import report_forecast
 from pipeline.join import join_predictions
 from pipeline.map.editions import refuse_young_scenes
 from pipeline.predict import Predicted, predict_cells
@@ -66,9 +65,7 @@ def map_region(
     if last in PUBLISHED:
         refuse_young_scenes(found, context)
     if last == "scenes":
-        blocks = context.region.blocks
-        work = [(block, part) for block in blocks if (part := found.of_block(block))]
-        report_forecast(context.store("composite"), work, found.bands)
+        forecast_blocks(context, found)
         return None
     blended = composite_blocks(context, found, context.region.blocks)
     if last == "composite":

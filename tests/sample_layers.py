@@ -8,8 +8,9 @@ from typing import Any
 import geopandas as gpd
 import shapely
 
-from pipeline.sites.layers.declare import Declaration, parse
-from pipeline.sites.layers.read import KnownLayer, read_layer
+from pipeline.sites.layers.declare import parse
+from pipeline.sites.layers.layer import Declaration, KnownLayer
+from pipeline.sites.layers.read import read_layer
 
 COLUMNS = [
     {"name": "title", "type": "text", "english": "Title", "french": "Titre", "required": True,

@@ -11,7 +11,7 @@ from features.bank import FilterBank, FilterGroup
 from features.sampling import make_group, sample_patches
 from features.scaling import Scaling
 from models.calibration import Calibration
-from models.classifier import Classifier
+from models.classifier import Classifier, classifier_of
 from models.manifest import FORMAT, Manifest
 from models.mean import PARTS, Mean
 from models.training_rows import TrainingRows
@@ -66,8 +66,8 @@ def sample_rows(columns: int, rows: int = 300) -> TrainingRows:
 def sample_classifier(rows: TrainingRows, kind: str = "ridge") -> Classifier:
     """A small classifier; of a mean the curves and shares are simple numbers."""
     if kind != "mean":
-        return rows.fitted(kind).classifier
-    parts = {part: rows.fitted(part).classifier for part in PARTS}
+        return classifier_of(kind).learned(rows).classifier
+    parts = {name: part.learned(rows).classifier for name, part in PARTS.items()}
     return Mean(parts, dict.fromkeys(PARTS, Calibration(**CURVE)), dict.fromkeys(PARTS, 0.5))
 
 

@@ -19,7 +19,7 @@ from pipeline.map.editions import PUBLIC, SQUARE_DEGREES, last_public_day, refus
 from pipeline.map.provenance import RunInfo
 from pipeline.map.removals import mark_requested, read_removals, remove_requested
 from pipeline.sites.join import Joined
-from pipeline.sites.layers.read import KnownLayer
+from pipeline.sites.layers.layer import KnownLayer
 from pipeline.sites.layers.spatial_joins import count_touching, owner_of
 
 # The last that a square's cells hold is the square's: what stays hides what is new beside it, so

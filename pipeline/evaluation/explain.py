@@ -40,7 +40,6 @@ from pipeline.map.editions import DECIMALS, PUBLIC, refuse_young
 from pipeline.map.manifest import plain
 from pipeline.map.removals import read_removals, remove_requested
 from pipeline.predict import Predicted, predict_cells, read_predictions
-from pipeline.publish import scene_row
 from pipeline.run import predict_region
 from pipeline.runtime.code import commit
 from pipeline.runtime.console import aligned, console, say
@@ -334,7 +333,7 @@ def _facts(
              "choice": predicted.why.text},
         ),
         "scenes": [
-            allowed(policy, edition, "scenes", scene_row(scene)) for scene in scenes
+            allowed(policy, edition, "scenes", scene.facts()) for scene in scenes
         ],
         "configuration": allowed(policy, edition, "config", context.config.flat()),
         "code_version": version("asm-atlas"),

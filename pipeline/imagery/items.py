@@ -136,6 +136,19 @@ class Scene:
         bands = {name: SceneBand(**band) for name, band in value["bands"].items()}
         return cls(**(value | {"bands": bands}))
 
+    def facts(self) -> dict[str, Any]:
+        """Return what products tell of the scene: identity, baseline, and the offset taken off."""
+        first = next(iter(self.bands.values()))
+        return {
+            "id": self.id,
+            "datetime": self.datetime,
+            "platform": self.platform,
+            "processing_baseline": self.baseline,
+            "offset": first.offset,
+            "offset_rule": self.offset_rule,
+            "collection": self.collection,
+        }
+
 
 def describe(item: pystac.Item, source: str, hosts: tuple[str, ...] = ()) -> Scene:
     """Read from an item all that its pixels need to be understood.

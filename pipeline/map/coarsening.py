@@ -22,7 +22,7 @@ from pipeline.classes import CANNOT_TELL, WEAKEST_FIRST
 from pipeline.geo import grid
 from pipeline.sites.layers.joins import COUNT, blocks_of
 from pipeline.sites.layers.kinds import GEOMETRIES
-from pipeline.sites.layers.read import KnownLayer
+from pipeline.sites.layers.layer import KnownLayer
 
 # What a square has from its strongest cell.
 _OF_THE_STRONGEST = (

@@ -1,6 +1,6 @@
 """Two products from one run: what each holds, and how the public one is made coarse.
 
-The rules for columns are in :mod:`pipeline.map.columns`, those for place and age in
+The rules for columns are in :mod:`pipeline.map.column_rules`, those for place and age in
 :mod:`pipeline.map.editions`.
 """
 
@@ -21,7 +21,7 @@ from pipeline.map.public_sites import public_candidates, sites_held_back
 from pipeline.map.removals import Removals, mark_requested, read_removals, remove_requested
 from pipeline.sites.join import Joined
 from pipeline.sites.layers.attach import attach_columns
-from pipeline.sites.layers.read import KnownLayer
+from pipeline.sites.layers.layer import KnownLayer
 from pipeline.sites.matching import chance_recall, match_table
 from pipeline.sites.ranking import COMPARED, CONCEALED, NO_TABLE, rank_candidates
 from pipeline.sites.scorecard import summarise

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from pipeline.errors import DisclosureError
 from pipeline.geo import grid
+from pipeline.geo.regions import Region, with_public_name
 from pipeline.scenes import SceneList
 from pipeline.workflow.context import Context
 
@@ -77,3 +78,21 @@ def refuse_young_scenes(found: SceneList, context: Context) -> None:
     if context.config.map.disclosure == PUBLIC:
         now = dt.datetime.now(dt.UTC).isoformat()
         refuse_young([scene.end for scene in found.scenes], now, context.region.name)
+
+
+def region_as_shown(context: Context) -> Region:
+    """Return the region as its product may name it.
+
+    Parameters
+    ----------
+    context : Context
+        Configuration and region.
+
+    Returns
+    -------
+    Region
+        The same ground.
+    """
+    if context.config.map.disclosure != PUBLIC:
+        return context.region
+    return with_public_name(context.region, SQUARE_DEGREES[PUBLIC])

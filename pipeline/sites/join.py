@@ -21,7 +21,7 @@ from pipeline.geo.distance import CellIndex
 from pipeline.geo.regions import Region
 from pipeline.sites.candidates import Search, find_candidates, reach_of
 from pipeline.sites.layers.attach import in_industrial
-from pipeline.sites.layers.read import KnownLayer
+from pipeline.sites.layers.layer import KnownLayer
 from pipeline.sites.matching import TOLERANCE_KM, visit_age
 from pipeline.sites.scorecard import score_sites, with_status
 from pipeline.sites.visits import all_sites

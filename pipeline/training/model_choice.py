@@ -10,7 +10,8 @@ import shapely
 
 from features.errors import BankError
 from features.scaling import Scaling
-from models.classifiers import CLASSIFIERS, classifier_of
+from models.classifier import classifier_of
+from models.classifiers import CLASSIFIERS
 from models.errors import ModelError, ModelNotFoundError
 from models.manifest import Manifest, read_manifest
 from models.model import Model

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from features.bank import FilterBank
 from models.card import write_card
+from models.classifier import classifier_of
 from models.classifiers import CLASSIFIERS
 from models.errors import ModelError
 from models.label_sets import fit_label_sets
@@ -184,7 +185,7 @@ def _train_one(
     inputs: str,
     registry: Path,
 ) -> Manifest:
-    fitted = fits.rows.fitted(kind)
+    fitted = classifier_of(kind).learned(fits.rows)
     scores, apart = fitted.scores, fitted.apart
     # Probabilities and limits are those of a place that is new to the model.
     calibration, cuts, unlabelled = judge(table, apart, about.prior)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.classifiers import classifier_of
+from models.classifier import classifier_of
 from models.scores import score
 from models.training_rows import TrainingRows
 from pipeline.config import Config

@@ -9,7 +9,7 @@ from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import PredefinedSplit
 from timing import interleaved, times_faster
 
-from models.ridge import fit_ridge
+from models.ridge_fit import fit_ridge
 from models.transform import transform
 
 ROWS, COLUMNS, FOLDS = 6_000, 2_048, 5

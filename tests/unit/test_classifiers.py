@@ -12,8 +12,8 @@ import pytest
 from sample_model import sample_bank, sample_classifier, sample_manifest, sample_rows
 from test_train import ABOUT, table
 
-from models.classifier import Classifier
-from models.classifiers import CLASSIFIERS, classifier_of
+from models.classifier import Classifier, classifier_of
+from models.classifiers import CLASSIFIERS
 from models.errors import ModelError
 from models.manifest import read_manifest
 from models.registry import load_model
@@ -150,14 +150,14 @@ def test_commands_and_the_search_know_it(
 @pytest.mark.parametrize("kind", CLASSIFIERS)
 def test_every_kind_keeps_the_contract(kind: str) -> None:
     rows = sample_rows(12)
-    fitted = rows.fitted(kind)
+    fitted = classifier_of(kind).learned(rows)
     one = fitted.classifier
     assert isinstance(one, classifier_of(kind)) and isinstance(one, Classifier)
-    assert rows.fitted(kind) is fitted, "fitted once"
+    assert classifier_of(kind).learned(rows) is fitted, "fitted once"
     assert set(one.store()) == set(one.files)
     assert one.columns == 12
     assert fitted.scores.shape == fitted.apart.shape == one.scores(rows.table).shape == (300,)
-    assert one.replicates(rows.table, fit_uncertainty(rows)).shape == (300, 40)
+    assert one.replicates(rows.table, fit_uncertainty(rows).replicates).shape == (300, 40)
     assert fitted.scores[rows.labels == 1].mean() > fitted.scores[rows.labels == 0].mean()
     small = sample_classifier(rows, kind)
     loaded = type(small).load(small.store(), sample_manifest(kind))

@@ -26,7 +26,7 @@ from pipeline.sites.layers.attach import attach_columns
 from pipeline.sites.layers.declare import load_declarations
 from pipeline.sites.layers.joins import JoinKind, Query
 from pipeline.sites.layers.kinds import GeometryKind
-from pipeline.sites.layers.read import KnownLayer
+from pipeline.sites.layers.layer import KnownLayer
 from pipeline.sites.layers.templates import explain
 from pipeline.sites.text_values import ValueType
 

@@ -16,7 +16,7 @@ from models.pu import (
     thresholds_unlabelled,
     true_share,
 )
-from models.ridge import fit_ridge
+from models.ridge_fit import fit_ridge
 from models.scores import thresholds
 from models.sensitivity import sensitivity
 from models.transform import transform

@@ -7,7 +7,7 @@ import pytest
 from sample_model import sample_table
 
 from models.refit import Refits
-from models.ridge import fit_ridge
+from models.ridge_fit import fit_ridge
 
 PENALTY = 0.05
 

@@ -7,10 +7,10 @@ import pytest
 from sample_model import sample_table
 from sklearn.linear_model import Ridge
 
-from models import ridge
+from models import ridge_fit
 from models.errors import TrainingError
 from models.gram import Gram, Shifted
-from models.ridge import PENALTIES, TOLERANCE, fit_ridge
+from models.ridge_fit import PENALTIES, TOLERANCE, fit_ridge
 from models.ridge_problems import KeptRows, StreamedRows, of_columns
 
 
@@ -49,7 +49,7 @@ def test_ridge_equals_scikit_learn(columns: int, penalty: float) -> None:
 
 @pytest.mark.parametrize(("rows", "columns", "fits"), [(300, 12, True), (30, 40, False)])
 def test_rows_and_columns_are_not_both_too_many(monkeypatch, rows, columns, fits) -> None:
-    monkeypatch.setattr(ridge, "MOST", 20)
+    monkeypatch.setattr(ridge_fit, "MOST", 20)
     table = sample_table(columns, rows=rows)
     if fits:
         fit_ridge(*table)

@@ -13,6 +13,7 @@ from models.calibration import Calibration
 from models.corruption_detector import CorruptionPairs, fit_corruption_detector
 from models.errors import ModelError, TrainingError
 from models.label_sets import fit_label_sets, set_figures
+from models.ridge import Ridge
 from models.uncertainty import (
     Uncertainty,
     bootstrap_counts,
@@ -129,9 +130,9 @@ def test_the_interval_holds_the_score_and_most_draws() -> None:
 
 def test_rows_near_even_odds_that_single_regions_move_are_disputed() -> None:
     rows = sample_rows(60)
-    ridge, features, label = rows.ridge.model, rows.table, rows.labels
+    ridge, features, label = Ridge.fit(rows), rows.table, rows.labels
     uncertainty = fit_uncertainty(rows)
-    assert ridge.replicates(features, uncertainty).shape == (300, 40)
+    assert ridge.replicates(features, uncertainty.replicates).shape == (300, 40)
     spread = uncertainty.spread(features)
     assert spread == pytest.approx(
         np.sqrt((uncertainty.regions.apply(features) ** 2).sum(axis=1)), rel=1e-6

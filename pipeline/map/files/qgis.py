@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pipeline.map.column_rules import Policy
     from pipeline.map.disclosure import Product
     from pipeline.map.provenance import RunInfo
-    from pipeline.sites.layers.declare import Declaration
+    from pipeline.sites.layers.layer import Declaration
 
 # Top of the legend first. Coverage is there to be switched on; the score would hide it.
 GROUPS = (

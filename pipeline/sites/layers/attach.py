@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.geo import grid
 from pipeline.sites.layers.joins import JOINS, Query
-from pipeline.sites.layers.read import KnownLayer
+from pipeline.sites.layers.layer import KnownLayer
 from pipeline.sites.layers.spatial_joins import owner_of
 
 # Beyond the region, features are kept as far as they are looked for and this much further.

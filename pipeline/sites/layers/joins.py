@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -14,16 +14,13 @@ import shapely
 from numpy.typing import NDArray
 
 from pipeline.geo import grid
+from pipeline.sites.layers.layer import Declaration, KnownLayer
 from pipeline.sites.layers.spatial_joins import (
     count_in_reach,
     count_touching,
     nearest_in_reach,
     owner_of,
 )
-
-if TYPE_CHECKING:
-    from pipeline.sites.layers.declare import Declaration
-    from pipeline.sites.layers.read import KnownLayer
 
 COUNT, KM = "count", "km"
 Shapes = NDArray[np.object_]

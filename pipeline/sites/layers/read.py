@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,46 +12,18 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from pipeline.config import Config, fingerprint
+from pipeline.config import Config
 from pipeline.errors import LayerError
 from pipeline.geo import grid
 from pipeline.geo.vector_files import SUFFIXES, read_vector
 from pipeline.runtime.atomic import sha256_of
 from pipeline.runtime.console import say
-from pipeline.sites.layers.declare import Column, Declaration, load_declarations
+from pipeline.sites.layers.declare import load_declarations
 from pipeline.sites.layers.kinds import GeometryKind, kinds_of
+from pipeline.sites.layers.layer import Column, Declaration, KnownLayer
 from pipeline.sites.service import DownloadLimits, came_from, fetch_saved
 from pipeline.sites.text_values import TYPES, refuse
 from pipeline.words.catalogue import ENGLISH
-
-
-@dataclass(frozen=True)
-class KnownLayer:
-    """A context layer as it was read.
-
-    Parameters
-    ----------
-    declaration : Declaration
-        What it is.
-    features : geopandas.GeoDataFrame
-        The declared columns and polygons or points, EPSG:4326, in the order that decides which area
-        owns a spot; index 0..n-1.
-    sha256 : str
-        Of the file.
-    came : dict of str to str
-        ``service`` and ``fetched``, where a service sent it.
-    """
-
-    declaration: Declaration
-    features: gpd.GeoDataFrame
-    sha256: str
-    came: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def identity(self) -> str:
-        """What a result that used the layer depends on."""
-        about = {**asdict(self.declaration), "where": ""}
-        return fingerprint([about, self.sha256])
 
 
 def layers_folder(config: Config) -> Path:

@@ -13,9 +13,10 @@ from pipeline.geo import grid
 from pipeline.geo.geopackage import FEATURE_ID, GEOMETRY, VERSION
 from pipeline.runtime.console import say
 from pipeline.runtime.files import whole_file
-from pipeline.sites.layers.declare import Declaration, load_declarations
+from pipeline.sites.layers.declare import load_declarations
 from pipeline.sites.layers.joins import JOINS
 from pipeline.sites.layers.kinds import kinds_of
+from pipeline.sites.layers.layer import Declaration
 from pipeline.sites.layers.read import layer_file, layers_folder, read_layer
 from pipeline.sites.text_values import TYPES
 from pipeline.words.catalogue import ENGLISH, in_every, pick
