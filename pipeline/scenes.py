@@ -7,7 +7,7 @@ later stages, and other people (``SOURCE=`` its file), can start from it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from functools import cached_property
@@ -32,15 +32,14 @@ from pipeline.geo.grid import HALO_PX, PIXEL, Block
 from pipeline.geo.seasons import season_windows
 from pipeline.imagery import sources
 from pipeline.imagery.cloud_mask import CLOUD_MODEL_BANDS
+from pipeline.imagery.duplicates import deduplicate
 from pipeline.imagery.hrefs import allowed_hosts, safe_href
 from pipeline.imagery.items import (
     BANDS,
     RADAR_BANDS,
     Scene,
-    datatake,
     describe,
 )
-from pipeline.imagery.offsets import baseline_of
 from pipeline.imagery.providers import address_of, provider_of
 from pipeline.imagery.retry import Limits
 from pipeline.runtime.atomic import json_bytes, read_json
@@ -55,7 +54,6 @@ USUAL_BANDS = ("B02", "B03", "B04", "B08", "B11", "B12", *RADAR_BANDS)
 
 # Two satellites share an orbit; where neighbouring swaths overlap, a place is seen more often.
 REVISIT_DAYS = 5
-_SAME_GROUND = 0.9
 
 
 @dataclass(frozen=True)
@@ -253,30 +251,6 @@ def source_of(context: Context) -> str:
     return source
 
 
-def deduplicate(items: Iterable[pystac.Item]) -> list[pystac.Item]:
-    """Leave out repeated items, and all but the newest processing of a tile's datatake.
-
-    Two items of one tile and datatake are both kept when their footprints differ.
-    """
-    kept: dict[tuple[str, str], pystac.Item] = {}
-    for item in items:
-        kept.setdefault((item.collection_id or "", item.id), item)
-    newest: dict[tuple[str, str], list[pystac.Item]] = {}
-    for item in sorted(kept.values(), key=lambda item: (_processed(item), item.id)):
-        same = newest.setdefault(_tile_and_datatake(item), [])
-        same[:] = [older for older in same if not _same_ground(older, item)] + [item]
-    return [item for same in newest.values() for item in same]
-
-
-def _same_ground(one: pystac.Item, other: pystac.Item) -> bool:
-    """Whether two footprints differ by what reprocessing moves, not by another part of a tile."""
-    a, b = (shapely.geometry.shape(item.geometry or {}) for item in (one, other))
-    return bool(
-        shapely.equals(a, b)
-        or shapely.intersection(a, b).area >= _SAME_GROUND * shapely.union(a, b).area
-    )
-
-
 def _with_halo(block: Block) -> shapely.Polygon:
     west, south, east, north = block.bounds
     halo = HALO_PX * PIXEL
@@ -347,21 +321,6 @@ def _check_alike(scenes: list[Scene]) -> None:
                 next_step="use L2A imagery with SCL or L1C with all bands, or declare a ready "
                 "composite with asm-atlas catalogue",
             )
-
-
-def _tile_and_datatake(item: pystac.Item) -> tuple[str, str]:
-    properties = item.properties
-    tile = properties.get("s2:mgrs_tile") or properties.get("grid:code")
-    # Without both, an item is its own: better one observation twice than one lost.
-    return (str(tile), datatake(item)) if tile and datatake(item) else (item.id, "")
-
-
-def _processed(item: pystac.Item) -> tuple[list[int], str]:
-    properties = item.properties
-    made = properties.get("s2:generation_time") or properties.get("updated") or ""
-    # 05.00 and 5.9 as numbers: the higher one is the newer.
-    parts = [int(part) for part in baseline_of(item).split(".") if part.isdigit()]
-    return parts, str(made)
 
 
 def _stored(context: Context) -> Path:

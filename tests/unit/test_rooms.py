@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 import pipeline
 
@@ -31,6 +35,29 @@ def test_every_room_has_its_layer() -> None:
     layers = [name.strip() for layer in own["layers"] for name in layer.split("|")]
     assert sorted(layers) == sorted(rooms() | STAGES | RUNNERS | SHARED)
     assert own["exhaustive"] and not own.get("ignore_imports")
+
+
+def imports_of(path: Path, known: dict[str, Path]) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name for name in (node.module, *inner) if name in known}
+    return found
+
+
+def test_no_file_imports_in_a_circle() -> None:
+    """Not even for types: what two files need of each other lies below both."""
+    known = {
+        ".".join(path.relative_to(CHECKOUT).with_suffix("").parts): path
+        for folder in ("pipeline", "models", "features")
+        for path in (CHECKOUT / folder).rglob("*.py")
+        if path.name != "__init__.py"
+    }
+    graph = {name: imports_of(path, known) for name, path in known.items()}
+    with pytest.raises(CycleError):
+        tuple(TopologicalSorter(graph | {"pipeline.errors": {"pipeline.run"}}).static_order())
+    tuple(TopologicalSorter(graph).static_order())
 
 
 def test_the_readme_says_what_is_in_every_room() -> None:

@@ -18,8 +18,9 @@ from pipeline.errors import (
     StageMissingError,
 )
 from pipeline.geo.grid import HALO_PX, PIXEL
+from pipeline.imagery.duplicates import deduplicate
 from pipeline.runtime.journal import journal
-from pipeline.scenes import deduplicate, find_scenes, load_scenes, source_of
+from pipeline.scenes import find_scenes, load_scenes, source_of
 
 SHAPE = (240, 240)
 BANDS = {"B04": np.ones(SHAPE, np.uint16), "B03": np.ones(SHAPE, np.uint16), "SCL": clear_scl()}
