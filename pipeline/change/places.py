@@ -10,8 +10,7 @@ import shapely
 from pipeline.change.naming import FADING, NEW, PERSISTING
 from pipeline.geo import grid
 from pipeline.geo.distance import cell_area_km2
-from pipeline.sites.candidates import connected_clusters
-from pipeline.sites.clusters import split_clusters
+from pipeline.sites.clusters import connected_clusters, split_clusters
 
 GROWING = "growing"
 PLACE_WORDS = (NEW, GROWING, FADING, PERSISTING)

@@ -24,51 +24,16 @@ import numpy as np
 import pandas as pd
 import shapely
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from pipeline.geo import grid
-from pipeline.geo.distance import CellIndex, cell_area_km2
-from pipeline.sites.clusters import MOST_CELLS, split_clusters
+from pipeline.geo.distance import CellIndex
+from pipeline.sites.candidate_columns import COLUMNS, describe_clusters, no_candidates
+from pipeline.sites.clusters import MOST_CELLS, connected_clusters, split_clusters
 from pipeline.sites.matching import TOLERANCE_KM
-from pipeline.sites.ranking import CANDIDATE, COMPARED, FACTORS, NO_TABLE, RANDOM, rank_candidates
+from pipeline.sites.ranking import CANDIDATE, COMPARED, NO_TABLE, RANDOM, rank_candidates
 from pipeline.sites.visits import PRECISION_RADIUS_M
-from pipeline.words.catalogue import languages
 
-REASONS = tuple(f"reasons_{lang}" for lang in languages())
-COLUMNS = (
-    "candidate",
-    "kind",
-    "rank",
-    "priority",
-    *FACTORS,
-    "probability",
-    "low",
-    "high",
-    "labels",
-    "dissimilarity",
-    "dispute",
-    "applicable",
-    "mean_probability",
-    "likely_share",
-    "trained_share",
-    "cell",
-    "cells",
-    "area_km2",
-    "part_of",
-    "nearest_site_km",
-    "known_sites",
-    "clear_observations",
-    *REASONS,
-)
-# What a model may not say, and what stands there then.
-_OF_THE_STRONGEST = {
-    "low": np.nan, "high": np.nan, "labels": "", "dissimilarity": np.nan, "dispute": np.nan,
-    "applicable": True,
-}  # fmt: skip
 LONE_ODDS = 2.0
-# East, south-west, south, south-east; the other four are these, seen from the other side.
-_HALF_NEIGHBOURS = ((0, 1), (1, -1), (1, 0), (1, 1))
 
 
 @dataclass(frozen=True)
@@ -157,11 +122,11 @@ def find_candidates(
     Returns
     -------
     geopandas.GeoDataFrame
-        ``COLUMNS`` and polygons in EPSG:4326; ``candidate`` numbers them from the north-west, and
-        the random sample after them in the order drawn; ``kind`` is ``candidate`` or ``random``;
-        ``part_of`` numbers the large cluster that a part was cut from, 0: it is a whole one;
-        ``cell`` is the strongest cell. Ordered by rank, without any context layer
-        (:func:`pipeline.sites.ranking.rank_candidates`).
+        The columns of :mod:`pipeline.sites.candidate_columns` and polygons in EPSG:4326;
+        ``candidate`` numbers them from the north-west, and the random sample after them in the
+        order drawn; ``kind`` is ``candidate`` or ``random``; ``part_of`` numbers the large cluster
+        that a part was cut from, 0: it is a whole one; ``cell`` is the strongest cell. Ordered by
+        rank, without any context layer (:func:`pipeline.sites.ranking.rank_candidates`).
     """
     search = search or Search()
     part = _clustered(cells, search)
@@ -172,45 +137,14 @@ def find_candidates(
     drawn = drawn.assign(cluster=first + np.arange(len(drawn)))
     both = pd.concat([one for one in (part, drawn) if len(one)] or [part], ignore_index=True)
     if both.empty:
-        return _none()
-    found = _described(both, vague)
+        return no_candidates()
+    found = describe_clusters(both, vague)
     squares = shapely.box(*grid.cell_bounds(both["cell"].to_numpy(np.int64)))
     groups = both.groupby("cluster", sort=True).indices
     outlines = [shapely.union_all(squares[rows]) for _, rows in sorted(groups.items())]
     frame = gpd.GeoDataFrame(found, geometry=outlines, crs=grid.CRS)
-    compared = NO_TABLE if reach is None else COMPARED
-    ranked = rank_candidates(frame, (), compared)
+    ranked = rank_candidates(frame, (), NO_TABLE if reach is None else COMPARED)
     return ranked[[*COLUMNS, "geometry"]]
-
-
-def connected_clusters(cells: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Give each cell the number of its 8-connected cluster.
-
-    Parameters
-    ----------
-    cells : numpy.ndarray of int64, shape (n,)
-        Cell identifiers, ascending, each once.
-
-    Returns
-    -------
-    numpy.ndarray of int64, shape (n,)
-        Cluster of each cell, 0.. in the order of their smallest cell. The antimeridian is an edge.
-    """
-    if cells.size == 0:
-        return np.empty(0, np.int64)
-    cols = cells % grid.CELL_COLUMNS
-    pairs = []
-    for down, right in _HALF_NEIGHBOURS:
-        beside = cells + down * grid.CELL_COLUMNS + right
-        at = np.minimum(np.searchsorted(cells, beside), cells.size - 1)
-        inside = (cols + right >= 0) & (cols + right < grid.CELL_COLUMNS)
-        pairs.append(np.stack([np.flatnonzero(hit := (cells[at] == beside) & inside), at[hit]]))
-    first, second = np.concatenate(pairs, axis=1)
-    graph = coo_array((np.ones(first.size, bool), (first, second)), shape=(cells.size,) * 2)
-    labels = connected_components(graph, directed=False)[1]
-    _, start, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    numbers: NDArray[np.int64] = np.argsort(np.argsort(start))[inverse].astype(np.int64)
-    return numbers
 
 
 def _sites_of(part: pd.DataFrame, reach: Reach | None) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -280,38 +214,3 @@ def _unsuspected_squares(cells: pd.DataFrame) -> pd.DataFrame:
     frame = cells[(cells["class"] == "unlikely") & ~square.isin(suspected)]
     strongest = frame.sort_values(["probability", "cell"], ascending=[False, True], kind="stable")
     return strongest[~square[strongest.index].duplicated()]
-
-
-def _described(part: pd.DataFrame, vague: pd.DataFrame) -> pd.DataFrame:
-    """Return one row for each cluster, in their order."""
-    part = part.assign(area=cell_area_km2(part["cell"].to_numpy(np.int64)))
-    missing = {name: value for name, value in _OF_THE_STRONGEST.items() if name not in part}
-    part = part.assign(**missing)  # type: ignore[arg-type]
-    groups = part.groupby("cluster", sort=True)
-    strongest = part.sort_values(["probability", "cell"], ascending=[False, True], kind="stable")
-    found = strongest.drop_duplicates("cluster").set_index("cluster").sort_index()
-    found = found[["cell", "kind", "part_of", "probability", *_OF_THE_STRONGEST]].astype(
-        {"probability": float, "low": float, "high": float, "applicable": bool}
-    )
-    sites = vague.groupby("cluster")["site"].nunique()
-    return found.assign(
-        # Clusters are numbered by their smallest cell, so the north-westernmost comes first.
-        candidate=np.arange(1, len(found) + 1),
-        mean_probability=groups["probability"].mean().astype(float),
-        cells=groups.size(),
-        likely_share=groups["likely"].mean(),
-        trained_share=groups["in_training"].mean(),
-        area_km2=groups["area"].sum(),
-        nearest_site_km=groups["nearest_site_km"].min().astype(float),
-        clear_observations=groups["clear_observations"].mean().astype(float),
-        known_sites=sites.reindex(found.index).fillna(0).astype("int64"),
-    ).reset_index(drop=True)
-
-
-def _none() -> gpd.GeoDataFrame:
-    whole = ("candidate", "rank", "cell", "cells", "part_of", "known_sites")
-    texts = ("kind", "labels", *REASONS)
-    kinds = dict.fromkeys(whole, "int64") | dict.fromkeys(texts, "str")
-    kinds["applicable"] = "bool"
-    empty = {name: pd.Series(dtype=kinds.get(name, "float64")) for name in COLUMNS}
-    return gpd.GeoDataFrame(empty, geometry=gpd.GeoSeries([], crs=grid.CRS))

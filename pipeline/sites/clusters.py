@@ -1,14 +1,47 @@
-"""Large clusters of cells, cut into parts that a team can walk."""
+"""Clusters of cells that touch; large ones are cut into parts that a team can walk."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from pipeline.geo import grid
 
 # About 11 km2 at the equator: what a field team sees in a day.
 MOST_CELLS = 36
+# East, south-west, south, south-east; the other four are these, seen from the other side.
+_HALF_NEIGHBOURS = ((0, 1), (1, -1), (1, 0), (1, 1))
+
+
+def connected_clusters(cells: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Give each cell the number of its 8-connected cluster.
+
+    Parameters
+    ----------
+    cells : numpy.ndarray of int64, shape (n,)
+        Cell identifiers, ascending, each once.
+
+    Returns
+    -------
+    numpy.ndarray of int64, shape (n,)
+        Cluster of each cell, 0.. in the order of their smallest cell. The antimeridian is an edge.
+    """
+    if cells.size == 0:
+        return np.empty(0, np.int64)
+    cols = cells % grid.CELL_COLUMNS
+    pairs = []
+    for down, right in _HALF_NEIGHBOURS:
+        beside = cells + down * grid.CELL_COLUMNS + right
+        at = np.minimum(np.searchsorted(cells, beside), cells.size - 1)
+        inside = (cols + right >= 0) & (cols + right < grid.CELL_COLUMNS)
+        pairs.append(np.stack([np.flatnonzero(hit := (cells[at] == beside) & inside), at[hit]]))
+    first, second = np.concatenate(pairs, axis=1)
+    graph = coo_array((np.ones(first.size, bool), (first, second)), shape=(cells.size,) * 2)
+    labels = connected_components(graph, directed=False)[1]
+    _, start, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    return np.asarray(np.argsort(np.argsort(start))[inverse], np.int64)
 
 
 def split_clusters(
@@ -57,8 +90,7 @@ def split_clusters(
                 stack += [one[~far], one[far]]
     smallest = np.full(made, np.iinfo(np.int64).max)
     np.minimum.at(smallest, part, cells)
-    numbers: NDArray[np.int64] = np.argsort(np.argsort(smallest)).astype(np.int64)[part]
-    return numbers
+    return np.asarray(np.argsort(np.argsort(smallest))[part], np.int64)
 
 
 def _far_side(
@@ -74,5 +106,4 @@ def _far_side(
     # Where one row holds most of the cells, no line is balanced: the nearest to it is taken.
     allowed = off <= max(0.25, off.min())
     best = np.lexsort((off, np.where(allowed, crossing, np.inf)))[0]
-    far: NDArray[np.bool_] = line > best
-    return far
+    return np.asarray(line > best)

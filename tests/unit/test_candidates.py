@@ -7,14 +7,10 @@ import shapely
 from scipy import ndimage
 
 from pipeline.geo import grid
-from pipeline.sites.candidates import (
-    COLUMNS,
-    Reach,
-    Search,
-    connected_clusters,
-    find_candidates,
-    lone_threshold,
-)
+from pipeline.map.column_rules import load_policy
+from pipeline.sites.candidate_columns import COLUMNS, CandidateColumn, Clusters
+from pipeline.sites.candidates import Reach, Search, find_candidates, lone_threshold
+from pipeline.sites.clusters import connected_clusters
 
 CORNER = int(grid.cell_of(28.0, -2.0))
 NAMES = {".": "unlikely", "p": "possible", "L": "likely", "?": "cannot_tell"}
@@ -42,7 +38,7 @@ def test_corners_join_and_possible_cells_alone_do_not_count() -> None:
     assert found["cells"].tolist() == [2, 1]
     assert found["rank"].tolist() == [1, 2]
     assert found["candidate"].tolist() == [1, 2]
-    assert tuple(found.columns[:-1]) == COLUMNS
+    assert list(found.columns[:-1]) == [*COLUMNS]
     assert found.crs.equals("EPSG:4326")
     assert found.geom_type.tolist() == ["MultiPolygon", "Polygon"]
 
@@ -98,7 +94,7 @@ def test_reasons_say_what_was_compared() -> None:
 def test_no_candidate_is_an_empty_layer(picture: list[str]) -> None:
     found = find_candidates(cells_of(picture), sites_at((0, 0, 1.0, True)))
     assert len(found) == 0
-    assert tuple(found.columns[:-1]) == COLUMNS
+    assert list(found.columns[:-1]) == [*COLUMNS]
     assert found.crs.equals("EPSG:4326")
 
 
@@ -211,3 +207,18 @@ def test_what_the_model_says_of_the_strongest_cell_goes_along() -> None:
     french = row["reasons_fr"]
     assert "score le plus élevé 0,95 (0,2 à 0,99)" in french
     assert "comparé à aucun tableau" in french
+
+
+def test_a_column_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    def widest(clusters: Clusters) -> pd.Series:
+        return clusters.cells["cell"].agg(lambda cells: np.ptp(cells % grid.CELL_COLUMNS) + 1)
+
+    monkeypatch.setitem(COLUMNS, "widest", CandidateColumn("int64", widest))
+    found = find_candidates(cells_of(["pLp..", "....L"]), None)
+    assert list(found.columns) == [*COLUMNS, "geometry"]
+    assert found.set_index("candidate")["widest"].to_dict() == {1: 3, 2: 1}
+    assert find_candidates(cells_of(["...."]), None)["widest"].dtype == np.int64
+
+
+def test_every_column_is_declared() -> None:
+    assert set(COLUMNS) <= set(load_policy()["candidates"])
