@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
+import sys
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any, NoReturn
 
-from pipeline.cli.verb import Verb
+from pipeline.cli.verb import Verb, flag
 from pipeline.cli.verbs import VERBS
 from pipeline.config import known_keys
 from pipeline.runtime.settings import Key
@@ -72,12 +73,17 @@ class VerbParser(argparse.ArgumentParser):
         argparse.Namespace
             With ``verb`` and, where it uses keys, ``config``.
         """
-        mine = option_names(self._verb)
+        unused = {flag(key): key.name for key in self._verb.tolerates()}
+        mine = option_names(self._verb) + list(unused)
         for word in words[: words.index("--") if "--" in words else None]:
             name = word.partition("=")[0]
             if name.startswith("--") and not any(one.startswith(name) for one in mine):
                 self._refuse(name, mine)
-        return self.parse_args(words)
+        options = self.parse_args(words)
+        given = [name for name, key in unused.items() if getattr(options, key) is not None]
+        if given:
+            print(f"{self.prog}: makes no use of {', '.join(given)}", file=sys.stderr)
+        return options
 
     def _refuse(self, name: str, mine: list[str]) -> NoReturn:
         if name in map(flag, known_keys().values()):
@@ -133,6 +139,8 @@ def add_options(parser: argparse.ArgumentParser, verb: Verb, everything: bool = 
             choices = [str(choice) for choice in key.allowed.choices]
             if choices:
                 added.completer = lambda found=choices, **_: found  # type: ignore[attr-defined]
+    for key in verb.tolerates():
+        own.add_argument(flag(key), dest=key.name, help=argparse.SUPPRESS)
     parser.set_defaults(verb=verb)
 
 
@@ -141,11 +149,6 @@ def option_names(verb: Verb) -> list[str]:
     own = [name for names, _ in verb.options for name in names if name.startswith("--")]
     keys = [flag(key) for key in verb.uses()]
     return [*own, *_FIXED, *(["--config", *keys] if keys else [])]
-
-
-def flag(key: Key) -> str:
-    """Return the option of a key."""
-    return "--" + re.sub("[_.]", "-", key.name)
 
 
 def details(key: Key, everything: bool = True) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ STORED = (*SCENES, "blend", "scl_unclear", "cloud_dilation", "failed_scenes")
 PREDICTED = (*STORED, "model.*", "device", "feature_type")
 # To read imagery and make everything.
 IMAGERY = ("season", "seed", "imagery.*", "reading.*")
+# Groups of keys that say where and how a run works.
+_MACHINES = ("cluster", "slurm", "tls")
 KNOWN_SITES = ("labels", "labels_mapping", "layers", *SERVICES)
 
 
@@ -69,9 +72,27 @@ class Verb:
 
         return [key for key in known_keys().values() if {key.name, f"{key.group}.*"} & {*self.keys}]
 
+    def tolerates(self) -> list[Key]:
+        """Return the keys that it takes without using them: all that belong to a map.
+
+        One set of options may then serve all commands of one map; where and how a run works is
+        asked of those verbs only that work so.
+        """
+        from pipeline.config import known_keys
+
+        used = self.uses()
+        rest = [key for key in known_keys().values() if key not in used] if used else []
+        own = {name for names, _ in self.options for name in names}
+        return [key for key in rest if key.group not in _MACHINES and flag(key) not in own]
+
     def shows(self, key: Key) -> bool:
         """Return whether ``--help`` shows a key, and not ``--help-all`` alone."""
         return key.common or key.name in self.shown
+
+
+def flag(key: Key) -> str:
+    """Return the option of a key."""
+    return "--" + re.sub("[_.]", "-", key.name)
 
 
 def option(*names: str, **about: Any) -> Option:
@@ -120,9 +141,10 @@ def config_of(options: argparse.Namespace) -> Config:
     """
     from pipeline.config import load_config
 
-    given = {key.name: getattr(options, key.name) for key in options.verb.uses()}
-    if "region" in given and given["region"] is None:
-        given["region"] = options.place
+    verb = options.verb
+    given = {key.name: getattr(options, key.name) for key in verb.uses() + verb.tolerates()}
+    if given["region"] is None:
+        given["region"] = getattr(options, "place", None)
     config = load_config(options.config, options=given)
     if "workspace" in given:
         config.workspace.open()

@@ -139,11 +139,22 @@ def test_the_version_says_the_commit(
         ("train --weigth=a=3", "did you mean --weight?"),
         ("status demo --slurm-partition night", "status does not use --slurm-partition"),
         ("hash folder --season=2023-12..2024-02", "hash does not use --season"),
-        ("monitor demo --season 2023-12..2024-02", "use it: plan, scenes, composite"),
     ],
 )
 def test_slips_get_a_hint(words: str, hint: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert hint in refused(capsys, *words.split())
+
+
+def test_one_set_of_options_serves_all_commands_of_a_map(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shared = ["--failed-scenes", "mark", "--season", "2023-12..2024-02", "--seed", "2"]
+    assert main(["status", "demo", "--workspace", str(tmp_path), *shared]) == 30
+    said = capsys.readouterr().err
+    assert "asm-atlas status: makes no use of --season, --seed, --failed-scenes" in said
+    assert "FAILED_SCENES=mark" in said, "what the next command is does not forget them"
+    # They are held to their rules all the same.
+    assert main(["status", "demo", "--failed-scenes", "perhaps"]) == 10
 
 
 def test_what_follows_two_dashes_is_no_option(capsys: pytest.CaptureFixture[str]) -> None:
