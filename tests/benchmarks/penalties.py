@@ -13,7 +13,7 @@ from models.ridge_fit import fit_ridge
 from models.transform import transform
 
 ROWS, COLUMNS, FOLDS = 6_000, 2_048, 5
-# Shares of the sum of the weights, as in models/ridge.py.
+# Shares of the sum of the weights, as in models/ridge_fit.py.
 PENALTIES = tuple(float(power) for power in np.logspace(-5, 1, 25))
 
 

@@ -14,6 +14,7 @@ from timing import interleaved, spread, times_faster
 
 from models.forest import Forest
 from models.gram import ROWS_AT_ONCE
+from models.ridge import Ridge
 from models.training_rows import TrainingRows
 from models.transform import transform
 from models.uncertainty import fit_uncertainty
@@ -31,7 +32,7 @@ def rows(rounds: int, say: Callable[[str], None]) -> list[dict[str, object]]:
     places = np.arange(TRAINED) % PLACES
     say(f"predict  fitting on {TRAINED} rows, {COLUMNS} columns")
     training = TrainingRows(features[seen], label[seen], fold, fold, np.ones(TRAINED), places, 1)
-    ridge, forest = training.ridge.model, Forest.fit(training)
+    ridge, forest = Ridge.fit(training), Forest.fit(training)
     theirs = make_pipeline(StandardScaler(), RidgeClassifier(alpha=float(TRAINED)))
     theirs.fit(features[seen], label[seen])
     uncertainty = fit_uncertainty(training)
@@ -42,7 +43,7 @@ def rows(rounds: int, say: Callable[[str], None]) -> list[dict[str, object]]:
 
     def all_that_is_said(part: np.ndarray) -> None:
         ridge.scores(part)
-        ridge.replicates(part, uncertainty)
+        ridge.replicates(part, uncertainty.replicates)
         uncertainty.dissimilarity(part)
         uncertainty.spread(part)
 
