@@ -60,7 +60,7 @@ def rank_candidates(
     layers : collection of str
         Names of the layers that the product has.
     sites : str, optional
-        ``COMPARED``; ``NO_TABLE``; or ``WITHHELD``: what is known of sites must not be told.
+        ``COMPARED``; ``NO_TABLE``; or ``CONCEALED``: what is known of sites must not be told.
 
     Returns
     -------

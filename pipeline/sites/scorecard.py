@@ -6,6 +6,9 @@ indicator the level is the mean of its answered questions by their weights, 0 (v
 (high), rounded, halves down. IPIS's own weights are not public: these are ours. A question that the
 visit does not answer counts for nothing, an indicator without any answer is "no data", and there is
 no overall score. High is good, but for production and accessibility, which describe the site.
+
+A new indicator is its rows in ``data/scorecard.csv``, and a row ``score_<indicator>`` of the sites
+in ``data/DISCLOSURE.md``, which says who may see it and what the map calls it.
 """
 
 from __future__ import annotations
@@ -28,14 +31,6 @@ from pipeline.sites.answer_codes import SUFFIX, read_rows
 from pipeline.sites.toml_files import check_choice
 from pipeline.words.catalogue import ENGLISH, pick, texts_of
 
-INDICATORS = (
-    "security",
-    "health_safety",
-    "state_services",
-    "formalisation",
-    "production",
-    "accessibility",
-)
 LEVELS = ("very_low", "low", "medium", "high")
 NO_DATA = "no_data"
 PREFIX = "score_"
@@ -99,13 +94,13 @@ def load_rules() -> tuple[Rule, ...]:
     rules = []
     for number, row in enumerate(read_rows(file, _FIELDS), 2):
         where = f"{file}, row {number}"
-        check_choice(row["indicator"], INDICATORS, "the indicator", where)
         check_choice(row["level"], LEVELS, "the level", where)
         try:
             weight = float(row["weight"])
         except ValueError:
             weight = math.nan
-        if not 0 < weight <= 10 or not (row["columns"] and row["answers"] and row["question"]):
+        named = row["indicator"].isidentifier() and row["question"]
+        if not 0 < weight <= 10 or not (named and row["columns"] and row["answers"]):
             raise DeclarationError("a row of the scorecard is not whole", where=where)
         rules.append(
             Rule(
@@ -119,6 +114,11 @@ def load_rules() -> tuple[Rule, ...]:
             )
         )
     return tuple(rules)
+
+
+def indicators() -> tuple[str, ...]:
+    """Return the indicators, in the order of the table."""
+    return tuple(dict.fromkeys(rule.indicator for rule in load_rules()))
 
 
 def rules_fingerprint() -> str:
@@ -177,14 +177,14 @@ def score_sites(sites: pd.DataFrame, lang: str = ENGLISH) -> tuple[pd.DataFrame,
     """
     rules = load_rules()
     columns = {rule: _columns(rule, list(sites.columns)) for rule in rules}
-    levels: dict[str, list[str]] = {name: [] for name in INDICATORS}
+    levels: dict[str, list[str]] = {name: [] for name in indicators()}
     answers = []
     for row in sites.to_dict("records"):
         found = _answered(row, rules, columns)
-        for indicator in INDICATORS:
+        for indicator, chosen in levels.items():
             told = {q: hit for q, hit in found.items() if hit[0].indicator == indicator}
             level = _level([hit[0] for hit in told.values()])
-            levels[indicator].append(level)
+            chosen.append(level)
             for question, (rule, column, answer) in told.items():
                 why = pick(rule.texts, lang)
                 answers.append(
@@ -224,7 +224,7 @@ def summarise(sites: pd.DataFrame) -> pd.DataFrame:
     }
     for unit, groups in levels.items():
         for names, index in groups.items():
-            for indicator in INDICATORS:
+            for indicator in indicators():
                 counts = sites.loc[index, f"{PREFIX}{indicator}"].value_counts()
                 numbers = [int(counts.get(level, 0)) for level in (*LEVELS, NO_DATA)]
                 rows.append((unit, *names, indicator, len(index), *numbers))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ import pytest
 from sample_visits import write_visits
 
 from pipeline.errors import DeclarationError
+from pipeline.map.column_rules import load_policy
 from pipeline.sites import scorecard
 from pipeline.sites.answer_codes import read_rows
 from pipeline.sites.scorecard import (
-    INDICATORS,
     LEVELS,
     NO_DATA,
+    indicators,
     load_rules,
     score_sites,
     summarise,
@@ -111,9 +113,26 @@ def test_reasons_are_in_both_languages(tmp_path: Path) -> None:
     assert all(set(rule.texts) == {"en", "fr"} for rule in load_rules())
 
 
-def test_the_table_speaks_of_every_indicator_and_of_codes_that_exist() -> None:
+def test_every_indicator_has_its_row_in_the_rules_of_disclosure() -> None:
+    assert {f"score_{name}" for name in indicators()} == {
+        name for name in load_policy()["sites"] if name.startswith("score_")
+    }
+
+
+def test_a_new_indicator_is_its_rows_in_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = (*load_rules(), replace(load_rules()[0], indicator="water", columns=("mercury",)))
+    monkeypatch.setattr(scorecard, "load_rules", lambda: rules)
+    levels, told = scored(tmp_path, {"mercury": "1"}, {"mercury": "", "pcode": "p2"})
+    assert list(levels)[-1] == "score_water" and len(levels.columns) == 7
+    assert levels["score_water"].tolist() == ["low", NO_DATA]
+    assert told[told["indicator"] == "water"]["column"].tolist() == ["mercury"]
+    assert "water" in set(summarise(levels)["indicator"])
+
+
+def test_the_table_speaks_of_codes_that_exist() -> None:
     rules = load_rules()
-    assert {rule.indicator for rule in rules} == set(INDICATORS)
     weights: dict[tuple[str, str], set[float]] = {}
     for rule in rules:
         weights.setdefault((rule.indicator, rule.question), set()).add(rule.weight)
@@ -132,7 +151,7 @@ def test_the_table_speaks_of_every_indicator_and_of_codes_that_exist() -> None:
 @pytest.mark.parametrize(
     "row",
     [
-        "safety,q,mercury,1,low,1,a,b", "security,q,mercury,1,lowest,1,a,b",
+        "1 safety,q,mercury,1,low,1,a,b", "security,q,mercury,1,lowest,1,a,b",
         "security,q,mercury,1,low,heavy,a,b", "security,q,,1,low,1,a,b", "security,q,mercury,1",
     ],
 )  # fmt: skip
@@ -158,7 +177,7 @@ def test_summaries_sum_to_the_sites(tmp_path: Path) -> None:
     table = summarise(sites.join(score_sites(sites)[0]))
     for unit in ("all", "province", "territoire"):
         part = table[table["unit"] == unit]
-        for indicator in INDICATORS:
+        for indicator in indicators():
             mine = part[part["indicator"] == indicator]
             assert mine["sites"].sum() == 9
             assert (mine[[*LEVELS, NO_DATA]].sum(axis=1) == mine["sites"]).all()
