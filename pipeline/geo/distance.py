@@ -142,15 +142,11 @@ def cell_area_km2(cells: NDArray[np.int64]) -> Floats:
     sine = np.sin(np.radians(lat))
     side = np.radians(grid.CELL_DEGREES)
     flattening = (1 - _WGS84_E2) / (1 - _WGS84_E2 * sine**2) ** 2
-    area: Floats = _WGS84_A_KM**2 * flattening * np.cos(np.radians(lat)) * side**2
-    return area
+    return np.asarray(_WGS84_A_KM**2 * flattening * np.cos(np.radians(lat)) * side**2, float)
 
 
 def _stretched(shapes: NDArray[np.object_], scale: Floats) -> NDArray[np.object_]:
-    scaled: NDArray[np.object_] = shapely.set_coordinates(
-        shapes.copy(), shapely.get_coordinates(shapes) * scale
-    )
-    return scaled
+    return np.asarray(shapely.transform(shapes, lambda xy: xy * scale), object)
 
 
 def _all_points(shapes: NDArray[np.object_]) -> bool:

@@ -178,8 +178,7 @@ def coarse_cell_of(cells: ArrayLike, side: int = PUBLIC_CELLS) -> NDArray[np.int
         Identifiers as those of cells, in the coarser grid: ``row * (72000 / side) + column``.
     """
     rows, cols = np.divmod(np.asarray(cells, np.int64), CELL_COLUMNS)
-    coarse: NDArray[np.int64] = (rows // side) * (CELL_COLUMNS // side) + cols // side
-    return coarse
+    return np.asarray(rows // side * (CELL_COLUMNS // side) + cols // side, np.int64)
 
 
 def coarse_cell_bounds(

@@ -93,5 +93,4 @@ def polygon_labels(found: gpd.GeoDataFrame, column: str, where: str) -> NDArray[
             where=where,
             next_step="name another column of labels, or none, if this one means something else",
         )
-    result: NDArray[np.int64] = values.to_numpy(np.int64)
-    return result
+    return np.asarray(values, np.int64)

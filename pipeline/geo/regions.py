@@ -99,8 +99,7 @@ class Region:
     def contains(self, cells: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Say which cells, shape (n,), have their centre in the region."""
         shapely.prepare(self.geometry)
-        inside: NDArray[np.bool_] = shapely.contains_xy(self.geometry, *grid.cell_centres(cells))
-        return inside
+        return np.asarray(shapely.contains_xy(self.geometry, *grid.cell_centres(cells)), bool)
 
 
 def region_names() -> list[str]:

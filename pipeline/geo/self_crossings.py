@@ -45,5 +45,4 @@ def _edges(shape: shapely.Geometry) -> NDArray[np.object_]:
         places, part = shapely.get_coordinates(rings, return_index=True)
     ends = np.flatnonzero(part[1:] == part[:-1])
     pairs = np.stack([places[ends], places[ends + 1]], axis=1)
-    edges: NDArray[np.object_] = np.asarray(shapely.linestrings(pairs), object)
-    return edges
+    return np.asarray(shapely.linestrings(pairs), object)

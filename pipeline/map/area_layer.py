@@ -14,7 +14,7 @@ from pipeline.config import Config
 from pipeline.errors import StoreCorruptError
 from pipeline.geo import grid
 from pipeline.geo.regions import Region
-from pipeline.map.coarsening import round_shapes
+from pipeline.map.coarsening import multi_polygon, round_shapes
 from pipeline.runtime.mirror import fetched
 
 # A part of fewer cells than a 0.1-degree block would give single places away.
@@ -100,7 +100,7 @@ def regions_layer(record: dict[str, Any], region: Region, public: bool) -> gpd.G
         if public:
             shape = round_shapes(np.array([shape], object))[0]
         rows.append(_row(one) | {"sample": record["sample"]})
-        shapes.append(_multi(shape))
+        shapes.append(multi_polygon(shape))
     return gpd.GeoDataFrame(rows, geometry=shapes, crs=grid.CRS)
 
 
@@ -115,8 +115,3 @@ def _row(one: dict[str, Any]) -> dict[str, Any]:
     for key in ("labelled", "cannot_tell", "not_estimated_km2", "how"):
         row[key] = one[key]
     return row
-
-
-def _multi(shape: shapely.Geometry) -> shapely.MultiPolygon:
-    parts = shapely.get_parts(shape)
-    return shapely.MultiPolygon([part for part in parts if part.geom_type == "Polygon"])

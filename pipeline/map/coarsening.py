@@ -90,18 +90,11 @@ def coarse_cells(
         "in_training": "any",
         "sites": "sum",
     }
-    for name in ("first_image", "last_image"):
-        if name in table:
-            table[name] = pd.to_datetime(table[name], errors="coerce").astype("datetime64[s]")
     table = table.sort_values(["class", "probability"], na_position="first", kind="stable")
     merged = table.groupby("cell", sort=True).agg(
         {name: rule for name, rule in how.items() if name in table}
     )
     merged["class"] = np.asarray(WEAKEST_FIRST, dtype=object)[merged["class"]]
-    for name in ("first_image", "last_image"):
-        if name in merged:
-            days = np.datetime_as_string(merged[name].to_numpy("datetime64[D]"))
-            merged[name] = pd.Series(days, index=merged.index).mask(merged[name].isna(), None)
     merged = merged.reset_index()
     west, south, east, north = square_bounds(merged["cell"], grid.PUBLIC_DEGREES)
     # From what this product shows of the sites: their rounded places.
@@ -113,8 +106,7 @@ def coarse_cells(
 
 def on_squares(degrees: ArrayLike) -> NDArray[np.float64]:
     """Put coordinates on the nearest edges of the public squares."""
-    nearest: NDArray[np.float64] = np.rint(np.asarray(degrees, float) * _PER_DEGREE) / _PER_DEGREE
-    return nearest
+    return np.asarray(np.rint(np.asarray(degrees, float) * _PER_DEGREE) / _PER_DEGREE, float)
 
 
 def round_points(points: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
@@ -137,10 +129,8 @@ def round_shapes(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
         Valid ones.
     """
     # The snapped coordinates are multiples up to their last bits.
-    rounded: NDArray[np.object_] = shapely.transform(
-        shapely.set_precision(shapes, grid.PUBLIC_DEGREES), on_squares
-    )
-    return rounded
+    snapped = shapely.set_precision(shapes, grid.PUBLIC_DEGREES)
+    return np.asarray(shapely.transform(snapped, on_squares), object)
 
 
 def coarse_candidates(candidates: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
@@ -149,7 +139,7 @@ def coarse_candidates(candidates: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     for polygon in candidates.geometry:
         boxes = _squares_under(polygon)
         shape = shapely.union_all(boxes)
-        shapes.append(_multi(shape))
+        shapes.append(multi_polygon(shape))
         counts.append(len(boxes))
         areas.append(abs(_GEOD.geometry_area_perimeter(shape)[0]) / 1e6)
     changed = {"cells": counts, "area_km2": np.round(areas, 2)}
@@ -169,12 +159,13 @@ def _squares_under(polygon: BaseGeometry) -> NDArray[np.object_]:
     inner = shapely.box(*(edges + np.array([[1], [1], [-1], [-1]]) * 1e-7))
     shapely.prepare(polygon)
     left, bottom, right, top = edges[:, shapely.intersects(polygon, inner)]
-    boxes: NDArray[np.object_] = shapely.box(left, bottom, right, top)
-    return boxes
+    return np.asarray(shapely.box(left, bottom, right, top), object)
 
 
-def _multi(shape: BaseGeometry) -> BaseGeometry:
-    return shapely.MultiPolygon(list(shapely.get_parts(shape)))
+def multi_polygon(shape: BaseGeometry) -> shapely.MultiPolygon:
+    """Return the polygons of a shape as one; lines and points of it are left out."""
+    parts = shapely.get_parts(shape)
+    return shapely.MultiPolygon([part for part in parts if part.geom_type == "Polygon"])
 
 
 def with_coordinates(candidates: gpd.GeoDataFrame, public: bool) -> gpd.GeoDataFrame:
@@ -188,7 +179,7 @@ def with_coordinates(candidates: gpd.GeoDataFrame, public: bool) -> gpd.GeoDataF
         x, y = on_squares(inside.x), on_squares(inside.y)
     else:
         x, y = np.round(grid.cell_centres(candidates["cell"].to_numpy(np.int64)), 4)
-    shapes = candidates.geometry.map(_multi)
+    shapes = candidates.geometry.map(multi_polygon)
     return candidates.assign(longitude=x, latitude=y).set_geometry(shapes)
 
 

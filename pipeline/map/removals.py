@@ -127,9 +127,9 @@ def _check_date(text: str) -> None:
     try:
         dt.date.fromisoformat(text)
     except ValueError:
-        told = ascii(text)[:40] if text else "empty"
         raise ValueError(
-            f"since must be the day of the request, YYYY-MM-DD: it is {told}"
+            "since must be the day of the request, YYYY-MM-DD: it is "
+            + (ascii(text)[:40] if text else "empty")
         ) from None
 
 

@@ -196,5 +196,4 @@ def _unmoved(found: gpd.GeoDataFrame, cell: NDArray[np.int64]) -> NDArray[np.boo
     shapes = found.geometry.to_numpy()
     away = shapely.hausdorff_distance(shapes, shapely.box(*grid.cell_bounds(cell)))
     # QGIS may have made a multipolygon of one part of it.
-    same: NDArray[np.bool_] = (shapely.get_dimensions(shapes) == 2) & (away <= _TOLERANCE_DEGREES)
-    return same
+    return np.asarray((shapely.get_dimensions(shapes) == 2) & (away <= _TOLERANCE_DEGREES), bool)

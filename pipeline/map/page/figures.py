@@ -6,7 +6,7 @@ import base64
 import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
@@ -78,16 +78,15 @@ def draw_map(product: Product, thresholds: dict[str, float], lang: str, mark: st
     classes[industrial] = 2 + len(symbology.SCORE_COLOURS)
     if industrial.any():
         legend.append(("square", symbology.INDUSTRIAL, say("map.industrial", lang)))
-    fig, ax = _panel(cells, lang, product.square)
-    _squares(ax, product, classes, (*symbology.SCORE_COLOURS, symbology.INDUSTRIAL))
+    colours = (*symbology.SCORE_COLOURS, symbology.INDUSTRIAL)
+    fig, ax = _squares(cells, product.square, classes, colours, lang)
     candidates, sites = product.ranked, product.layers.get("sites")
     if len(candidates):
         _outline(ax, candidates)
         legend.append(("outline", symbology.CANDIDATE, say("map.candidate", lang)))
     if sites is not None and "matched" in sites:
         legend += _draw_sites(ax, sites, lang)
-    _finish(ax, mark, lang)
-    return Picture(_png(fig), legend)
+    return Picture(_finished(fig, mark, lang), legend)
 
 
 def draw_changes(product: Product, rules: Sequence[Rule], lang: str, mark: str) -> Picture:
@@ -113,14 +112,13 @@ def draw_changes(product: Product, rules: Sequence[Rule], lang: str, mark: str) 
     classes = np.ones(len(cells))
     for code, (word, _, _) in enumerate(rules[:-1], 2):
         classes[(cells["change_class"] == word).to_numpy()] = code
-    fig, ax = _panel(cells, lang, product.square)
-    shown = replace(product, layers={"cells": cells})
-    _squares(ax, shown, classes, [colour for _, _, colour in rules[:-1]])
+    colours = [colour for _, _, colour in rules[:-1]]
+    fig, ax = _squares(cells, product.square, classes, colours, lang)
     fresh = places[places["change_class"] == "new"]
     _outline(ax, fresh.assign(rank=fresh["place"]))
-    _finish(ax, mark, lang)
     legend = [("square", colour, label) for _, label, colour in rules[:-1]]
-    return Picture(_png(fig), [*legend, ("hatch", rules[-1][2], rules[-1][1])])
+    legend.append(("hatch", rules[-1][2], rules[-1][1]))
+    return Picture(_finished(fig, mark, lang), legend)
 
 
 def draw_coverage(product: Product, lang: str, mark: str) -> Picture:
@@ -146,12 +144,9 @@ def draw_coverage(product: Product, lang: str, mark: str) -> Picture:
     classes[(cells["class"] == "cannot_tell").to_numpy()] = 1
     labels = symbology.clear_labels(lang)
     legend = [("square", *entry) for entry in zip(symbology.CLEAR_COLOURS, labels, strict=True)]
-    fig, ax = _panel(cells, lang, product.square)
-    _squares(ax, product, classes, symbology.CLEAR_COLOURS)
-    _finish(ax, mark, lang)
-    return Picture(
-        _png(fig), [*legend, ("hatch", symbology.CANNOT_TELL, say("classes.cannot_tell", lang))]
-    )
+    legend.append(("hatch", symbology.CANNOT_TELL, say("classes.cannot_tell", lang)))
+    fig, _ = _squares(cells, product.square, classes, symbology.CLEAR_COLOURS, lang)
+    return Picture(_finished(fig, mark, lang), legend)
 
 
 def draw_spread(product: Product, thresholds: dict[str, float], lang: str, mark: str) -> str:
@@ -174,7 +169,6 @@ def draw_spread(product: Product, thresholds: dict[str, float], lang: str, mark:
         A PNG as ``data:``.
     """
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter
 
     breaks = symbology.score_breaks(thresholds)
     values = product.layers["cells"]["probability"].dropna().to_numpy(float)
@@ -194,13 +188,12 @@ def draw_spread(product: Product, thresholds: dict[str, float], lang: str, mark:
             (thresholds[key], 0.98), xycoords=("data", "axes fraction"), xytext=(4, 0),
             textcoords="offset points", va="top", fontsize=8, color=_INK,
         )  # fmt: skip
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: number(x, lang)))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0f}"))
+    ax.xaxis.set_major_formatter(lambda x, _: number(x, lang))
+    ax.yaxis.set_major_formatter(lambda y, _: f"{y:.0f}")
     ax.set_xlabel(say("layers.cells", lang))
     ax.set_ylabel(say("map.squares", lang))
     ax.spines[["top", "right"]].set_visible(False)
-    _watermark(ax, mark)
-    return _png(fig)
+    return _png(fig, mark)
 
 
 def _panel(cells: gpd.GeoDataFrame, lang: str, square: float) -> tuple[Figure, Axes]:
@@ -240,14 +233,18 @@ def _panel(cells: gpd.GeoDataFrame, lang: str, square: float) -> tuple[Figure, A
 
 
 def _squares(
-    ax: Axes, product: Product, classes: NDArray[np.float64], colours: Sequence[str]
-) -> None:
-    """Paint class 1 (cannot tell) and 2.. (the colours in order) as one image."""
+    cells: gpd.GeoDataFrame,
+    square: float,
+    classes: NDArray[np.float64],
+    colours: Sequence[str],
+    lang: str,
+) -> tuple[Figure, Axes]:
+    """Begin a map: class 1 (cannot tell) and 2.. (the colours in order) as one image."""
     from matplotlib import rc_context
     from matplotlib.colors import to_rgba_array
 
-    table = product.layers["cells"][["cell"]].assign(kind=classes)
-    image, transform = raster.to_array(table, "kind", product.square)
+    fig, ax = _panel(cells, lang, square)
+    image, transform = raster.to_array(cells[["cell"]].assign(kind=classes), "kind", square)
     palette = np.vstack([to_rgba_array([_NOTHING, "#d4d4d4"]), to_rgba_array(list(colours))])
     kinds = np.nan_to_num(image, nan=0).astype(np.uint8)
     step = max(1, math.ceil(max(kinds.shape) / 4000))
@@ -265,6 +262,7 @@ def _squares(
                 np.kron(kinds == 1, np.ones((4, 4))), levels=[0.5, 1.5], colors="none",
                 hatches=["///"], zorder=2,
             )  # fmt: skip
+    return fig, ax
 
 
 def _outline(ax: Axes, candidates: gpd.GeoDataFrame) -> None:
@@ -307,14 +305,16 @@ def _draw_sites(ax: Axes, sites: gpd.GeoDataFrame, lang: str) -> list[tuple[str,
     return legend
 
 
-def _finish(ax: Axes, mark: str, lang: str) -> None:
+def _finished(fig: Figure, mark: str, lang: str) -> str:
+    """Add the scale and the north arrow."""
+    (ax,) = fig.axes
     _scale_bar(ax, lang)
     ax.annotate(
         "N", (0.965, 0.975), xytext=(0.965, 0.90), xycoords="axes fraction", ha="center", va="top",
         fontsize=12, fontweight="bold", color=_INK, zorder=8, bbox=_plate(),
         arrowprops={"arrowstyle": "-|>", "color": _INK, "lw": 1.6, "shrinkA": 0, "shrinkB": 0},
     )  # fmt: skip
-    _watermark(ax, mark)
+    return _png(fig, mark)
 
 
 def _scale_bar(ax: Axes, lang: str) -> None:
@@ -338,18 +338,13 @@ def _plate() -> dict[str, Any]:
     return {"boxstyle": "round,pad=0.2", "fc": "white", "ec": "none", "alpha": 0.75}
 
 
-def _watermark(ax: Axes, mark: str) -> None:
+def _png(fig: Figure, mark: str) -> str:
+    (ax,) = fig.axes
     if mark:
         ax.text(
             0.5, 0.5, mark, transform=ax.transAxes, rotation=24, ha="center", va="center",
             fontsize=44, fontweight="bold", color="#1b1f24", alpha=0.13, zorder=9,
         )  # fmt: skip
-
-
-def _png(fig: Figure) -> str:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
     target = io.BytesIO()
-    FigureCanvasAgg(fig)
     fig.savefig(target, format="png", dpi=130, facecolor="white", metadata={"Software": None})
     return "data:image/png;base64," + base64.b64encode(target.getvalue()).decode("ascii")

@@ -164,6 +164,5 @@ def _boxes_near(
 def _squeezed(shapes: Shapes, scale: NDArray[np.float64]) -> Shapes:
     """Multiply each shape's longitudes by its own factor."""
     factors = np.repeat(scale, shapely.get_num_coordinates(shapes))
-    xy = shapely.get_coordinates(shapes) * np.column_stack([factors, np.ones_like(factors)])
-    squeezed: Shapes = shapely.set_coordinates(shapes.copy(), xy)
-    return squeezed
+    both = np.column_stack([factors, np.ones_like(factors)])
+    return np.asarray(shapely.transform(shapes, lambda xy: xy * both), object)
