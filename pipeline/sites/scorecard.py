@@ -175,17 +175,18 @@ def score_sites(sites: pd.DataFrame, lang: str = ENGLISH) -> tuple[pd.DataFrame,
         ``ANSWER_COLUMNS``, one row a site and answered question: ``gives`` is the question's own
         level, ``level`` that of the indicator.
     """
-    rules = load_rules()
-    columns = {rule: _columns(rule, list(sites.columns)) for rule in rules}
-    levels: dict[str, list[str]] = {name: [] for name in indicators()}
+    asked: dict[str, dict[str, list[tuple[Rule, list[str]]]]] = {}
+    for rule in load_rules():
+        columns = [c for c in sites.columns if any(fnmatchcase(c, p) for p in rule.columns)]
+        asked.setdefault(rule.indicator, {}).setdefault(rule.question, []).append((rule, columns))
+    levels: dict[str, list[str]] = {name: [] for name in asked}
     answers = []
     for row in sites.to_dict("records"):
-        found = _answered(row, rules, columns)
-        for indicator, chosen in levels.items():
-            told = {q: hit for q, hit in found.items() if hit[0].indicator == indicator}
-            level = _level([hit[0] for hit in told.values()])
-            chosen.append(level)
-            for question, (rule, column, answer) in told.items():
+        for indicator, questions in asked.items():
+            found = {q: hit for q, rules in questions.items() if (hit := _first_met(row, rules))}
+            level = _level([rule for rule, _, _ in found.values()])
+            levels[indicator].append(level)
+            for question, (rule, column, answer) in found.items():
                 why = pick(rule.texts, lang)
                 answers.append(
                     (row["pcode"], indicator, level, question, column, answer, LEVELS[rule.level],
@@ -233,23 +234,19 @@ def summarise(sites: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _answered(
-    row: Mapping[Any, Any], rules: tuple[Rule, ...], columns: Mapping[Rule, list[str]]
-) -> dict[str, tuple[Rule, str, str]]:
-    """Return of each question the rule that counts, and the column and answer that met it."""
-    found: dict[str, tuple[Rule, str, str]] = {}
-    for rule in rules:
-        if f"{rule.indicator}.{rule.question}" in found:
-            continue
+def _first_met(
+    row: Mapping[Any, Any], rules: list[tuple[Rule, list[str]]]
+) -> tuple[Rule, str, str] | None:
+    """Return of a question's rules the one that counts, and the column and answer that met it."""
+    for rule, columns in rules:
         told = [
             (column, text)
-            for column in columns[rule]
+            for column in columns
             if (row.get("on_site") or column.startswith("status_")) and (text := _text(row[column]))
         ]
-        met = _met(rule, told)
-        if met is not None:
-            found[f"{rule.indicator}.{rule.question}"] = (rule, *met)
-    return {name.split(".")[1]: hit for name, hit in found.items()}
+        if met := _met(rule, told):
+            return rule, *met
+    return None
 
 
 def _met(rule: Rule, told: list[tuple[str, str]]) -> tuple[str, str] | None:
@@ -281,10 +278,6 @@ def _level(rules: list[Rule]) -> str:
         return NO_DATA
     mean = sum(rule.level * rule.weight for rule in rules) / sum(rule.weight for rule in rules)
     return LEVELS[math.ceil(mean - 0.5)]
-
-
-def _columns(rule: Rule, names: list[str]) -> list[str]:
-    return [name for name in names if any(fnmatchcase(name, p) for p in rule.columns)]
 
 
 def _source(row: Mapping[Any, Any], column: str) -> tuple[str, str]:
