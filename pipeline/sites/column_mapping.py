@@ -102,7 +102,7 @@ def load_mapping(mapping: str | Path) -> ColumnMapping:
 
     Returns
     -------
-    Mapping
+    ColumnMapping
         Checked.
 
     Raises
@@ -169,7 +169,7 @@ def apply_mapping(table: pd.DataFrame, mapping: ColumnMapping, where: str) -> pd
     ----------
     table : pandas.DataFrame
         Texts.
-    mapping : Mapping
+    mapping : ColumnMapping
         What is what.
     where : str
         The table's file, for the error.
