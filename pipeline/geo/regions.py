@@ -157,8 +157,7 @@ def _from_name(name: str) -> Region:
     properties = packaged[name][0]
     known = {key: properties[key] for key in _OPTIONAL if key in properties}
     # A group of regions has members instead of an outline of its own.
-    parts = [packaged[part][1] for part in properties.get("members", [name])]
-    shape = shapely.union_all([shapely.from_geojson(json.dumps(part)) for part in parts])
+    shape = shapely.union_all([_outline(part) for part in properties.get("members", [name])])
     return Region(name, properties["title"], shape, **known)
 
 
@@ -182,7 +181,7 @@ def packaged_outlines(around: BaseGeometry) -> list[tuple[str, str, BaseGeometry
     for name, (properties, geometry) in sorted(_packaged().items()):
         # A box around a province is not the province.
         if geometry is not None and "box" not in properties.get("note", "").lower():
-            shape = shapely.from_geojson(json.dumps(geometry))
+            shape = _outline(name)
             if shape.intersects(around):
                 found.append((name, properties["title"], shape))
     return found
@@ -205,18 +204,15 @@ def countries_of(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[
     placed = np.flatnonzero(np.isfinite(lon) & np.isfinite(lat))
     points: Any = shapely.points(lon[placed], lat[placed])
     tree = shapely.STRtree(points)
-    for name, shape in _countries().items():
-        found[placed[tree.query(shape, predicate="contains")]] = name
+    for name, (properties, _) in _packaged().items():
+        if "iso_numeric" in properties:
+            found[placed[tree.query(_outline(name), predicate="contains")]] = name
     return found
 
 
 @cache
-def _countries() -> Mapping[str, BaseGeometry]:
-    return {
-        name: shapely.from_geojson(json.dumps(geometry))
-        for name, (properties, geometry) in _packaged().items()
-        if "iso_numeric" in properties
-    }
+def _outline(name: str) -> BaseGeometry:
+    return shapely.from_geojson(json.dumps(_packaged()[name][1]))
 
 
 @cache
