@@ -26,7 +26,7 @@ WHAT = {
 }
 CALLS = {"likely": ("likely",), "possible": ("likely", "possible")}
 # A model's scores prove nothing where it was trained, and there are none where it cannot tell.
-_NOT_JUDGED = ("trained_called", "trained_rest", "cannot_tell")
+_NOT_JUDGED = ("trained_called", "trained_rest", "unlike", "cannot_tell")
 
 
 @dataclass(frozen=True)

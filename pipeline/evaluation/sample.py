@@ -45,7 +45,9 @@ SIZE = 300
 # The map's classes, the lowest split once more so that near misses are looked at; then the cells
 # that the model learned from, where its score proves nothing, and those that it cannot judge.
 TRAINED = ("trained_called", "trained_rest")
-STRATA = (*CALLED, "near_miss", UNLIKELY, *TRAINED, CANNOT_TELL)
+# Grey on the map for being unlike the training data: the imagery shows them, and people can label.
+UNLIKE = "unlike"
+STRATA = (*CALLED, "near_miss", UNLIKELY, *TRAINED, UNLIKE, CANNOT_TELL)
 # Of the labels in a stratum: a score of nearly nothing may be wrong more often than it says.
 _LEAST_SHARE = 0.005
 
@@ -265,6 +267,7 @@ def strata_of(cells: pd.DataFrame, thresholds: Mapping[str, float]) -> NDArray[n
     trained = cells["in_training"].to_numpy(bool) & (stratum != CANNOT_TELL)
     called = np.isin(stratum, CALLED)
     stratum[trained] = np.where(called, *TRAINED)[trained]
+    stratum[(stratum == CANNOT_TELL) & ~np.isnan(probability)] = UNLIKE
     return stratum
 
 
