@@ -264,10 +264,10 @@ def strata_of(cells: pd.DataFrame, thresholds: Mapping[str, float]) -> NDArray[n
     stratum = classify(probability, thresholds, cells.get("dissimilarity")).astype(object)
     near = (stratum == "unlikely") & (probability >= np.float32(thresholds["possible"] / 2))
     stratum[near] = "near_miss"
+    stratum[(stratum == CANNOT_TELL) & ~np.isnan(probability)] = UNLIKE
     trained = cells["in_training"].to_numpy(bool) & (stratum != CANNOT_TELL)
     called = np.isin(stratum, CALLED)
     stratum[trained] = np.where(called, *TRAINED)[trained]
-    stratum[(stratum == CANNOT_TELL) & ~np.isnan(probability)] = UNLIKE
     return stratum
 
 

@@ -78,6 +78,9 @@ def test_the_sample_draws_no_grey_cell_as_likely() -> None:
     cells = predictions()
     stratum = cells.assign(stratum=strata_of(cells, THRESHOLDS))
     assert of(stratum, "stratum") == ["likely", "unlike", "cannot_tell"]
+    learned = cells.assign(in_training=cells["cell"].isin([SEEN, GREY, UNSEEN]))
+    stratum = learned.assign(stratum=strata_of(learned, THRESHOLDS))
+    assert of(stratum, "stratum") == ["trained_called", "trained_rest", "cannot_tell"]
     drawn = draw_cells(cells, THRESHOLDS, len(cells) - 1)
     assert of(drawn, "stratum") == ["likely", "unlike", "cannot_tell"]
     assert (drawn["number"] > 0).sum() == len(cells) - 1, "people can label what is unlike"
