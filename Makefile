@@ -44,7 +44,7 @@
 #:   MAP_LANG       en or fr
 #:   WORKSPACE      a folder, or s3://bucket/prefix
 #:   CLUSTER        local, slurm, none, or the address of a Dask scheduler
-#:   WORKERS        of the local cluster; 0: one a core
+#:   WORKERS        of the local cluster; 0: one per core
 #:   PDF            publish: field sheets of so many candidates (QGIS)
 #:   CELL           explain: longitude,latitude, or the cell's number
 #:   SIZE           sample: cells to draw

@@ -284,7 +284,7 @@ class MapSettings(Settings):
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that a run can be told, in groups; each is a table of the TOML file.
+    """All settings of a run, in groups; each is a table of the TOML file.
 
     Parameters
     ----------

@@ -60,7 +60,7 @@ class Workers:
         ``local``, ``slurm``, the address of a Dask scheduler (``tcp://...``, ``tls://...``), or
         ``none``: in this process, one block after the other.
     count : int
-        Worker processes of a local cluster; 0: one a core, and no more than memory allows.
+        Worker processes of a local cluster; 0: one per core, and no more than memory allows.
     slurm : Slurm
         How jobs are asked for.
     tls : Tls

@@ -46,7 +46,7 @@ class ClusterSettings(Settings):
         Who works: ``local``, ``slurm``, ``none`` (one process) or an address. Addresses are
         those of Dask schedulers, ``tcp://...`` or ``tls://...``.
     workers : int
-        Workers of the local cluster; 0: one a core. Never more than memory allows then.
+        Workers of the local cluster; 0: one per core. Never more than memory allows then.
     """
 
     kind: str = setting("cluster", "local", common=True)

@@ -67,7 +67,7 @@ def local_workers(count: int = 0, root: Path = Path("/")) -> tuple[int, int]:
     Parameters
     ----------
     count : int, optional
-        Workers asked for; 0: one a core, and no more than memory allows.
+        Workers asked for; 0: one per core, and no more than memory allows.
     root : pathlib.Path, optional
         As for :func:`usable_cores`.
 

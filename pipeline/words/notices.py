@@ -68,7 +68,7 @@ def marks(lang: str, simulated: bool, edition: str) -> list[str]:
 
 
 def watermark(lang: str, simulated: bool, edition: str) -> str:
-    """Return what stands across pictures: the marks but for the public edition's.
+    """Return the text drawn across pictures: the marks but for the public edition's.
 
     Parameters
     ----------

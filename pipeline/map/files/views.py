@@ -1,4 +1,4 @@
-"""What QGIS is told of a layer: its names, rules, labels and form."""
+"""What QGIS needs to know of a layer: its names, rules, labels and form."""
 
 from __future__ import annotations
 
